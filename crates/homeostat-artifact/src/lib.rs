@@ -1,0 +1,1 @@
+//! The directory that training leaves and serving opens.

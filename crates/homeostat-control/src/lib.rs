@@ -1,0 +1,1 @@
+//! Feedback: observations in, decisions out.

@@ -1,0 +1,1 @@
+//! Bytes into samples, samples into inputs, on the host.

@@ -1,0 +1,1 @@
+//! A run as a page for people, and as TensorBoard event files.
