@@ -1,1 +1,50 @@
 //! Bytes into samples, samples into inputs, on the host.
+//!
+//! ```
+//! use homeostat_data::{DataRoot, ImageAugment, ImagePrepare, SampleKey, SourceConfig, SplitConfig};
+//!
+//! let source = SourceConfig::Digits.open(&DataRoot::default())?;
+//! let splits = SplitConfig::default().split(&source, 1)?;
+//! let (augment, prepare) = (ImageAugment::default(), ImagePrepare::default());
+//!
+//! let sample = splits.train[0];
+//! let key = SampleKey { seed: 1, epoch: 0, sample: sample as u64 };
+//! let input = prepare.host(augment.apply(source.get(sample)?, key))?;
+//! assert_eq!(input.pixels().len(), 64);
+//! # Ok::<(), homeostat_data::DataError>(())
+//! ```
+//!
+//! It does not know Burn, tensors or devices, what a label means to a loss, nor the experiment that names its sources.
+
+mod affine;
+mod augment;
+mod data_root;
+mod description;
+mod digest;
+mod error;
+mod image;
+mod loader;
+mod mix;
+mod prepare;
+mod resize;
+mod rng;
+mod rows;
+mod source;
+mod split;
+mod stats;
+
+pub use augment::{AugmentStep, Flip, ImageAugment, Jitter, RandomCrop, Rotate, SampleKey, Scale, Translate};
+pub use data_root::DataRoot;
+pub use description::{ClassCount, Description, ShapeCount, describe};
+pub use digest::Digest;
+pub use error::DataError;
+pub use image::{Image, PIXEL_LIMIT, Shape};
+pub use loader::{Loader, LoaderOptions, Weigh};
+pub use mix::{BatchKey, MixConfig, Mixed};
+pub use prepare::{CenterCrop, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
+pub use resize::{Filter, resize};
+pub use rng::{Rng, stream};
+pub use rows::{OnCorrupt, Rows, Skipped};
+pub use source::{Cifar10Config, Given, IdxConfig, ImageFolderConfig, Source, SourceConfig};
+pub use split::{GivenSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit};
+pub use stats::ChannelStats;

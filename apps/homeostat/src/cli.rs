@@ -1,0 +1,287 @@
+//! What can be typed. It does not know what it does.
+
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use homeostat_data::DataRoot;
+use homeostat_device::DeviceChoice;
+
+/// Trains networks on folders of images, measures them, and keeps what can be served.
+#[derive(Debug, Parser)]
+#[command(name = "homeostat", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// How much is logged to standard error: error, warn, info, debug, trace, or a filter such as homeostat_data=debug.
+    #[arg(long, global = true, default_value = "warn", value_name = "LEVEL")]
+    pub(crate) log_level: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Trains an experiment: a built-in one (digits, mnist, ...) or a file.
+    Train(Train),
+    /// Goes on with a run that was stopped, as if nothing had happened.
+    Resume(Resume),
+    /// Measures a run on its test part, or on other data.
+    Eval(Eval),
+    /// Answers for files, or for all pictures in a folder.
+    Predict(Predict),
+    /// Checks that an artifact still answers as at the end of its training.
+    Verify(Verify),
+    /// Lists, shows and compares runs.
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Shows or checks an experiment without running it.
+    #[command(subcommand)]
+    Config(Config),
+    /// Walks one sample through an experiment and tells what each step makes of it.
+    Inspect(Inspect),
+    /// Looks at data.
+    #[command(subcommand)]
+    Data(Data),
+    /// Lists the devices of this build and this machine.
+    Devices(Output),
+    /// Prints a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// An experiment with what the command line says on top.
+#[derive(Debug, Args)]
+pub(crate) struct ExperimentArgs {
+    /// A built-in experiment, or a file that ends in .toml.
+    #[arg(value_name = "EXPERIMENT")]
+    pub(crate) experiment: String,
+    /// Settings on top of the experiment: train.epochs=3 model.cnn.dropout=0.1 (see `homeostat config show`).
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+}
+
+/// Where to compute and where data lie: all that an experiment does not say.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: DeviceChoice,
+    /// The folder below which data are looked for; also HOMEOSTAT_DATA, and then the current folder.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_root: Vec<PathBuf>,
+    /// Threads that prepare data; results do not depend on it. By default one a core.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+}
+
+impl Place {
+    /// Where sources are looked for, the first that has them wins.
+    pub(crate) fn roots(&self) -> DataRoot {
+        let environment = std::env::var_os("HOMEOSTAT_DATA").map(PathBuf::from);
+        DataRoot::new(self.data_root.iter().cloned().chain(environment).chain([PathBuf::from(".")]))
+    }
+}
+
+/// How a verb talks.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Output {
+    /// JSON for machines, one line an event or a result.
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+    /// Nothing but errors.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Train {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArgs,
+    /// The folder below which the run's directory is made.
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    /// The run's directory, or runs/latest.
+    pub(crate) run: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// The run's directory, or runs/latest.
+    pub(crate) run: PathBuf,
+    /// Another source to measure on: digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder. What the run has learnt from is left out.
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Predict {
+    /// A run, or an artifact.
+    pub(crate) artifact: PathBuf,
+    /// Pictures, or folders of pictures.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// How answers are written.
+    #[arg(long, default_value = "table")]
+    pub(crate) format: Format,
+    /// The number of classes shown, the most probable first.
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub(crate) top: usize,
+    /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: DeviceChoice,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A run, or an artifact.
+    pub(crate) artifact: PathBuf,
+    /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: DeviceChoice,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Runs {
+    /// Lists the runs below a folder.
+    List {
+        #[command(flatten)]
+        place: RunsPlace,
+    },
+    /// Shows one run.
+    Show {
+        /// The run's directory, or runs/latest.
+        run: PathBuf,
+        /// JSON for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compares runs side by side: figures, and the settings that differ.
+    Compare {
+        /// Runs; without any, all below the folder.
+        runs: Vec<PathBuf>,
+        #[command(flatten)]
+        place: RunsPlace,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsPlace {
+    /// The folder below which runs are.
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Prints every effective setting with where it came from.
+    Show {
+        #[command(flatten)]
+        experiment: ExperimentArgs,
+        /// JSON for machines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks an experiment, without data.
+    Check {
+        #[command(flatten)]
+        experiment: ExperimentArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArgs,
+    /// Which training sample, from 0.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) sample: usize,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// Counts classes, sizes, duplicates and broken samples.
+    Describe {
+        /// A source (digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
+        source: String,
+        /// The folder below which data are looked for; also HOMEOSTAT_DATA, and then the current folder.
+        #[arg(long, value_name = "DIR")]
+        data_root: Vec<PathBuf>,
+        /// JSON for machines.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Common {
+    /// Lets the libraries' events out, to standard error.
+    pub(crate) fn start_log(&self) {
+        let filter = tracing_subscriber::EnvFilter::try_new(&self.log_level).unwrap_or_else(|_| "warn".into());
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_target(false)
+            .without_time()
+            .with_ansi(std::io::stderr().is_terminal())
+            .init();
+    }
+}
+
+/// Says an error in one line: what, and its causes unless they are in it already.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    // A closed standard error leaves nobody to tell.
+    let _ = writeln!(std::io::stderr(), "error: {}", line.replace('\n', " "));
+}

@@ -1,0 +1,26 @@
+//! `homeostat inspect`: walks one sample through an experiment.
+
+use std::io::Write;
+
+use homeostat_experiment::inspect;
+
+use super::{Done, table::print_table};
+use crate::{args, cli::Inspect};
+
+pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<Done> {
+    let resolved = args::experiment(&arguments.experiment)?;
+    args::with_setting(&arguments.place, |setting| {
+        let steps = inspect(resolved, arguments.sample, setting)?;
+        let mut out = std::io::stdout().lock();
+        if arguments.json {
+            for step in &steps {
+                writeln!(out, "{}", serde_json::to_string(step)?)?;
+            }
+        } else {
+            let rows: Vec<Vec<String>> =
+                steps.into_iter().map(|step| vec![step.step, step.shape, step.range]).collect();
+            print_table(&mut out, &["step", "what comes out", "range"], &rows)?;
+        }
+        Ok(Done::Well)
+    })
+}

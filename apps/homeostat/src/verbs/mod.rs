@@ -1,0 +1,45 @@
+//! The verbs, one file each. It does not know how arguments are parsed.
+
+mod config;
+mod data;
+mod devices;
+mod eval;
+mod inspect;
+mod predict;
+mod resume;
+mod runs;
+mod table;
+mod train;
+mod verify;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Verb};
+
+/// How a verb ended, if not by an error.
+pub(crate) enum Done {
+    /// As it should.
+    Well,
+    /// By a signal, with a checkpoint.
+    Interrupted,
+}
+
+/// The whole program.
+pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
+    match &cli.verb {
+        Verb::Train(args) => train::run(args),
+        Verb::Resume(args) => resume::run(args),
+        Verb::Eval(args) => eval::run(args),
+        Verb::Predict(args) => predict::run(args),
+        Verb::Verify(args) => verify::run(args),
+        Verb::Runs(args) => runs::run(args),
+        Verb::Config(args) => config::run(args),
+        Verb::Inspect(args) => inspect::run(args),
+        Verb::Data(args) => data::run(args),
+        Verb::Devices(output) => devices::run(*output),
+        Verb::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "homeostat", &mut std::io::stdout());
+            Ok(Done::Well)
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Where the folders that an experiment names are looked for. It does not know what is in them, nor where its own folders came from.
+
+use std::path::{Path, PathBuf};
+
+use crate::DataError;
+
+/// The folders in which sources are looked for, the first that has them wins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataRoot {
+    folders: Vec<PathBuf>,
+}
+
+impl DataRoot {
+    /// Looks in these folders, in this order.
+    pub fn new(folders: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self { folders: folders.into_iter().map(Into::into).collect() }
+    }
+
+    /// The folder of this name below the first root that has one; an absolute path is taken as it is.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`] lists where it looked; [`DataError::Config`] for an empty name.
+    pub fn find(&self, folder: &str) -> Result<PathBuf, DataError> {
+        if folder.is_empty() {
+            return Err(DataError::config(
+                "folder",
+                "is empty; name the folder of the data, relative to the data root",
+            ));
+        }
+        let looked: Vec<PathBuf> = if Path::new(folder).is_absolute() {
+            vec![PathBuf::from(folder)]
+        } else {
+            self.folders.iter().map(|root| root.join(folder)).collect()
+        };
+        match looked.iter().find(|path| path.is_dir()) {
+            Some(path) => Ok(path.clone()),
+            None => Err(DataError::Missing { folder: folder.to_owned(), looked }),
+        }
+    }
+}

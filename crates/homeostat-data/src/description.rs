@@ -1,0 +1,94 @@
+//! What is in a source, for people and for scripts. It does not know how a network would use it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DataError, Given, Shape, Skipped, Source};
+
+/// What is in a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// The short name of the source.
+    pub title: String,
+    /// See [`Source::fingerprint`].
+    pub fingerprint: String,
+    /// The number of samples, broken ones included.
+    pub samples: usize,
+    /// How many samples there are of each class, in the order of the labels.
+    pub classes: Vec<ClassCount>,
+    /// How many pictures there are of each shape, the most frequent first.
+    pub shapes: Vec<ShapeCount>,
+    /// The samples whose content another sample with a smaller number has.
+    pub duplicates: usize,
+    /// The samples that cannot be decoded.
+    pub corrupt: Vec<Skipped>,
+}
+
+/// The samples of one class.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassCount {
+    /// The class.
+    pub name: String,
+    /// In the training part that the data set gives.
+    pub train: usize,
+    /// In the validation part that it gives.
+    pub valid: usize,
+    /// In the test part that it gives.
+    pub test: usize,
+    /// In no part, for the data set gives none.
+    pub unassigned: usize,
+}
+
+/// The pictures of one shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShapeCount {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// 1 (grey), 3 (colour) or 4 (and alpha).
+    pub channels: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// Reads every sample of a source and counts.
+///
+/// # Errors
+/// [`DataError::Read`] for a file that cannot be read; broken pictures are listed instead.
+pub fn describe(source: &Source) -> Result<Description, DataError> {
+    let mut classes: Vec<ClassCount> =
+        source.classes().iter().map(|name| ClassCount { name: name.clone(), ..ClassCount::default() }).collect();
+    let mut shapes: BTreeMap<Shape, usize> = BTreeMap::new();
+    let mut corrupt = Vec::new();
+    for i in 0..source.len() {
+        let class = &mut classes[source.label(i)];
+        *match source.given(i) {
+            Some(Given::Train) => &mut class.train,
+            Some(Given::Valid) => &mut class.valid,
+            Some(Given::Test) => &mut class.test,
+            None => &mut class.unassigned,
+        } += 1;
+        match source.get(i) {
+            Ok(image) => *shapes.entry(image.shape()).or_default() += 1,
+            Err(DataError::Corrupt { name, why }) => corrupt.push(Skipped { name, reason: why }),
+            Err(error) => return Err(error),
+        }
+    }
+    let count = |(Shape { height, width, channels }, count)| ShapeCount { height, width, channels, count };
+    let mut shapes: Vec<ShapeCount> = shapes.into_iter().map(count).collect();
+    shapes.sort_by_key(|shape| std::cmp::Reverse(shape.count));
+    let mut digests = source.digests()?.to_vec();
+    digests.sort_unstable();
+    digests.dedup();
+    Ok(Description {
+        title: source.title().to_owned(),
+        fingerprint: source.fingerprint()?,
+        samples: source.len(),
+        classes,
+        shapes,
+        duplicates: source.len() - digests.len(),
+        corrupt,
+    })
+}

@@ -1,0 +1,97 @@
+//! Everything that can be wrong with data from outside, each as one line: what, where, how to mend.
+
+use std::path::{Path, PathBuf};
+
+/// What went wrong while data was looked for, read, divided or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The folder of a source is in none of the data roots.
+    #[error(
+        "cannot find the folder `{folder}`, looked in {}; name the folder above it with --data-root or HOMEOSTAT_DATA",
+        places(looked)
+    )]
+    Missing {
+        /// The folder as the configuration names it.
+        folder: String,
+        /// The full paths that were tried.
+        looked: Vec<PathBuf>,
+    },
+    /// The operating system refused to give bytes.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason of the operating system.
+        source: std::io::Error,
+    },
+    /// A source as a whole is not in the form that it should have.
+    #[error("{}: {why}", path.display())]
+    Format {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, at which byte or index, and what was expected.
+        why: String,
+    },
+    /// One sample is broken; the others may be fine (see [`OnCorrupt`](crate::OnCorrupt)).
+    #[error("{name}: {why}")]
+    Corrupt {
+        /// The name of the sample, as [`Source::name`](crate::Source::name) gives it.
+        name: String,
+        /// What is wrong with its bytes.
+        why: String,
+    },
+    /// A value in the configuration cannot work.
+    #[error("`{key}`: {why}")]
+    Config {
+        /// The dotted key.
+        key: String,
+        /// What is wrong, and which values are allowed.
+        why: String,
+    },
+    /// The samples cannot be divided as asked.
+    #[error("cannot split {name}: {why}")]
+    Split {
+        /// The source.
+        name: String,
+        /// What is missing, and how to mend it.
+        why: String,
+    },
+    /// The code that makes a batch panicked: a defect in the program, not in the data.
+    #[error("the worker that made batch {batch} panicked: {message}")]
+    Panicked {
+        /// The index of the batch.
+        batch: usize,
+        /// What the panic said.
+        message: String,
+    },
+}
+
+impl DataError {
+    pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
+        Self::Read { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn format(path: &Path, why: impl Into<String>) -> Self {
+        Self::Format { path: path.to_owned(), why: why.into() }
+    }
+
+    pub(crate) fn config(key: &str, why: impl Into<String>) -> Self {
+        Self::Config { key: key.to_owned(), why: why.into() }
+    }
+
+    /// The same error under the sample's name, where bytes were decoded by somebody who did not know it.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        match self {
+            Self::Corrupt { why, .. } => Self::Corrupt { name: name.to_owned(), why },
+            other => other,
+        }
+    }
+}
+
+fn places(looked: &[PathBuf]) -> String {
+    if looked.is_empty() {
+        return "no place, for no data root is set".into();
+    }
+    looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,288 @@
+//! Dividing the samples of a source into those to learn from, to choose by and to measure with. It does not know pictures, only
+//! classes and whether two samples have the same content.
+
+use std::collections::{HashMap, HashSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{DataError, Digest, Given, Rng, Source, stream};
+
+/// How samples are divided into training, validation and test. Random divisions keep the proportions of the classes, depend on the
+/// seed alone, and never put two samples of the same content into different parts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SplitConfig {
+    /// As the data set gives it; where it gives no validation part, one is taken from training at random.
+    Given(GivenSplit),
+    /// At random, in fixed fractions.
+    Stratified(StratifiedSplit),
+    /// At random into folds of equal size, one of which is for validation (cross-validation).
+    KFold(KFoldSplit),
+}
+
+impl Default for SplitConfig {
+    fn default() -> Self {
+        Self::Stratified(StratifiedSplit::default())
+    }
+}
+
+/// The division that the data set comes with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GivenSplit {
+    /// The fraction of the training part that becomes the validation part where the data set has none, above 0 and below 1.
+    pub valid: f64,
+}
+
+impl Default for GivenSplit {
+    fn default() -> Self {
+        Self { valid: 0.1 }
+    }
+}
+
+/// A random division in fixed fractions.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StratifiedSplit {
+    /// The fraction for validation, above 0.
+    pub valid: f64,
+    /// The fraction for the test, from 0 (no test part); both together are below 1.
+    pub test: f64,
+}
+
+impl Default for StratifiedSplit {
+    fn default() -> Self {
+        Self { valid: 0.1, test: 0.1 }
+    }
+}
+
+/// A random division into folds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KFoldSplit {
+    /// The number of folds, at least 2.
+    pub folds: usize,
+    /// The fold that is for validation, counted from 0; the others are for training.
+    pub fold: usize,
+    /// The fraction for the test, from 0 (no test part) to below 1; it is taken out first and is the same for every fold.
+    pub test: f64,
+}
+
+impl Default for KFoldSplit {
+    fn default() -> Self {
+        Self { folds: 5, fold: 0, test: 0.1 }
+    }
+}
+
+/// The numbers of the samples of each part, ascending. The test part is empty where none was asked for or given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Splits {
+    /// To learn from.
+    pub train: Vec<usize>,
+    /// To choose by.
+    pub valid: Vec<usize>,
+    /// To measure with, once.
+    pub test: Vec<usize>,
+}
+
+/// The content of the samples of each part, so that it is known later which samples a network has learned from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitRecord {
+    /// To learn from.
+    pub train: Vec<Digest>,
+    /// To choose by.
+    pub valid: Vec<Digest>,
+    /// To measure with.
+    pub test: Vec<Digest>,
+}
+
+impl SplitConfig {
+    /// Whether the values can work, for the dotted `key` at which they stand.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] names the value and the range that is allowed.
+    pub fn check(&self, key: &str) -> Result<(), DataError> {
+        let (name, ok, why) = match self {
+            Self::Given(GivenSplit { valid }) => {
+                ("given.valid", *valid > 0.0 && *valid < 1.0, "has to be above 0 and below 1")
+            }
+            Self::Stratified(StratifiedSplit { valid, test }) => {
+                let ok = *valid > 0.0 && *test >= 0.0 && valid + test < 1.0;
+                ("stratified", ok, "`valid` has to be above 0, `test` at least 0, and both together below 1")
+            }
+            Self::KFold(KFoldSplit { folds, fold, test }) => {
+                let ok = *folds >= 2 && fold < folds && (0.0..1.0).contains(test);
+                ("k-fold", ok, "`folds` has to be at least 2, `fold` below `folds`, and `test` from 0 to below 1")
+            }
+        };
+        if ok { Ok(()) } else { Err(DataError::config(&format!("{key}.{name}"), why)) }
+    }
+
+    /// Divides the samples.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] for fractions that cannot work, [`DataError::Split`] for a single class, a class with too few samples or a
+    /// part that would be empty, [`DataError::Read`] for a file that cannot be read.
+    pub fn split(&self, source: &Source, seed: u64) -> Result<Splits, DataError> {
+        self.check("split")?;
+        if let [only] = source.classes() {
+            return Err(fault(source, format!("there is only one class, `{only}`, so there is nothing to tell apart")));
+        }
+        let all: Vec<usize> = (0..source.len()).collect();
+        match self {
+            Self::Given(given) => given.split(source, seed),
+            Self::Stratified(StratifiedSplit { valid, test }) => {
+                let mut deck = Deck::new(source, &all, seed, 2 + usize::from(*test > 0.0))?;
+                let (test, valid) = (deck.draw(*test, 2), deck.draw(*valid, 1));
+                Ok(Splits::sorted(deck.rest(), valid, test))
+            }
+            Self::KFold(KFoldSplit { folds, fold, test }) => {
+                let mut deck = Deck::new(source, &all, seed, folds + usize::from(*test > 0.0))?;
+                let test = deck.draw(*test, *folds);
+                let (valid, train) = deck.deal(*folds, *fold);
+                Ok(Splits::sorted(train, valid, test))
+            }
+        }
+    }
+}
+
+impl GivenSplit {
+    fn split(&self, source: &Source, seed: u64) -> Result<Splits, DataError> {
+        let part = |given| (0..source.len()).filter(|&i| source.given(i) == Some(given)).collect::<Vec<_>>();
+        let (train, valid, test) = (part(Given::Train), part(Given::Valid), part(Given::Test));
+        if train.is_empty() {
+            let why = "it comes with no training part; choose `stratified` or `k-fold` instead of `given`";
+            return Err(fault(source, why.into()));
+        }
+        if valid.is_empty() {
+            let mut deck = Deck::new(source, &train, seed, 2)?;
+            let valid = deck.draw(self.valid, 1);
+            return Ok(Splits::sorted(deck.rest(), valid, test));
+        }
+        check_counts(source, &train, 1)?;
+        Ok(Splits { train, valid, test })
+    }
+}
+
+impl Splits {
+    fn sorted(mut train: Vec<usize>, mut valid: Vec<usize>, mut test: Vec<usize>) -> Self {
+        for part in [&mut train, &mut valid, &mut test] {
+            part.sort_unstable();
+        }
+        Self { train, valid, test }
+    }
+
+    /// The content of every sample, to be stored with the run.
+    ///
+    /// # Errors
+    /// [`DataError::Read`] for a file that cannot be read.
+    pub fn record(&self, source: &Source) -> Result<SplitRecord, DataError> {
+        let digests = source.digests()?;
+        let part = |indices: &[usize]| indices.iter().map(|&i| digests[i]).collect();
+        Ok(SplitRecord { train: part(&self.train), valid: part(&self.valid), test: part(&self.test) })
+    }
+}
+
+impl SplitRecord {
+    /// The samples of `source` that a network trained on this division has learned from, and so must not be measured with.
+    ///
+    /// # Errors
+    /// [`DataError::Read`] for a file that cannot be read.
+    pub fn leaks(&self, source: &Source) -> Result<Vec<usize>, DataError> {
+        let seen: HashSet<&Digest> = self.train.iter().collect();
+        let digests = source.digests()?;
+        Ok((0..source.len()).filter(|&i| seen.contains(&digests[i])).collect())
+    }
+}
+
+/// The groups of equal content of each class, shuffled. A group counts for the class of its first sample.
+struct Deck {
+    classes: Vec<Vec<Group>>,
+    /// How many samples each class had before anything was drawn.
+    sizes: Vec<usize>,
+}
+
+type Group = Vec<usize>;
+
+impl Deck {
+    /// Of these samples; each class needs at least `parts` different ones.
+    fn new(source: &Source, indices: &[usize], seed: u64, parts: usize) -> Result<Self, DataError> {
+        let digests = source.digests()?;
+        let mut classes: Vec<Vec<Group>> = vec![Vec::new(); source.classes().len()];
+        let mut places: HashMap<Digest, (usize, usize)> = HashMap::new();
+        for &i in indices {
+            let class = source.label(i);
+            let (class, group) = *places.entry(digests[i]).or_insert_with(|| {
+                classes[class].push(Group::new());
+                (class, classes[class].len() - 1)
+            });
+            classes[class][group].push(i);
+        }
+        let firsts: Vec<usize> = classes.iter().flatten().map(|group| group[0]).collect();
+        check_counts(source, &firsts, parts)?;
+        for (class, groups) in classes.iter_mut().enumerate() {
+            let order = Rng::keyed(seed, [0, class as u64, stream("split", 0)]).permutation(groups.len());
+            *groups = order.into_iter().map(|at| std::mem::take(&mut groups[at])).collect();
+        }
+        let sizes = classes.iter().map(|groups| groups.iter().map(Vec::len).sum()).collect();
+        Ok(Self { classes, sizes })
+    }
+
+    /// About this fraction of each class, and at least one group if it is above 0, while `keep` groups remain.
+    fn draw(&mut self, fraction: f64, keep: usize) -> Vec<usize> {
+        let mut drawn = Vec::new();
+        if fraction <= 0.0 {
+            return drawn;
+        }
+        for (groups, &size) in self.classes.iter_mut().zip(&self.sizes) {
+            let target = share(size, fraction).max(1);
+            let mut taken = 0;
+            while taken < target && groups.len() > keep {
+                let Some(group) = groups.pop() else { break };
+                taken += group.len();
+                drawn.extend(group);
+            }
+        }
+        drawn
+    }
+
+    /// All that remains, the groups dealt out to `folds` in turn: those of `fold`, and those of the others.
+    fn deal(self, folds: usize, fold: usize) -> (Vec<usize>, Vec<usize>) {
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        for (turn, group) in self.classes.into_iter().flatten().enumerate() {
+            if turn % folds == fold { own.extend(group) } else { others.extend(group) }
+        }
+        (own, others)
+    }
+
+    fn rest(self) -> Vec<usize> {
+        self.classes.into_iter().flatten().flatten().collect()
+    }
+}
+
+/// Whether each class has `least` of these samples.
+fn check_counts(source: &Source, indices: &[usize], least: usize) -> Result<(), DataError> {
+    let mut counts = vec![0; source.classes().len()];
+    indices.iter().for_each(|&i| counts[source.label(i)] += 1);
+    match counts.iter().position(|&count| count < least) {
+        None => Ok(()),
+        Some(class) => {
+            let (name, count) = (&source.classes()[class], counts[class]);
+            let need = if least == 1 { "1 is".into() } else { format!("{least} are") };
+            let why =
+                format!("the class `{name}` has {count} different samples, but {need} needed; add some or remove it");
+            Err(fault(source, why))
+        }
+    }
+}
+
+fn fault(source: &Source, why: String) -> DataError {
+    DataError::Split { name: source.title().to_owned(), why }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a fraction of a count")]
+fn share(size: usize, fraction: f64) -> usize {
+    (size as f64 * fraction).round() as usize
+}

@@ -1,0 +1,67 @@
+//! Real data sets, if the variable `HOMEOSTAT_DATA` names a folder that has them; skipped otherwise.
+
+#![allow(
+    clippy::print_stderr,
+    reason = "who runs the tests should see what is skipped, and by how much decoders differ"
+)]
+
+use homeostat_data::{Cifar10Config, DataRoot, Given, IdxConfig, ImageFolderConfig, Source, SourceConfig};
+
+use crate::differences;
+
+fn open(config: &SourceConfig) -> Option<Source> {
+    let root = DataRoot::new(std::env::var_os("HOMEOSTAT_DATA"));
+    let there = root.find(config.folder()?).is_ok();
+    if !there {
+        eprintln!("skipped: {:?} is not below HOMEOSTAT_DATA", config.folder());
+    }
+    there.then(|| config.open(&root).unwrap())
+}
+
+fn count(source: &Source, given: Given) -> usize {
+    (0..source.len()).filter(|&i| source.given(i) == Some(given)).count()
+}
+
+#[test]
+fn mnist() {
+    let Some(source) = open(&SourceConfig::Idx(IdxConfig::default())) else { return };
+    assert_eq!((count(&source, Given::Train), count(&source, Given::Test)), (60_000, 10_000));
+    assert_eq!((source.label(0), source.label(60_000)), (5, 7));
+}
+
+#[test]
+fn cifar10_without_loss() {
+    let Some(source) = open(&SourceConfig::Cifar10(Cifar10Config { folder: "cifar10-lossless-4000".into() })) else {
+        return;
+    };
+    assert_eq!((source.len(), source.label(0)), (4000, 6));
+    assert_eq!(source.get(0).unwrap().get(0, 0), [59, 62, 63]);
+}
+
+/// JPEG decoders may differ by a few levels; the truth is Pillow's, the first 1,000 by number, then class.
+#[test]
+fn cifar10_as_jpeg_decodes_as_with_pillow() {
+    let Some(jpeg) = open(&SourceConfig::ImageFolder(ImageFolderConfig { folder: "cifar10-jpeg".into() })) else {
+        return;
+    };
+    let Some(truth) = open(&SourceConfig::Cifar10(Cifar10Config { folder: "cifar10-jpeg".into() })) else { return };
+    assert_eq!((count(&jpeg, Given::Train), count(&jpeg, Given::Test)), (50_000, 10_000));
+    let mut far = Vec::new();
+    for i in 0..truth.len() {
+        let own = 50_000 + 1000 * (i % 10) + i / 10;
+        assert_eq!((jpeg.label(own), jpeg.name(own).contains(&format!("/{:04}.", i / 10))), (truth.label(i), true));
+        far.extend(differences(&jpeg.get(own).unwrap(), &truth.get(i).unwrap()));
+    }
+    let mean = far.iter().map(|&d| f64::from(d)).sum::<f64>() / far.len() as f64;
+    eprintln!("mean difference {mean:.3}, largest {:?}", far.iter().max());
+    assert!(mean < 1.0, "{mean}");
+}
+
+#[test]
+fn flowers() {
+    let Some(source) = open(&SourceConfig::ImageFolder(ImageFolderConfig { folder: "flowers5-224".into() })) else {
+        return;
+    };
+    assert_eq!((count(&source, Given::Train), count(&source, Given::Valid), source.len()), (750, 250, 1000));
+    assert!((0..1000).step_by(50).all(|i| source.get(i).unwrap().height() == 224));
+}

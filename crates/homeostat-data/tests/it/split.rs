@@ -1,0 +1,185 @@
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use homeostat_data::{
+    DataRoot, GivenSplit, ImageFolderConfig, KFoldSplit, Source, SourceConfig, SplitConfig, SplitRecord, Splits,
+    StratifiedSplit,
+};
+
+use crate::picture;
+
+fn digits() -> Source {
+    SourceConfig::Digits.open(&DataRoot::default()).unwrap()
+}
+
+fn stratified(valid: f64, test: f64) -> SplitConfig {
+    SplitConfig::Stratified(StratifiedSplit { valid, test })
+}
+
+fn k_fold(folds: usize, fold: usize, test: f64) -> SplitConfig {
+    SplitConfig::KFold(KFoldSplit { folds, fold, test })
+}
+
+/// A folder of tiny pictures: `(path, level)`; the same level is the same content.
+fn folder(files: &[(String, u8)]) -> (tempfile::TempDir, Source) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, level) in files {
+        let path = folder.path().join("set").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, picture(2, 2, 1, |_, _, _| *level).encode_png()).unwrap();
+    }
+    let config = SourceConfig::ImageFolder(ImageFolderConfig { folder: "set".into() });
+    let source = config.open(&DataRoot::new([folder.path()])).unwrap();
+    (folder, source)
+}
+
+#[track_caller]
+fn check_partition(splits: &Splits, samples: usize) {
+    let all: BTreeSet<usize> = [&splits.train, &splits.valid, &splits.test].into_iter().flatten().copied().collect();
+    assert_eq!(splits.train.len() + splits.valid.len() + splits.test.len(), samples, "no sample twice");
+    assert_eq!(all, (0..samples).collect(), "no sample lost");
+}
+
+fn share_by_class(source: &Source, part: &[usize]) -> Vec<f64> {
+    let count = |indices: &mut dyn Iterator<Item = usize>| {
+        indices.fold(vec![0.0; source.classes().len()], |mut counts, i| {
+            counts[source.label(i)] += 1.0;
+            counts
+        })
+    };
+    let (own, all) = (count(&mut part.iter().copied()), count(&mut (0..source.len())));
+    own.iter().zip(all).map(|(own, all)| own / all).collect()
+}
+
+#[test]
+fn fractions_hold_in_each_class() {
+    let source = digits();
+    let splits = stratified(0.1, 0.2).split(&source, 1).unwrap();
+    check_partition(&splits, 1797);
+    for (part, fraction) in [(&splits.valid, 0.1), (&splits.test, 0.2), (&splits.train, 0.7)] {
+        assert!(share_by_class(&source, part).iter().all(|share| (share - fraction).abs() < 0.005));
+    }
+    assert!(stratified(0.1, 0.0).split(&source, 1).unwrap().test.is_empty());
+}
+
+#[test]
+fn the_seed_alone_determines_the_parts() {
+    let source = digits();
+    let split = |seed| SplitConfig::default().split(&source, seed).unwrap();
+    assert_eq!(split(1), SplitConfig::default().split(&digits(), 1).unwrap());
+    assert_ne!(split(1).test, split(2).test);
+}
+
+#[test]
+fn folds_divide_all_that_is_not_for_the_test() {
+    let source = digits();
+    let folds: Vec<Splits> = (0..4).map(|fold| k_fold(4, fold, 0.1).split(&source, 1).unwrap()).collect();
+    let mut seen = BTreeSet::new();
+    for splits in &folds {
+        check_partition(splits, 1797);
+        assert_eq!(splits.test, folds[0].test);
+        assert!(splits.valid.iter().all(|&i| seen.insert(i)), "each sample is for validation once");
+        assert!(share_by_class(&source, &splits.valid).iter().all(|share| (share - 0.225).abs() < 0.01));
+        assert!(splits.valid.len().abs_diff(1618 / 4) <= 3);
+    }
+    assert_eq!(seen.len() + folds[0].test.len(), 1797);
+}
+
+/// Every picture is there three times; no two copies may be parted.
+#[test]
+fn equal_content_stays_together() {
+    let files: Vec<(String, u8)> =
+        (0..60).flat_map(|i| (0..3).map(move |copy| (format!("class-{}/{i}-{copy}.png", i % 2), i))).collect();
+    let (_folder, source) = folder(&files);
+    for config in [stratified(0.2, 0.2), k_fold(3, 1, 0.2)] {
+        let splits = config.split(&source, 3).unwrap();
+        check_partition(&splits, 180);
+        let mut homes: HashMap<_, BTreeSet<usize>> = HashMap::new();
+        for (home, part) in [&splits.train, &splits.valid, &splits.test].into_iter().enumerate() {
+            assert!(!part.is_empty());
+            part.iter().for_each(|&i| {
+                homes.entry(source.digest(i).unwrap()).or_default().insert(home);
+            });
+        }
+        assert_eq!(homes.len(), 60);
+        assert!(homes.values().all(|homes| homes.len() == 1));
+    }
+}
+
+#[test]
+fn given_parts_are_kept_and_a_missing_validation_part_is_taken_from_training() {
+    let part = |part: &str, class: &str, from: u8| {
+        (0..10).map(|i| (format!("{part}/{class}/{i}.png"), from + i)).collect::<Vec<_>>()
+    };
+    let three = [part("train", "a", 0), part("train", "b", 20), part("val", "a", 40), part("val", "b", 60)].concat();
+    let (_folder, source) = folder(&three);
+    let splits = SplitConfig::Given(GivenSplit::default()).split(&source, 1).unwrap();
+    check_partition(&splits, 40);
+    assert_eq!((splits.train, splits.valid, splits.test), ((0..20).collect(), (20..40).collect(), vec![]));
+
+    let two = [part("train", "a", 0), part("train", "b", 20), part("test", "a", 0)].concat();
+    let (_folder, source) = folder(&two);
+    let splits = SplitConfig::Given(GivenSplit { valid: 0.2 }).split(&source, 1).unwrap();
+    check_partition(&splits, 30);
+    assert_eq!((splits.train.len(), splits.valid.len(), splits.test), (16, 4, (20..30).collect()));
+}
+
+#[test]
+fn what_cannot_be_divided_says_why() {
+    let files = |counts: &[(&str, u8)]| {
+        let class = |&(class, count): &(&str, u8)| {
+            let class = class.to_owned();
+            (0..count).map(move |i| (format!("{class}/{i}.png"), i + 100 * u8::from(class == "b")))
+        };
+        counts.iter().flat_map(class).collect::<Vec<_>>()
+    };
+    for (counts, config, expected) in [
+        (&[("a", 9)][..], SplitConfig::default(), "cannot split set: there is only one class, `a`"),
+        (&[("a", 9), ("b", 2)], SplitConfig::default(), "the class `b` has 2 different samples, but 3 are needed"),
+        (&[("a", 9), ("b", 4)], k_fold(5, 0, 0.0), "the class `b` has 4 different samples, but 5 are needed"),
+        (&[("a", 9), ("b", 9)], SplitConfig::Given(GivenSplit::default()), "choose `stratified` or `k-fold`"),
+        (&[("a", 9), ("b", 9)], stratified(0.5, 0.5), "`split.stratified`: `valid` has to be above 0"),
+        (&[("a", 9), ("b", 9)], stratified(f64::NAN, 0.1), "`split.stratified`"),
+        (&[("a", 9), ("b", 9)], k_fold(3, 3, 0.1), "`split.k-fold`: `folds` has to be at least 2"),
+    ] {
+        let (_folder, source) = folder(&files(counts));
+        let error = config.split(&source, 1).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let (_folder, source) = folder(&files(&[("a", 3), ("b", 3)]));
+    let splits = stratified(0.6, 0.3).split(&source, 1).unwrap();
+    assert_eq!(
+        (splits.train.len(), splits.valid.len(), splits.test.len()),
+        (2, 2, 2),
+        "one of each is kept for each part"
+    );
+}
+
+#[test]
+fn a_record_survives_a_file_and_finds_what_was_learned_from() {
+    let source = digits();
+    let splits = SplitConfig::default().split(&source, 1).unwrap();
+    let record = splits.record(&source).unwrap();
+    let text = serde_json::to_string(&record).unwrap();
+    let again: SplitRecord = serde_json::from_str(&text).unwrap();
+    assert_eq!(again, record);
+    assert_eq!(again.leaks(&source).unwrap(), splits.train);
+    assert!(serde_json::from_str::<SplitRecord>(r#"{"train":["+123456789abcdef"],"valid":[],"test":[]}"#).is_err());
+
+    let (_folder, other) = folder(&[("a/1.png".into(), 1), ("b/1.png".into(), 2)]);
+    assert!(again.leaks(&other).unwrap().is_empty());
+    let (_copy, copy) = folder(&[("x/1.png".into(), 1), ("x/2.png".into(), 9)]);
+    let learned = Splits { train: vec![0], ..Splits::default() }.record(&other).unwrap();
+    assert_eq!(learned.leaks(&copy).unwrap(), [0], "content counts, not the name or the class");
+}
+
+#[test]
+fn the_form_in_a_file_is_kept() {
+    for (text, expected) in [
+        ("split = { given = { valid = 0.25 } }", SplitConfig::Given(GivenSplit { valid: 0.25 })),
+        ("split = { stratified = {} }", stratified(0.1, 0.1)),
+        ("split = { k-fold = { folds = 3, fold = 2, test = 0.5 } }", k_fold(3, 2, 0.5)),
+    ] {
+        let parsed: BTreeMap<String, SplitConfig> = toml::from_str(text).unwrap();
+        assert_eq!(parsed["split"], expected);
+    }
+}

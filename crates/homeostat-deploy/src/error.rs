@@ -1,0 +1,46 @@
+//! Why an artifact cannot answer.
+
+use homeostat_artifact::ArtifactError;
+use homeostat_task::{TaskError, WeightsError};
+
+/// Why an artifact cannot be opened or is not what it was.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// The directory is broken.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The task's description makes no network.
+    #[error("{path}: {source}")]
+    Task {
+        /// The artifact.
+        path: String,
+        /// What is wrong.
+        source: TaskError,
+    },
+    /// The weights are broken or of another network.
+    #[error("{path}: {source}")]
+    Weights {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        source: WeightsError,
+    },
+    /// A golden request is answered differently than at the end of training.
+    #[error("{path}: the golden request `{name}` is answered {found}, but was {expected} at the end of training")]
+    Golden {
+        /// The artifact.
+        path: String,
+        /// The request.
+        name: String,
+        /// The answer at the end of training.
+        expected: String,
+        /// The answer now.
+        found: String,
+    },
+    /// There is nothing to verify by.
+    #[error("{path} has no golden requests, so it cannot be verified")]
+    NoGolden {
+        /// The artifact.
+        path: String,
+    },
+}

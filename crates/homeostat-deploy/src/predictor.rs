@@ -1,0 +1,115 @@
+//! A task with its weights, at work. It does not know where requests come from.
+
+use std::fs;
+
+use burn::tensor::Device;
+use homeostat_artifact::{Artifact, ArtifactError};
+use homeostat_task::{InputError, Task, TaskVisitor, Weights};
+use serde_json::Value;
+
+use crate::DeployError;
+
+/// A task with its weights on a device, without gradients.
+#[derive(Debug)]
+pub struct Predictor<T: Task> {
+    task: T,
+    model: T::Model,
+    device: Device,
+}
+
+impl<T: Task> Predictor<T> {
+    /// Puts a task and its network together; `model` must be without gradients (`module.valid()`).
+    #[must_use]
+    pub fn new(task: T, model: T::Model, device: Device) -> Self {
+        Self { task, model, device: device.inner() }
+    }
+
+    /// Loads the weights of an artifact.
+    ///
+    /// # Errors
+    /// The weights cannot be read, are not finite, or are of another network.
+    pub fn open(task: T, artifact: &Artifact, device: &Device) -> Result<Self, DeployError> {
+        let device = device.clone().inner();
+        let path = artifact.model();
+        let fresh = task
+            .init(&device)
+            .map_err(|source| DeployError::Task { path: artifact.path().display().to_string(), source })?;
+        let wrong = |source| DeployError::Weights { path: path.display().to_string(), source };
+        let bytes = fs::read(&path).map_err(ArtifactError::read(&path))?;
+        let (weights, _) = Weights::from_safetensors(&bytes).map_err(wrong)?;
+        weights.check_finite().map_err(wrong)?;
+        let model = weights.apply(fresh).map_err(wrong)?;
+        Ok(Self { task, model, device })
+    }
+
+    /// Answers raw requests in one batch; an answer or an error each, in their order.
+    #[must_use]
+    pub fn answer(&self, requests: &[&[u8]]) -> Vec<Result<T::Response, InputError>> {
+        let inputs = requests.iter().map(|bytes| self.task.read(bytes).and_then(|sample| self.task.prepare(sample)));
+        let mut good = Vec::new();
+        let refused: Vec<Option<InputError>> = inputs
+            .map(|input| match input {
+                Ok(input) => {
+                    good.push(input);
+                    None
+                }
+                Err(error) => Some(error),
+            })
+            .collect();
+        let answers = if good.is_empty() {
+            Vec::new()
+        } else {
+            self.task.respond(&self.model, self.task.collate(&good, &self.device))
+        };
+        assert_eq!(answers.len(), good.len(), "an answer an input");
+        let mut answers = answers.into_iter();
+        refused
+            .into_iter()
+            .map(|error| match error {
+                Some(error) => Err(error),
+                None => answers.next().ok_or_else(|| InputError::new("no answer")),
+            })
+            .collect()
+    }
+}
+
+/// A [`Predictor`] without its types: answers are JSON.
+pub trait Endpoint: Send {
+    /// Answers raw requests in one batch; an answer or an error each, in their order.
+    fn answer(&self, requests: &[&[u8]]) -> Vec<Result<Value, InputError>>;
+
+    /// Whether two answers are the same but for rounding.
+    fn agree(&self, expected: &Value, found: &Value, tolerance: f64) -> bool;
+}
+
+impl<T: Task> Endpoint for Predictor<T> {
+    fn answer(&self, requests: &[&[u8]]) -> Vec<Result<Value, InputError>> {
+        let to_json = |response| serde_json::to_value(response).map_err(|error| InputError::new(error.to_string()));
+        Self::answer(self, requests).into_iter().map(|answer| answer.and_then(to_json)).collect()
+    }
+
+    fn agree(&self, expected: &Value, found: &Value, tolerance: f64) -> bool {
+        let typed = |value: &Value| serde_json::from_value::<T::Response>(value.clone()).ok();
+        match (typed(expected), typed(found)) {
+            (Some(expected), Some(found)) => self.task.agree(&expected, &found, tolerance),
+            _ => false,
+        }
+    }
+}
+
+/// Opens an artifact as an endpoint, whatever its task: `task_config.open(OpenEndpoint { .. })`.
+#[derive(Debug)]
+pub struct OpenEndpoint<'a> {
+    /// The artifact.
+    pub artifact: &'a Artifact,
+    /// Where to compute.
+    pub device: &'a Device,
+}
+
+impl TaskVisitor for OpenEndpoint<'_> {
+    type Output = Result<Box<dyn Endpoint>, DeployError>;
+
+    fn visit<T: Task>(self, task: T) -> Self::Output {
+        Ok(Box::new(Predictor::open(task, self.artifact, self.device)?))
+    }
+}

@@ -1,0 +1,324 @@
+//! A run from its beginning to its end: trained, tested once, published, verified, reported. It does not know who
+//! watches.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, sync::atomic::AtomicBool};
+
+use burn::{module::Module, tensor::Device};
+use homeostat_artifact::{
+    Artifact, Checkpoint, Golden, Hashes, Parts, Provenance, Run, RunResult, RunState, RunWriter,
+    Weights as ArtifactWeights, sha256,
+};
+use homeostat_config::{Resolved, to_toml};
+use homeostat_data::{DataError, DataRoot, SplitRecord};
+use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify};
+use homeostat_task::{Task, Weights};
+use homeostat_tasks::ImageClassification;
+use homeostat_train::{End, Event, Examples, Finished, Job, Workers, fit};
+
+use crate::{
+    Experiment, ExperimentError, ExperimentText,
+    evaluate_run::{Measured, measure},
+    plan::Plan,
+    report_of_run::{augmented_pictures, report_of_run},
+    tensorboard::TensorBoard,
+};
+
+/// Golden requests in an artifact.
+const GOLDEN: usize = 16;
+
+/// Where and with what a run is made: all that an experiment does not say.
+#[derive(Debug)]
+pub struct Setting<'a> {
+    /// Where to compute.
+    pub device: &'a Device,
+    /// The device's name, for the record.
+    pub device_name: &'a str,
+    /// Who prepares batches.
+    pub workers: Workers,
+    /// Where sources are looked for.
+    pub roots: DataRoot,
+    /// Set from outside to end after the step under way, with a checkpoint.
+    pub stop: &'a AtomicBool,
+    /// The features of this build, for the record.
+    pub features: Vec<String>,
+}
+
+/// What happens in a run, for whoever watches.
+#[derive(Debug)]
+pub enum Stage<'a> {
+    /// The run's directory is there, the data are divided.
+    Prepared {
+        /// The run's directory.
+        run: &'a Path,
+        /// The experiment, with all that was chosen.
+        experiment: &'a Experiment,
+        /// Samples to learn from, to choose by, to measure with.
+        samples: [usize; 3],
+        /// The step of the checkpoint that the run goes on from.
+        resumed: Option<u64>,
+    },
+    /// Something in the loop.
+    Training(Event<'a>),
+    /// The test part is being measured, once.
+    Testing,
+    /// The artifact is published and verified.
+    Published {
+        /// Its folder.
+        artifact: &'a Path,
+        /// Golden requests that were answered alike.
+        golden: usize,
+    },
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// At its end.
+    Finished(RunResult),
+    /// By the stop flag; it can be resumed.
+    Interrupted,
+}
+
+/// Makes a run of an experiment, below `out`.
+///
+/// `when` is the time at which it begins, in UTC: `2026-11-23T17-13-05Z`.
+///
+/// # Errors
+/// The experiment does not fit the data, or training fails; the run's directory tells how far it came.
+pub fn train(
+    resolved: Resolved<Experiment>,
+    (out, when): (&Path, &str),
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<(std::path::PathBuf, Outcome), ExperimentError> {
+    let plan = Plan::make(resolved, &setting.roots, setting.workers)?;
+    let text = plan.resolved.show();
+    // Whatever would stop the first step stops it here, before a directory is made.
+    plan.task.init(setting.device)?;
+    plan.meters()?;
+    let record = plan.splits.record(&plan.source)?;
+    let run = Run::create(out, &plan.experiment().name, when, &text)?;
+    run.write_split(&record)?;
+    run.write_provenance(&provenance(&plan, &record, &text, when, setting)?)?;
+    let outcome = conduct(&plan, &run, None, setting, observe)?;
+    Ok((run.path().to_owned(), outcome))
+}
+
+/// Goes on with a run from its last checkpoint, as if nothing had happened.
+///
+/// # Errors
+/// The run is finished or broken, the data have changed, or training fails.
+pub fn resume(
+    run: &Run,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<Outcome, ExperimentError> {
+    let text = run.experiment()?;
+    let run = run.lock()?;
+    if run.result()?.is_some_and(|result| result.state == RunState::Finished) {
+        return Err(ExperimentError::run(
+            run.path(),
+            "is finished, there is nothing to resume; train a new run instead",
+        ));
+    }
+    let plan = reopen(&run, &text, setting)?;
+    let checkpoint = run.checkpoints()?.latest()?;
+    if checkpoint.is_none() {
+        run.truncate_logs(homeostat_artifact::LogLengths::default())?;
+    }
+    conduct(&plan, &run, checkpoint.as_ref(), setting, observe)
+}
+
+/// The plan of a run, with the data checked to be those that it began with.
+pub(crate) fn reopen(run: &Run, text: &str, setting: &Setting<'_>) -> Result<Plan, ExperimentError> {
+    let experiment: ExperimentText = Experiment::text("experiment.toml", text);
+    let plan = Plan::make(experiment.load()?, &setting.roots, setting.workers)?;
+    let recorded: Option<SplitRecord> = run.split()?;
+    let changed = |what| ExperimentError::DataChanged { run: run.path().display().to_string(), what };
+    match recorded {
+        None => Err(ExperimentError::run(
+            run.path(),
+            "has no split.json: it ended before its first step; train a new run instead",
+        )),
+        Some(recorded) if recorded != plan.splits.record(&plan.source)? => {
+            Err(changed("the samples of its parts differ"))
+        }
+        Some(_) => Ok(plan),
+    }
+}
+
+fn provenance(
+    plan: &Plan,
+    record: &SplitRecord,
+    text: &str,
+    when: &str,
+    setting: &Setting<'_>,
+) -> Result<Provenance, ExperimentError> {
+    let split =
+        serde_json::to_vec(record).map_err(|error| ExperimentError::setting("data.split", error.to_string()))?;
+    Ok(Provenance {
+        burn: "0.22.1".to_owned(),
+        features: setting.features.clone(),
+        device: setting.device_name.to_owned(),
+        seed: plan.experiment().seed,
+        started: when.to_owned(),
+        hashes: Hashes { experiment: sha256(text.as_bytes()), data: plan.source.fingerprint()?, split: sha256(&split) },
+        ..Provenance::gather()
+    })
+}
+
+fn conduct(
+    plan: &Plan,
+    run: &RunWriter,
+    checkpoint: Option<&Checkpoint>,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<Outcome, ExperimentError> {
+    let experiment = plan.experiment();
+    let samples = [plan.splits.train.len(), plan.splits.valid.len(), plan.splits.test.len()];
+    let resumed = checkpoint.map(Checkpoint::step);
+    observe(Stage::Prepared { run: run.path(), experiment, samples, resumed });
+    let mut tensorboard = TensorBoard::open(run, resumed)?;
+    let examples = |indices: &[usize]| -> Arc<dyn Examples<ImageClassification>> { Arc::new(plan.examples(indices)) };
+    let (train, valid, meters) = (examples(&plan.splits.train), examples(&plan.splits.valid), plan.meters()?);
+    let job = Job {
+        task: &plan.task,
+        train: &train,
+        valid: &valid,
+        config: &experiment.train,
+        control: &experiment.control,
+        meters: &meters,
+        seed: experiment.seed,
+        device: setting.device,
+        workers: setting.workers,
+        stop: setting.stop,
+    };
+    let mut listen = |event: Event<'_>| {
+        tensorboard.observe(&event);
+        observe(Stage::Training(event));
+    };
+    match fit(&job, run, checkpoint, &mut listen) {
+        Ok(End::Finished(finished)) => {
+            conclude(plan, run, finished, tensorboard, setting, observe).map(Outcome::Finished)
+        }
+        Ok(End::Interrupted { .. }) => {
+            run.write_result(&unfinished(RunState::Interrupted, "stopped from outside"))?;
+            Ok(Outcome::Interrupted)
+        }
+        Err(error) => {
+            // The reason is of more use than a second error of the same full disk.
+            if let Err(second) = run.write_result(&unfinished(RunState::Failed, &error.to_string())) {
+                tracing::warn!(%second, "result.json could not be written");
+            }
+            Err(error.into())
+        }
+    }
+}
+
+fn unfinished(state: RunState, reason: &str) -> RunResult {
+    RunResult {
+        state,
+        reason: Some(reason.to_owned()),
+        test: [("", 0.0); 0].into_iter().collect(),
+        valid: [("", 0.0); 0].into_iter().collect(),
+        best: None,
+        epochs: 0,
+        steps: 0,
+        parameters: 0,
+        seconds: 0.0,
+    }
+}
+
+/// Tests, publishes, verifies, reports.
+fn conclude(
+    plan: &Plan,
+    run: &RunWriter,
+    finished: Finished<<ImageClassification as Task>::Model>,
+    tensorboard: TensorBoard,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<RunResult, ExperimentError> {
+    let valid = measure(plan, &finished.model, &plan.splits.valid, setting)?;
+    observe(Stage::Testing);
+    let test = measure(plan, &finished.model, &plan.splits.test, setting)?;
+    let parameters = finished.model.num_params() as u64;
+    let (artifact, golden) = publish(plan, run, finished.model, setting)?;
+    observe(Stage::Published { artifact: artifact.path(), golden });
+    let result = RunResult {
+        state: RunState::Finished,
+        reason: finished.reason,
+        test: test.figures.clone(),
+        valid: valid.figures.clone(),
+        best: finished.best,
+        epochs: finished.epochs as u64,
+        steps: finished.steps as u64,
+        parameters,
+        seconds: finished.seconds,
+    };
+    let shown = if plan.splits.test.is_empty() { Measured { part: "validation", ..valid } } else { test };
+    let pictures = augmented_pictures(plan)?;
+    let report = report_of_run(plan, run, &result, &shown, &pictures, &finished.skipped)?;
+    run.write_report(&report.render())?;
+    let images: Vec<(String, Vec<u8>)> = pictures
+        .iter()
+        .enumerate()
+        .map(|(at, picture)| (format!("augmented/{at:02}"), picture.png.clone()))
+        .chain(
+            shown
+                .mistakes
+                .iter()
+                .take(8)
+                .enumerate()
+                .map(|(at, mistake)| (format!("mistakes/{at:02}"), mistake.png.clone())),
+        )
+        .collect();
+    tensorboard.finish(result.steps, &images, &plan.resolved.show())?;
+    // Last: who finds this file finds everything else.
+    run.write_result(&result)?;
+    Ok(result)
+}
+
+/// Writes the artifact with its golden answers, opens it afresh, and verifies it.
+fn publish(
+    plan: &Plan,
+    run: &RunWriter,
+    model: <ImageClassification as Task>::Model,
+    setting: &Setting<'_>,
+) -> Result<(Artifact, usize), ExperimentError> {
+    let bytes = Weights::of(&model).to_safetensors(&BTreeMap::from([("format".to_owned(), "homeostat".to_owned())]));
+    let predictor = Predictor::new(plan.task.clone(), model, setting.device.clone());
+    let experiment = plan.experiment();
+    let parts = Parts {
+        kind: experiment.task.kind().to_owned(),
+        created: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        task: to_toml(&experiment.task),
+        model: ArtifactWeights::Bytes(bytes),
+        assets: BTreeMap::new(),
+        golden: golden(plan, &predictor)?,
+    };
+    let artifact = Artifact::publish(&run.artifact_dir(), &parts)?;
+    let endpoint = experiment.task.open(OpenEndpoint { artifact: &artifact, device: setting.device })??;
+    let verified = verify(endpoint.as_ref(), &artifact)?;
+    Ok((artifact, verified.requests))
+}
+
+/// Requests spread over the test part (or validation, without one), with the answers of the published weights.
+fn golden(plan: &Plan, predictor: &Predictor<ImageClassification>) -> Result<Vec<Golden>, ExperimentError> {
+    let pool = if plan.splits.test.is_empty() { &plan.splits.valid } else { &plan.splits.test };
+    let stride = (pool.len() / GOLDEN).max(1);
+    let mut golden = Vec::new();
+    for &index in pool.iter().step_by(stride) {
+        let request = match plan.source.bytes(index) {
+            Ok(request) => request,
+            Err(DataError::Corrupt { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        // A broken sample is no request to be answered; the report lists it.
+        let Some(Ok(answer)) = Endpoint::answer(predictor, &[&request]).pop() else { continue };
+        golden.push(Golden { name: format!("{:02}", golden.len()), request, answer });
+        if golden.len() == GOLDEN {
+            break;
+        }
+    }
+    Ok(golden)
+}

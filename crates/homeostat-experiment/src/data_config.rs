@@ -1,0 +1,21 @@
+//! The `[data]` table: which samples, how they are divided and augmented. It stays at home: serving never reads it.
+
+use homeostat_data::{ImageAugment, MixConfig, OnCorrupt, SourceConfig, SplitConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the network learns from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DataConfig {
+    /// Where samples come from.
+    pub source: SourceConfig,
+    /// How they are divided into training, validation and test.
+    pub split: SplitConfig,
+    /// What is done to a sample that cannot be read.
+    pub on_corrupt: OnCorrupt,
+    /// Random changes of training samples, in this order, before they are prepared.
+    pub augment: ImageAugment,
+    /// Mixing of training samples within a batch.
+    pub mix: MixConfig,
+}

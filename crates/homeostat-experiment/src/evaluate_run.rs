@@ -1,0 +1,167 @@
+//! Measures a network on a part of the data. Training samples are never measured with. It does not know who asks.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use homeostat_artifact::{Artifact, Figures, Run};
+use homeostat_data::{Image, SourceConfig, SplitRecord};
+use homeostat_metrics::{ConfusionMatrix, Predictions, ReliabilityBins, Truth};
+use homeostat_report::Mistake;
+use homeostat_task::{Task, Weights};
+use homeostat_tasks::{ImageClassification, TaskConfig};
+use homeostat_train::{Event, Examples, Meter, Rows, evaluate};
+
+use crate::{Experiment, ExperimentError, Setting, conduct::reopen, plan::Plan};
+
+/// Mistakes that a report shows.
+const MISTAKES: usize = 32;
+const BINS: usize = 15;
+
+/// What was measured on a part.
+pub(crate) struct Measured {
+    pub(crate) part: &'static str,
+    pub(crate) figures: Figures,
+    pub(crate) confusion: ConfusionMatrix,
+    pub(crate) reliability: ReliabilityBins,
+    /// Wrong answers, the most confident first.
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+/// The figures of a run on samples that it has not learnt from.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The figures.
+    pub figures: Figures,
+    /// Samples measured.
+    pub samples: usize,
+    /// Samples left out since the run has learnt from them.
+    pub left_out: usize,
+}
+
+/// Measures on these samples; without any, there are no figures.
+pub(crate) fn measure(
+    plan: &Plan,
+    model: &<ImageClassification as Task>::Model,
+    indices: &[usize],
+    setting: &Setting<'_>,
+) -> Result<Measured, ExperimentError> {
+    let examples: Arc<dyn Examples<ImageClassification>> = Arc::new(plan.examples(indices));
+    let mut confusion = ConfusionMatrix::new(plan.task.labels().len());
+    let mut reliability = ReliabilityBins::new(BINS);
+    let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
+    let mut each = |rows: &Rows<ImageClassification>, predictions: &Predictions, _: Event<'_>| {
+        confusion.update(predictions);
+        reliability.update(predictions);
+        wrong.extend(mistakes(rows, predictions));
+        // Only the worst are kept, so that a large part costs no memory.
+        if wrong.len() > 8 * MISTAKES {
+            keep_worst(&mut wrong);
+        }
+    };
+    let sizing = (plan.experiment().train.batch_size.max(64), setting.workers);
+    let meter = evaluate(&plan.task, model, &examples, plan.meters()?.valid, sizing, setting.device, &mut each)?;
+    keep_worst(&mut wrong);
+    let figures = if indices.is_empty() { Figures::default() } else { Meter::figures(&meter) };
+    let mistakes = wrong.into_iter().map(|(confidence, position, predicted)| {
+        let index = indices[position];
+        let labels = plan.task.labels();
+        Ok(Mistake {
+            png: plan.source.get(index)?.encode_png(),
+            name: plan.source.name(index),
+            truth: labels[plan.source.label(index)].clone(),
+            predicted: labels[predicted as usize].clone(),
+            confidence: f64::from(confidence),
+        })
+    });
+    let mistakes = mistakes.collect::<Result<_, ExperimentError>>()?;
+    Ok(Measured { part: "test", figures, confusion, reliability, mistakes })
+}
+
+/// Confidence, position and predicted class of each wrong answer.
+fn mistakes(rows: &Rows<ImageClassification>, predictions: &Predictions) -> Vec<(f32, usize, u32)> {
+    let Truth::OneOf(labels) = predictions.truth() else { return Vec::new() };
+    let answers = predictions.rows().zip(predictions.predicted()).zip(labels).zip(&rows.positions);
+    answers
+        .filter(|(((_, predicted), label), _)| predicted != label)
+        .map(|(((row, &predicted), _), &position)| (row[predicted as usize], position, predicted))
+        .collect()
+}
+
+fn keep_worst(wrong: &mut Vec<(f32, usize, u32)>) {
+    // The position decides among equals, so that the list does not depend on batches.
+    wrong.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    wrong.truncate(MISTAKES);
+}
+
+/// Measures the published weights of a run on its own test part, or on all samples of another source.
+///
+/// Samples whose content the run has learnt from are left out.
+///
+/// # Errors
+/// The run, its artifact or the data are broken, or nothing is left to measure with.
+pub fn evaluate_run(
+    run: &Run,
+    source: Option<SourceConfig>,
+    setting: &Setting<'_>,
+) -> Result<Evaluation, ExperimentError> {
+    let text = run.experiment()?;
+    let plan = match &source {
+        None => reopen(run, &text, setting)?,
+        Some(source) => plan_of_source(&text, source.clone(), setting)?,
+    };
+    let (indices, left_out) = match source {
+        None => (plan.splits.test.clone(), 0),
+        Some(_) => unseen(run, &plan)?,
+    };
+    if indices.is_empty() {
+        return Err(ExperimentError::run(
+            run.path(),
+            "there is nothing to measure with: no test part, or all samples were learnt from",
+        ));
+    }
+    let artifact = Artifact::open(run.path())?;
+    let model = published(&plan.task, &artifact, run.path(), setting)?;
+    let measured = measure(&plan, &model, &indices, setting)?;
+    Ok(Evaluation { figures: measured.figures, samples: indices.len(), left_out })
+}
+
+/// The experiment of a run with its data replaced; labels and sizes stay those of the network.
+fn plan_of_source(text: &str, source: SourceConfig, setting: &Setting<'_>) -> Result<Plan, ExperimentError> {
+    let mut resolved = Experiment::text("experiment.toml", text).load()?;
+    let TaskConfig::ImageClassification(config) = &resolved.value.task;
+    let task = config.init()?;
+    resolved.value.data.source = source;
+    let source = Arc::new(resolved.value.data.source.open(&setting.roots)?);
+    if source.classes() != task.labels() {
+        let problem =
+            format!("has the classes {}, but the run knows {}", source.classes().join(", "), task.labels().join(", "));
+        return Err(ExperimentError::setting("--data", problem));
+    }
+    Ok(Plan { resolved, task, source, splits: homeostat_data::Splits::default() })
+}
+
+/// The samples that the run has not learnt from, and how many it has.
+fn unseen(run: &Run, plan: &Plan) -> Result<(Vec<usize>, usize), ExperimentError> {
+    let record: SplitRecord = run.split()?.ok_or_else(|| ExperimentError::run(run.path(), "has no split.json"))?;
+    let leaks: BTreeSet<usize> = record.leaks(&plan.source)?.into_iter().collect();
+    let unseen = (0..plan.source.len()).filter(|index| !leaks.contains(index)).collect();
+    Ok((unseen, leaks.len()))
+}
+
+fn published(
+    task: &ImageClassification,
+    artifact: &Artifact,
+    run: &Path,
+    setting: &Setting<'_>,
+) -> Result<<ImageClassification as Task>::Model, ExperimentError> {
+    let path = artifact.model();
+    let bytes = std::fs::read(&path).map_err(homeostat_artifact::ArtifactError::read(&path))?;
+    let broken = |error: homeostat_task::WeightsError| ExperimentError::run(run, error.to_string());
+    let (weights, _) = Weights::from_safetensors(&bytes).map_err(broken)?;
+    weights.check_finite().map_err(broken)?;
+    weights.apply(task.init(&setting.device.clone().inner())?).map_err(broken)
+}
+
+/// A picture as PNG, for pages and logs.
+pub(crate) fn png(image: &Image) -> Vec<u8> {
+    image.encode_png()
+}

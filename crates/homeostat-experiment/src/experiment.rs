@@ -1,0 +1,155 @@
+//! The experiment file: what it holds, and how it is found and read. It does not know how it is run.
+
+use std::{fs, path::Path};
+
+use homeostat_config::{Layers, Resolved};
+use homeostat_control::ControlConfig;
+use homeostat_tasks::TaskConfig;
+use homeostat_train::TrainConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{DataConfig, ExperimentError};
+
+/// One file determines a run. It says what, never where: no device, no absolute path.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Experiment {
+    /// The name; runs are kept in a folder of this name.
+    pub name: String,
+    /// The seed of everything random: division, weights, order, augmentation, dropout.
+    pub seed: u64,
+    /// The question that the network answers; the only part that travels with the weights.
+    pub task: TaskConfig,
+    /// What it learns from.
+    pub data: DataConfig,
+    /// How it is trained.
+    pub train: TrainConfig,
+    /// What watches the training and acts on it.
+    pub control: ControlConfig,
+}
+
+impl Default for Experiment {
+    fn default() -> Self {
+        Self {
+            name: "experiment".to_owned(),
+            seed: 1,
+            task: TaskConfig::default(),
+            data: DataConfig::default(),
+            train: TrainConfig::default(),
+            control: ControlConfig::default(),
+        }
+    }
+}
+
+/// The built-in experiments: name and text, as they stand in `experiments/`.
+pub const BUILTIN: [(&str, &str); 4] = [
+    ("digits", include_str!("../../../experiments/digits.toml")),
+    ("mnist", include_str!("../../../experiments/mnist.toml")),
+    ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
+    ("cifar10-jpeg", include_str!("../../../experiments/cifar10-jpeg.toml")),
+];
+
+/// Short forms of keys that a command line often sets.
+const SHORT: [(&str, &str); 11] = [
+    ("model", "task.image-classification.model"),
+    ("prepare", "task.image-classification.prepare"),
+    ("loss", "task.image-classification.loss"),
+    ("source", "data.source"),
+    ("split", "data.split"),
+    ("augment", "data.augment"),
+    ("mix", "data.mix"),
+    ("epochs", "train.epochs"),
+    ("batch-size", "train.batch-size"),
+    ("optimizer", "train.optimizer"),
+    ("schedule", "train.schedule"),
+];
+
+/// An experiment before it is read: a text, and what the command line says on top.
+#[derive(Clone, Debug)]
+pub struct ExperimentText {
+    layers: Layers,
+}
+
+impl Experiment {
+    /// A built-in experiment, or a file whose name ends in `.toml`.
+    ///
+    /// # Errors
+    /// There is no such experiment, or the file cannot be read.
+    pub fn find(name: &str) -> Result<ExperimentText, ExperimentError> {
+        if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
+            let text =
+                fs::read_to_string(name).map_err(|source| ExperimentError::Read { path: name.to_owned(), source })?;
+            return Ok(Self::text(name, &text));
+        }
+        Self::builtin(name)
+    }
+
+    /// A built-in experiment.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn builtin(name: &str) -> Result<ExperimentText, ExperimentError> {
+        let Some((name, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) else {
+            let similar = |known: &&str| known.starts_with(name) || name.starts_with(*known) || known.contains(name);
+            let nearest = BUILTIN.iter().map(|(known, _)| *known).find(similar);
+            return Err(ExperimentError::Unknown {
+                name: name.to_owned(),
+                known: BUILTIN.map(|(known, _)| known).join(", "),
+                nearest: nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?")),
+            });
+        };
+        Ok(Self::text(name, text))
+    }
+
+    /// An experiment from a text; `name` is what errors call it.
+    #[must_use]
+    pub fn text(name: &str, text: &str) -> ExperimentText {
+        ExperimentText { layers: Layers::new().file(name, text) }
+    }
+}
+
+impl ExperimentText {
+    /// Adds `key=value` words of a command line; keys may be shortened (`model.cnn.dropout`, `epochs`).
+    #[must_use]
+    pub fn overrides<S: AsRef<str>>(self, words: &[S]) -> Self {
+        let words: Vec<String> = words.iter().map(|word| lengthen(word.as_ref())).collect();
+        Self { layers: self.layers.overrides(&words) }
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// A key, a type or a value is wrong; names it, its line, and the nearest right one.
+    pub fn load(&self) -> Result<Resolved<Experiment>, ExperimentError> {
+        let resolved: Resolved<Experiment> = self.layers.load()?;
+        let experiment = &resolved.value;
+        let data = &experiment.data;
+        data.split.check("data.split")?;
+        data.augment.check("data.augment")?;
+        data.mix.check("data.mix")?;
+        let TaskConfig::ImageClassification(task) = &experiment.task;
+        task.prepare.check("task.image-classification.prepare")?;
+        experiment.train.check()?;
+        match data.source.folder().filter(|folder| Path::new(folder).is_absolute()) {
+            Some(path) => Err(ExperimentError::AbsolutePath { path: path.to_owned() }),
+            None => Ok(resolved),
+        }
+    }
+}
+
+fn lengthen(word: &str) -> String {
+    let head = word.split(['.', '=']).next().unwrap_or_default();
+    match SHORT.iter().find(|(short, _)| *short == head) {
+        Some((short, long)) => format!("{long}{}", &word[short.len()..]),
+        None => word.to_owned(),
+    }
+}
+
+/// The page `docs/reference/experiment.md`, made from the doc comments of the structs.
+#[must_use]
+pub fn reference_page() -> String {
+    let page = homeostat_config::reference::<Experiment>("The experiment file");
+    let rows: String = SHORT.iter().map(|(short, long)| format!("| `{short}` | `{long}` |\n")).collect();
+    format!("{page}\n## Short forms on the command line\n\n| short | stands for |\n|---|---|\n{rows}")
+}

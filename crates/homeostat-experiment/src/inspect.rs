@@ -1,0 +1,115 @@
+//! Walks one sample through an experiment and tells what each step makes of it. It does not know how that is shown.
+
+use burn::tensor::DType;
+use homeostat_config::Resolved;
+use homeostat_data::{Image, ImageAugment, SampleKey};
+use homeostat_task::{Outcome, Task};
+use homeostat_tasks::{ImageBatch, Target};
+
+use crate::{Experiment, ExperimentError, Setting, plan::Plan};
+
+/// What a step made of the sample.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Inspected {
+    /// The step: `read`, `augment: rotate`, `prepare` ...
+    pub step: String,
+    /// The type and shape of what came out.
+    pub shape: String,
+    /// The smallest and largest value, and the mean, where there are numbers.
+    pub range: String,
+}
+
+/// Walks the training sample at `position` through the experiment, with the first epoch's augmentation.
+///
+/// # Errors
+/// The experiment does not fit the data, or the sample cannot be read.
+pub fn inspect(
+    resolved: Resolved<Experiment>,
+    position: usize,
+    setting: &Setting<'_>,
+) -> Result<Vec<Inspected>, ExperimentError> {
+    let plan = Plan::make(resolved, &setting.roots, setting.workers)?;
+    let experiment = plan.experiment();
+    let Some(&index) = plan.splits.train.get(position) else {
+        let problem =
+            format!("is {position}, but the training part has {} samples, numbered from 0", plan.splits.train.len());
+        return Err(ExperimentError::setting("--sample", problem));
+    };
+    let mut steps = Vec::new();
+    let bytes = plan.source.bytes(index)?;
+    steps.push(Inspected {
+        step: format!("sample {}", plan.source.name(index)),
+        shape: format!("{} bytes", bytes.len()),
+        range: String::new(),
+    });
+    let mut image = plan.task.read(&bytes)?;
+    steps.push(of_image("read", &image));
+    let key = SampleKey { seed: experiment.seed, epoch: 0, sample: index as u64 };
+    for (at, step) in experiment.data.augment.0.iter().enumerate() {
+        // A prefix of the list draws the same numbers as the whole: each step has its own.
+        let prefix = ImageAugment(experiment.data.augment.0[..=at].to_vec());
+        let augmented = prefix.apply(plan.source.get(index)?, key);
+        steps.push(of_image(&format!("augment: {}", kind(step)), &augmented));
+        image = augmented;
+    }
+    let input = plan.task.prepare(image)?;
+    steps.push(of_image("prepare", &input));
+    let device = setting.device.clone().inner();
+    device.seed(experiment.seed);
+    let model = plan.task.init(&device)?;
+    let ImageBatch(batch) = plan.task.collate(std::slice::from_ref(&input), &device);
+    let values = batch.clone().into_data_dtype(DType::F32);
+    let values = values.as_slice::<f32>().unwrap_or_default();
+    steps.push(Inspected {
+        step: "collate".to_owned(),
+        shape: format!("Tensor {:?} on {}", batch.dims(), setting.device_name),
+        range: range(values),
+    });
+    let label = u32::try_from(plan.source.label(index)).unwrap_or(u32::MAX);
+    let outcome = plan.task.loss(&model, ImageBatch(batch.clone()), &[Target::Class(label)]);
+    steps.push(Inspected {
+        step: "loss (untrained)".to_owned(),
+        shape: "scalar".to_owned(),
+        range: format!("{:.4}", outcome.loss().into_scalar::<f64>()),
+    });
+    if let Some(response) = plan.task.respond(&model, ImageBatch(batch)).pop() {
+        steps.push(Inspected {
+            step: "respond (untrained)".to_owned(),
+            shape: format!("{} classes", plan.task.labels().len()),
+            range: format!(
+                "`{}` with {:.3}; the truth is `{}`",
+                response.label,
+                response.confidence,
+                plan.task.labels()[plan.source.label(index)]
+            ),
+        });
+    }
+    Ok(steps)
+}
+
+fn of_image(step: &str, image: &Image) -> Inspected {
+    let levels: Vec<f32> = image.pixels().iter().map(|&level| f32::from(level)).collect();
+    let shape = format!(
+        "Image {} x {} x {} (height, width, channels), 8 bits",
+        image.height(),
+        image.width(),
+        image.channels()
+    );
+    Inspected { step: step.to_owned(), shape, range: range(&levels) }
+}
+
+fn range(values: &[f32]) -> String {
+    let (low, high) =
+        values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
+    let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len().max(1) as f64;
+    format!("{low:.3} .. {high:.3}, mean {mean:.3}")
+}
+
+/// The name of a step in the experiment's file.
+fn kind(step: &impl serde::Serialize) -> String {
+    match serde_json::to_value(step) {
+        Ok(serde_json::Value::Object(table)) => table.keys().next().cloned().unwrap_or_default(),
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,31 @@
+//! The experiment: one file determines a run.
+//!
+//! ```
+//! use homeostat_experiment::Experiment;
+//!
+//! let overrides = ["epochs=3", "model.cnn.hidden=[32]"];
+//! let loaded = Experiment::builtin("digits")?.overrides(&overrides).load()?;
+//! assert_eq!(loaded.value.train.epochs, 3);
+//! # Ok::<(), homeostat_experiment::ExperimentError>(())
+//! ```
+//!
+//! [`Experiment`] is the file; [`train`] makes a run of it, [`resume`] goes on with one, [`evaluate_run`] measures one,
+//! [`inspect`] walks one sample through it. It does not know the server or the command line.
+
+mod conduct;
+mod data_config;
+mod error;
+mod evaluate_run;
+mod experiment;
+mod image_examples;
+mod inspect;
+mod plan;
+mod report_of_run;
+mod tensorboard;
+
+pub use conduct::{Outcome, Setting, Stage, resume, train};
+pub use data_config::DataConfig;
+pub use error::ExperimentError;
+pub use evaluate_run::{Evaluation, evaluate_run};
+pub use experiment::{BUILTIN, Experiment, ExperimentText, reference_page};
+pub use inspect::{Inspected, inspect};

@@ -1,0 +1,207 @@
+//! From an experiment to what can be trained: the data opened and divided, and every blank filled in, each with the
+//! reason of the choice. It does not know runs or devices.
+
+use std::sync::Arc;
+
+use homeostat_config::Resolved;
+use homeostat_data::{
+    ChannelStats, DataError, DataRoot, Image, ImagePrepare, Loader, LoaderOptions, OnCorrupt, PrepareStep, Source,
+    Splits, Weigh,
+};
+use homeostat_metrics::{Classes, MetricSet};
+use homeostat_tasks::{
+    ClassWeights, ImageClassification, ImageClassificationConfig, InputShape, LossConfig, TaskConfig,
+};
+use homeostat_train::{Meters, Workers};
+
+use crate::{Experiment, ExperimentError, image_examples::ImageExamples};
+
+/// An experiment with its data, ready to be trained.
+pub(crate) struct Plan {
+    pub(crate) resolved: Resolved<Experiment>,
+    pub(crate) task: ImageClassification,
+    pub(crate) source: Arc<Source>,
+    pub(crate) splits: Splits,
+}
+
+const TASK: &str = "task.image-classification";
+
+impl Plan {
+    /// Opens the data and fills in what the experiment leaves to it.
+    pub(crate) fn make(
+        mut resolved: Resolved<Experiment>,
+        roots: &DataRoot,
+        workers: Workers,
+    ) -> Result<Self, ExperimentError> {
+        let source = Arc::new(resolved.value.data.source.open(roots)?);
+        let splits = resolved.value.data.split.split(&source, resolved.value.seed)?;
+        choose_labels(&mut resolved, &source)?;
+        choose_input(&mut resolved, &source, &splits)?;
+        choose_normalization(&mut resolved, &source, &splits, workers)?;
+        choose_class_weights(&mut resolved, &source, &splits)?;
+        let task = image_classification(&resolved.value).init()?;
+        Ok(Self { resolved, task, source, splits })
+    }
+
+    pub(crate) fn experiment(&self) -> &Experiment {
+        &self.resolved.value
+    }
+
+    /// A part of the data as the loop sees it.
+    pub(crate) fn examples(&self, indices: &[usize]) -> ImageExamples {
+        ImageExamples::new(&self.task, &self.source, indices, &self.experiment().data)
+    }
+
+    /// What is measured in training and in evaluation.
+    pub(crate) fn meters(&self) -> Result<Meters<MetricSet>, ExperimentError> {
+        // Each answer is scored as one of the classes, also where a sigmoid a class was trained.
+        let valid = MetricSet::init(&self.experiment().train.metrics, Classes::OneOf(self.task.labels().len()))?;
+        Ok(Meters { train: valid.clone().streaming_only(), valid })
+    }
+
+    /// How many samples of each class a part has.
+    pub(crate) fn counts(&self, indices: &[usize]) -> Vec<usize> {
+        counts(&self.source, indices)
+    }
+}
+
+fn image_classification(experiment: &Experiment) -> &ImageClassificationConfig {
+    let TaskConfig::ImageClassification(config) = &experiment.task;
+    config
+}
+
+fn counts(source: &Source, indices: &[usize]) -> Vec<usize> {
+    let mut counts = vec![0; source.classes().len()];
+    indices.iter().for_each(|&index| counts[source.label(index)] += 1);
+    counts
+}
+
+fn choose_labels(resolved: &mut Resolved<Experiment>, source: &Source) -> Result<(), ExperimentError> {
+    let labels = &image_classification(&resolved.value).labels;
+    if labels.is_empty() {
+        return Ok(resolved.choose(&format!("{TASK}.labels"), source.classes(), "the classes of the data")?);
+    }
+    if labels != source.classes() {
+        let problem = format!(
+            "names {} classes ({}), but the data have {} ({})",
+            labels.len(),
+            labels.join(", "),
+            source.classes().len(),
+            source.classes().join(", ")
+        );
+        return Err(ExperimentError::setting(&format!("{TASK}.labels"), problem));
+    }
+    Ok(())
+}
+
+fn choose_input(resolved: &mut Resolved<Experiment>, source: &Source, splits: &Splits) -> Result<(), ExperimentError> {
+    let config = image_classification(&resolved.value);
+    if config.input.is_some() {
+        return Ok(());
+    }
+    let (shape, reason) = match config.prepare.input_shape() {
+        Some(shape) => (shape, "determined by prepare".to_owned()),
+        None => first_shape(&config.prepare, source, &splits.train)?,
+    };
+    Ok(resolved.choose(&format!("{TASK}.input"), InputShape::from(shape), &reason)?)
+}
+
+/// The shape of the first training sample that can be read.
+fn first_shape(
+    prepare: &ImagePrepare,
+    source: &Source,
+    train: &[usize],
+) -> Result<(homeostat_data::Shape, String), ExperimentError> {
+    let mut broken = None;
+    for &index in train.iter().take(100) {
+        match source.get(index).and_then(|image| prepare.host(drop_alpha(image))) {
+            Ok(image) => return Ok((image.shape(), format!("the shape of {}", source.name(index)))),
+            Err(error) => broken = Some(error),
+        }
+    }
+    Err(broken
+        .unwrap_or_else(|| DataError::Split {
+            name: source.title().to_owned(),
+            why: "there is nothing to train on".to_owned(),
+        })
+        .into())
+}
+
+fn drop_alpha(image: Image) -> Image {
+    if image.channels() == 4 { image.to_channels(3) } else { image }
+}
+
+fn choose_normalization(
+    resolved: &mut Resolved<Experiment>,
+    source: &Arc<Source>,
+    splits: &Splits,
+    workers: Workers,
+) -> Result<(), ExperimentError> {
+    let config = image_classification(&resolved.value);
+    if !config.prepare.wants_stats() {
+        return Ok(());
+    }
+    let mut prepare = config.prepare.clone();
+    let channels = config.input.map_or(3, |input| input.channels);
+    let stats = training_stats(source, &splits.train, (&prepare, channels), resolved.value.data.on_corrupt, workers)?;
+    prepare.resolve(&stats);
+    let reason = format!("from {} training samples", splits.train.len());
+    let position = prepare.0.iter().position(|step| matches!(step, PrepareStep::Normalize(_))).unwrap_or(0);
+    Ok(resolved.choose(&format!("{TASK}.prepare.{position}"), &prepare.0[position], &reason)?)
+}
+
+/// A batch of statistics on its way from a worker.
+struct Part(ChannelStats);
+
+impl Weigh for Part {
+    fn bytes(&self) -> usize {
+        size_of::<ChannelStats>()
+    }
+}
+
+/// Mean and spread of the training pictures, counted by all workers; sums of integers, so their order does not matter.
+fn training_stats(
+    source: &Arc<Source>,
+    train: &[usize],
+    (prepare, channels): (&ImagePrepare, usize),
+    on_corrupt: OnCorrupt,
+    workers: Workers,
+) -> Result<ChannelStats, ExperimentError> {
+    const CHUNK: usize = 512;
+    let (source, train, prepare) = (Arc::clone(source), train.to_vec(), prepare.clone());
+    let chunks = train.len().div_ceil(CHUNK);
+    let make = move |chunk: usize| {
+        let indices = &train[chunk * CHUNK..train.len().min((chunk + 1) * CHUNK)];
+        let rows = homeostat_data::Rows::read(&source, indices, on_corrupt)?;
+        let images =
+            rows.images.into_iter().map(|image| Ok(prepare.host(image.to_channels(channels))?.to_channels(channels)));
+        Ok(Part(ChannelStats::of(images)?))
+    };
+    let options = LoaderOptions { workers: workers.threads, prefetch_bytes: workers.prefetch_bytes };
+    let mut all: Option<ChannelStats> = None;
+    for part in Loader::start(0..chunks, options, Arc::new(make)) {
+        let Part(part) = part?;
+        all = Some(match all {
+            None => part,
+            Some(all) => all.merge(&part),
+        });
+    }
+    all.ok_or_else(|| ExperimentError::setting("data", "there is nothing to train on"))
+}
+
+fn choose_class_weights(
+    resolved: &mut Resolved<Experiment>,
+    source: &Source,
+    splits: &Splits,
+) -> Result<(), ExperimentError> {
+    let mut loss = image_classification(&resolved.value).loss.clone();
+    let Some(weights) = loss.resolve(&counts(source, &splits.train)) else { return Ok(()) };
+    let key = match loss {
+        LossConfig::CrossEntropy(_) => "cross-entropy",
+        LossConfig::BinaryCrossEntropy(_) => "binary-cross-entropy",
+        LossConfig::Focal(_) => "focal",
+        LossConfig::MeanSquaredError => return Ok(()),
+    };
+    let key = format!("{TASK}.loss.{key}.class-weights");
+    Ok(resolved.choose(&key, ClassWeights::Given(weights), "balanced, from the training part")?)
+}

@@ -1,0 +1,31 @@
+//! Why a network cannot be made from its description.
+
+/// A description that does not fit its input.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ModelError {
+    /// The pooling stages leave nothing of the image.
+    #[error(
+        "the network `{network}` needs images of at least {needed}x{needed} pixels, but gets {height}x{width}: enlarge them \
+         (prepare = [{{ resize = {{ size = {needed} }} }}, ...]), use fewer stages, or padding = \"same\""
+    )]
+    TooSmall {
+        /// The network's name.
+        network: &'static str,
+        /// The image's height.
+        height: usize,
+        /// The image's width.
+        width: usize,
+        /// The smallest side that works.
+        needed: usize,
+    },
+    /// A setting outside its range.
+    #[error("the network `{network}`: {setting} {problem}")]
+    Setting {
+        /// The network's name.
+        network: &'static str,
+        /// The setting's key.
+        setting: &'static str,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+}

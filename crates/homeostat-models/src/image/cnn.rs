@@ -1,0 +1,109 @@
+//! The reference convolutional network (after LeCun et al. 1998): by default conv 3x3x32, ReLU, max-pool 2,
+//! conv 3x3x64, ReLU, max-pool 2, flatten, dense 64, ReLU, dense classes.
+
+use burn::{
+    module::Module,
+    nn::{
+        PaddingConfig2d,
+        conv::{Conv2d, Conv2dConfig},
+        pool::{MaxPool2d, MaxPool2dConfig},
+    },
+    tensor::{Device, Tensor, activation::relu},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ImageShape, check_dropout, check_widths, mlp::Mlp};
+use crate::ModelError;
+
+const KERNEL: usize = 3;
+const POOL: usize = 2;
+
+/// The reference convolutional network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CnnConfig {
+    /// Output channels of each stage (3x3 convolution, ReLU, 2x2 max-pooling).
+    pub widths: Vec<usize>,
+    /// Whether a convolution keeps the image's size or loses its border.
+    pub padding: Padding,
+    /// Widths of the dense layers between the stages and the classes.
+    pub hidden: Vec<usize>,
+    /// Share of dense units dropped in training, in 0..1.
+    pub dropout: f64,
+}
+
+/// What a convolution does at the border.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Padding {
+    /// No padding: each side shrinks by two pixels.
+    #[default]
+    Valid,
+    /// One pixel of zeros: the size stays.
+    Same,
+}
+
+impl Default for CnnConfig {
+    fn default() -> Self {
+        Self { widths: vec![32, 64], padding: Padding::Valid, hidden: vec![64], dropout: 0.0 }
+    }
+}
+
+impl CnnConfig {
+    pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Result<Cnn, ModelError> {
+        check_widths("cnn", "widths", &self.widths)?;
+        check_widths("cnn", "hidden", &self.hidden)?;
+        check_dropout("cnn", self.dropout)?;
+        let (Some(height), Some(width)) = (self.side_after(shape.height), self.side_after(shape.width)) else {
+            let needed = (1..).find(|&side| self.side_after(side).is_some()).unwrap_or(usize::MAX);
+            return Err(ModelError::TooSmall { network: "cnn", height: shape.height, width: shape.width, needed });
+        };
+        let channels: Vec<usize> = std::iter::once(shape.channels).chain(self.widths.iter().copied()).collect();
+        let padding = match self.padding {
+            Padding::Valid => PaddingConfig2d::Valid,
+            Padding::Same => PaddingConfig2d::Same,
+        };
+        let stages = channels
+            .windows(2)
+            .map(|pair| {
+                Conv2dConfig::new([pair[0], pair[1]], [KERNEL, KERNEL]).with_padding(padding.clone()).init(device)
+            })
+            .collect();
+        let features = channels[channels.len() - 1] * height * width;
+        Ok(Cnn {
+            stages,
+            pool: MaxPool2dConfig::new([POOL, POOL]).init(),
+            classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device),
+        })
+    }
+
+    /// What all stages leave of a side, or nothing.
+    fn side_after(&self, side: usize) -> Option<usize> {
+        let border = match self.padding {
+            Padding::Valid => KERNEL - 1,
+            Padding::Same => 0,
+        };
+        self.widths.iter().try_fold(side, |side, _| {
+            let pooled = side.checked_sub(border)? / POOL;
+            (pooled > 0).then_some(pooled)
+        })
+    }
+}
+
+/// See [`CnnConfig`].
+#[derive(Module, Debug)]
+pub struct Cnn {
+    stages: Vec<Conv2d>,
+    pool: MaxPool2d,
+    classifier: Mlp,
+}
+
+impl Cnn {
+    /// `[batch, channels, height, width] -> [batch, classes]`
+    #[must_use]
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+        let features = self.stages.iter().fold(images, |x, conv| self.pool.forward(relu(conv.forward(x))));
+        self.classifier.forward(features)
+    }
+}

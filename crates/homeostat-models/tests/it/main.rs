@@ -1,0 +1,99 @@
+//! A table over the enum: every network, with no code of its own here.
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Device, Distribution, Gradients, Tensor},
+};
+use homeostat_models::{CnnConfig, ImageModelConfig, ImageShape, MlpConfig, ModelError};
+
+const SHAPE: ImageShape = ImageShape { channels: 2, height: 17, width: 14 };
+
+fn device() -> Device {
+    homeostat_device::open(homeostat_device::DeviceChoice::Cpu).unwrap()
+}
+
+fn images(batch: usize, device: &Device) -> Tensor<4> {
+    Tensor::random([batch, SHAPE.channels, SHAPE.height, SHAPE.width], Distribution::Default, device)
+}
+
+/// The names of the parameters without a gradient, or with one that is zero everywhere.
+struct WithoutGradient<'a> {
+    path: Vec<String>,
+    gradients: &'a Gradients,
+    found: Vec<String>,
+}
+
+impl ModuleVisitor for WithoutGradient<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let size = param.val().grad(self.gradients).map(|gradient| gradient.abs().sum().into_scalar::<f32>());
+        if size.is_none_or(|size| size == 0.0) {
+            self.found.push(self.path.join("."));
+        }
+    }
+}
+
+#[test]
+fn every_network_gives_scores_for_odd_batches() {
+    for config in ImageModelConfig::examples() {
+        let network = config.init(SHAPE, 5, &device()).unwrap();
+        for batch in [1, 3, 7] {
+            assert_eq!(network.forward(images(batch, &device())).dims(), [batch, 5], "{config:?}");
+        }
+    }
+}
+
+#[test]
+fn every_parameter_of_every_network_gets_a_gradient() {
+    let device = device().autodiff();
+    for config in ImageModelConfig::examples() {
+        let network = config.init(SHAPE, 5, &device).unwrap();
+        let scores = network.forward(images(16, &device));
+        let gradients = (scores.clone() * scores).sum().backward();
+        let mut visitor = WithoutGradient { path: vec![], gradients: &gradients, found: vec![] };
+        network.visit(&mut visitor);
+        assert!(visitor.found.is_empty(), "{config:?}: no gradient at {:?}", visitor.found);
+    }
+}
+
+#[test]
+fn the_reference_network_has_the_parameters_of_its_description() {
+    let shape = ImageShape { channels: 3, height: 32, width: 32 };
+    let network = ImageModelConfig::Cnn(CnnConfig::default()).init(shape, 10, &device()).unwrap();
+    // 3*32*9+32, 32*64*9+64, 64*6*6*64+64, 64*10+10
+    assert_eq!(network.num_params(), 896 + 18_496 + 147_520 + 650);
+    let linear = ImageModelConfig::Mlp(MlpConfig { hidden: vec![], dropout: 0.0 }).init(shape, 10, &device()).unwrap();
+    assert_eq!(linear.num_params(), 3 * 32 * 32 * 10 + 10);
+}
+
+#[test]
+fn a_record_brings_back_the_same_answers() {
+    let device = device();
+    for config in ImageModelConfig::examples() {
+        let network = config.init(SHAPE, 5, &device).unwrap();
+        let twin = config.init(SHAPE, 5, &device).unwrap();
+        let x = images(3, &device);
+        let before = network.forward(x.clone()).into_data();
+        let after = twin.load_record(network.into_record()).forward(x).into_data();
+        assert_eq!(before, after, "{config:?}");
+    }
+}
+
+#[test]
+fn images_too_small_and_settings_out_of_range_are_said_in_one_line() {
+    let small = ImageShape { channels: 1, height: 8, width: 8 };
+    let error = ImageModelConfig::default().init(small, 10, &device()).unwrap_err();
+    assert_eq!(error, ModelError::TooSmall { network: "cnn", height: 8, width: 8, needed: 10 });
+    assert_eq!(error.to_string().lines().count(), 1);
+    let config = CnnConfig { dropout: 1.0, ..CnnConfig::default() };
+    assert!(ImageModelConfig::Cnn(config).init(SHAPE, 10, &device()).unwrap_err().to_string().contains("dropout is 1"));
+    let config = MlpConfig { hidden: vec![4, 0], dropout: 0.0 };
+    assert!(ImageModelConfig::Mlp(config).init(SHAPE, 10, &device()).unwrap_err().to_string().contains("[4, 0]"));
+}

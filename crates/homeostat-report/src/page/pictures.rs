@@ -1,0 +1,55 @@
+//! Pictures, embedded in the page, in a grid.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+
+use super::{figures, html::Html};
+use crate::{Mistake, Picture, png::PngHead};
+
+/// More mistakes than this teach nothing new.
+const MISTAKES: usize = 32;
+/// A picture narrower or lower than this is enlarged in whole pixels.
+const TINY: u32 = 96;
+
+/// Training samples as the network saw them.
+pub(super) fn augmented(pictures: &[Picture]) -> Html {
+    let mut html = Html::of("<p>Training samples after augmentation.</p><div class=\"pictures\">", &[]);
+    for item in pictures {
+        html.put(
+            "<figure>{}<figcaption>{}</figcaption></figure>",
+            &[&picture(&item.png, &item.caption), &item.caption],
+        );
+    }
+    html.put("</div>", &[]);
+    html
+}
+
+/// The first few mistakes, each with what was said and what it is.
+pub(super) fn mistakes(mistakes: &[Mistake]) -> Html {
+    let mut html =
+        Html::of("<p>The errors of which the network was surest, the surest first.</p><div class=\"pictures\">", &[]);
+    for mistake in mistakes.iter().take(MISTAKES) {
+        let text = format!("{}: {} taken for {}", mistake.name, mistake.truth, mistake.predicted);
+        html.put(
+            "<figure>{}<figcaption><span>said <b>{}</b></span>",
+            &[&picture(&mistake.png, &text), &mistake.predicted],
+        );
+        html.put(
+            "<span>is <b>{}</b></span><span>{} sure</span>",
+            &[&mistake.truth, &figures::percent(mistake.confidence)],
+        );
+        html.put("<span class=\"label\" title=\"{}\">{}</span></figcaption></figure>", &[&mistake.name, &mistake.name]);
+    }
+    html.put("</div>", &[]);
+    html
+}
+
+fn picture(png: &[u8], text: &str) -> Html {
+    let Some(head) = PngHead::read(png) else {
+        return Html::of("<div class=\"no-picture\">no picture</div>", &[]);
+    };
+    let class = if head.width.min(head.height) < TINY { "tiny" } else { "" };
+    Html::of(
+        "<img class=\"{}\" src=\"data:image/png;base64,{}\" alt=\"{}\">",
+        &[&class, &BASE64_STANDARD.encode(png), &text],
+    )
+}

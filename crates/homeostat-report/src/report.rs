@@ -1,0 +1,212 @@
+//! The input of the page: what a run leaves, as plain data. It does not know how the page looks, nor where the data came from.
+
+/// A run, ready to be written as one page with [`Report::render`]. An empty list leaves its section out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// The experiment's name, the page's headline.
+    pub title: String,
+    /// When the run began, as a person reads it.
+    pub when: String,
+    /// How the run ended.
+    pub state: State,
+    /// The few figures that stand large at the top, the most telling one first.
+    pub headlines: Vec<Headline>,
+    /// The measured curves. Series of one `name` share a chart; the name `loss` leads and carries the decisions.
+    pub curves: Vec<Series>,
+    /// The learning rate by step.
+    pub rate: Vec<Point>,
+    /// The step whose weights were published, marked on the validation curves.
+    pub chosen_step: Option<u64>,
+    /// What the controllers decided, in order.
+    pub decisions: Vec<Decision>,
+    /// How the chosen weights classify; `None` for a task without classes.
+    pub classification: Option<Classification>,
+    /// Training samples as the network saw them.
+    pub augmented: Vec<Picture>,
+    /// The number of samples by class and part.
+    pub data: DataSummary,
+    /// Samples that could not be read and were left out.
+    pub skipped: Vec<Skipped>,
+    /// Every effective setting with where it came from, as `homeostat config show` prints it.
+    pub config: String,
+    /// Versions, device, seed, hashes: a name and a value each.
+    pub environment: Vec<(String, String)>,
+    /// What to do with the run now.
+    pub next: Vec<Command>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// The whole of the experiment was run.
+    #[default]
+    Finished,
+    /// Stopped from outside; it can be resumed.
+    Interrupted,
+    /// Given up, for this reason.
+    Failed(String),
+}
+
+/// A figure that stands large at the top of the page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Headline {
+    /// What it is: "test accuracy".
+    pub label: String,
+    /// The figure.
+    pub value: Value,
+    /// A few words below it ("360 samples, touched once"), or nothing.
+    pub note: String,
+}
+
+/// A figure and how it is read; the page formats it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// A share in `0..=1`, shown in percent.
+    Share(f64),
+    /// A number without a unit.
+    Number(f64),
+    /// A count of things.
+    Count(u64),
+    /// A duration in seconds.
+    Seconds(f64),
+    /// Words.
+    Text(String),
+}
+
+/// One line of a chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// The figure: "loss", "accuracy".
+    pub name: String,
+    /// The part of the data that it was measured on: "train", "valid", "test".
+    pub part: String,
+    /// The points in the order of their steps. Values that are not finite interrupt the line.
+    pub points: Vec<Point>,
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// The optimiser step, from 1.
+    pub step: u64,
+    /// The epoch, fractions included.
+    pub epoch: f64,
+    /// The figure.
+    pub value: f64,
+}
+
+/// What a controller decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The optimiser step.
+    pub step: u64,
+    /// The controller's name: "guard".
+    pub controller: String,
+    /// What it did: "rewind".
+    pub action: String,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// How the chosen weights classify one part of the data.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Classification {
+    /// The part measured: "test".
+    pub part: String,
+    /// The names of the classes, in the order of the network's outputs.
+    pub classes: Vec<String>,
+    /// Counts `[truth][predicted]`, both in the order of `classes`.
+    pub confusion: Vec<Vec<u64>>,
+    /// One row a class.
+    pub per_class: Vec<ClassRow>,
+    /// Confidence against accuracy; `None` when it was not measured.
+    pub reliability: Option<Reliability>,
+    /// The most confident errors, worst first; the page shows the first 32.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// The figures of one class, each in `0..=1`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassRow {
+    /// The class.
+    pub name: String,
+    /// Of the samples predicted to be in this class, the share that is.
+    pub precision: f64,
+    /// Of the samples in this class, the share that was found.
+    pub recall: f64,
+    /// The harmonic mean of both.
+    pub f1: f64,
+    /// The number of samples in this class.
+    pub support: u64,
+}
+
+/// Confidence against accuracy in bins of equal width over `0..=1`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reliability {
+    /// The bins, the least confident first.
+    pub bins: Vec<ReliabilityBin>,
+    /// The expected calibration error: the mean distance of confidence and accuracy, weighted by count (Guo et al. 2017).
+    pub calibration_error: f64,
+}
+
+/// One bin of a [`Reliability`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ReliabilityBin {
+    /// The number of samples.
+    pub count: u64,
+    /// Their mean confidence; ignored when `count` is 0.
+    pub confidence: f64,
+    /// Their accuracy; ignored when `count` is 0.
+    pub accuracy: f64,
+}
+
+/// A sample that was classified wrongly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mistake {
+    /// The picture as a PNG file; a placeholder stands for bytes that are none.
+    pub png: Vec<u8>,
+    /// The sample's name: a file, or a position in the data.
+    pub name: String,
+    /// The class it is in.
+    pub truth: String,
+    /// The class it was given.
+    pub predicted: String,
+    /// The probability of the class it was given.
+    pub confidence: f64,
+}
+
+/// A picture with a caption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// The picture as a PNG file; a placeholder stands for bytes that are none.
+    pub png: Vec<u8>,
+    /// A few words below it.
+    pub caption: String,
+}
+
+/// The number of samples by class and part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataSummary {
+    /// The parts, the columns: "train", "valid", "test".
+    pub parts: Vec<String>,
+    /// One row a class: its name, and its count in each of `parts`.
+    pub classes: Vec<(String, Vec<u64>)>,
+}
+
+/// A sample that could not be read and was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The file.
+    pub name: String,
+    /// What was wrong with it.
+    pub reason: String,
+}
+
+/// A command that one may type next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// What it does.
+    pub what: String,
+    /// The command line.
+    pub line: String,
+}

@@ -1,0 +1,17 @@
+//! The question that a network answers: one trait that training and serving share.
+//!
+//! ```text
+//! train   bytes -read-> Sample -augment-> -prepare-> Input -collate-> Batch -loss----> Outcome
+//! serve   bytes -read-> Sample -----------prepare-> Input -collate-> Batch -respond-> Response
+//! ```
+//!
+//! Whatever training and serving both do is a method of [`Task`], so it cannot differ. [`Weights`] are a network's
+//! tensors by name, on their way to and from a safetensors file.
+//!
+//! It does not know the loop, the server, or any concrete task.
+
+mod task;
+mod weights;
+
+pub use task::{InputError, Outcome, Task, TaskError, TaskVisitor};
+pub use weights::{ParamPath, Weights, WeightsError};

@@ -1,0 +1,32 @@
+//! The tasks: what travels with the weights, as data and as code.
+//!
+//! [`TaskConfig`] is the `[task]` table of an experiment and of an artifact. [`TaskConfig::open`] is the one `match` that
+//! turns it into a living [`Task`](homeostat_task::Task) for whoever does not care which (serving, verifying).
+//!
+//! ```
+//! use homeostat_tasks::{ImageClassificationConfig, InputShape};
+//!
+//! let config = ImageClassificationConfig {
+//!     labels: vec!["cat".into(), "dog".into()],
+//!     input: Some(InputShape { channels: 3, height: 32, width: 32 }),
+//!     ..ImageClassificationConfig::default()
+//! };
+//! let task = config.init()?;
+//! assert_eq!(task.labels(), ["cat", "dog"]);
+//! # Ok::<(), homeostat_task::TaskError>(())
+//! ```
+//!
+//! It does not know the loop or the server.
+
+mod image_classification;
+mod loss;
+mod task_config;
+
+pub use image_classification::{
+    ImageBatch, ImageClassification, ImageClassificationConfig, ImageClassificationOutcome, ImageResponse, InputShape,
+    Target,
+};
+pub use loss::{
+    BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, LossConfig, LossValue, Probabilities,
+};
+pub use task_config::TaskConfig;

@@ -1,0 +1,49 @@
+//! The `[task]` table. It does not know who reads it.
+
+use homeostat_task::{TaskError, TaskVisitor};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ImageClassificationConfig;
+
+/// The question that the network answers; the only part of an experiment that travels with the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskConfig {
+    /// Which class a picture belongs to.
+    ImageClassification(ImageClassificationConfig),
+}
+
+impl Default for TaskConfig {
+    fn default() -> Self {
+        Self::ImageClassification(ImageClassificationConfig::default())
+    }
+}
+
+impl TaskConfig {
+    /// The name that stands in an artifact.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ImageClassification(_) => "image-classification",
+        }
+    }
+
+    /// Reads the `task.toml` of an artifact.
+    ///
+    /// # Errors
+    /// The text is no such table.
+    pub fn parse(text: &str) -> Result<Self, TaskError> {
+        toml::from_str(text).map_err(|error| TaskError::new(format!("task.toml: {}", error.message())))
+    }
+
+    /// The one `match` that opens an artifact's task.
+    ///
+    /// # Errors
+    /// The table is incomplete: it was not written by a training.
+    pub fn open<V: TaskVisitor>(&self, visitor: V) -> Result<V::Output, TaskError> {
+        match self {
+            Self::ImageClassification(config) => Ok(visitor.visit(config.init()?)),
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! The loop. It does not know concrete tasks, files of data, or who listens.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use burn::{module::Module, optim::GradientsParams, tensor::Device};
+use homeostat_artifact::{Best, Checkpoint, Figures, MetricsLine, Part, RunWriter};
+use homeostat_control::{Action, ControlConfig, ControlEvent, Decision, Goal, Monitor, Observation};
+use homeostat_data::{Rng, Skipped};
+use homeostat_task::{Outcome, Task};
+
+use crate::{
+    Accumulation, Event, Examples, Meter, Rows, Schedule, StepReport, TrainConfig, TrainError, Workers, clip,
+    evaluate::evaluate,
+    examples::training_batches,
+    global_norm,
+    state::{Memory, Moving, Place, Snapshot, State, load_chosen},
+};
+
+/// A good snapshot is taken every so many steps while the guard is steady: copies of weights are not free.
+const SNAPSHOT_STEPS: usize = 25;
+
+/// What is to be trained, on what, and how.
+#[derive(Clone, Copy)]
+#[allow(missing_debug_implementations, reason = "a bundle of borrows, made and used on one line")]
+pub struct Job<'a, T: Task, M> {
+    /// The task.
+    pub task: &'a T,
+    /// What is learnt from.
+    pub train: &'a Arc<dyn Examples<T>>,
+    /// What choices are made by.
+    pub valid: &'a Arc<dyn Examples<T>>,
+    /// The `[train]` table.
+    pub config: &'a TrainConfig,
+    /// The `[control]` table.
+    pub control: &'a ControlConfig,
+    /// What is measured.
+    pub meters: &'a Meters<M>,
+    /// The experiment's seed.
+    pub seed: u64,
+    /// Where to compute; without gradients, the loop adds them.
+    pub device: &'a Device,
+    /// Who prepares batches.
+    pub workers: Workers,
+    /// Set from outside to end after the step under way, with a checkpoint.
+    pub stop: &'a AtomicBool,
+}
+
+/// Untouched meters: a fresh copy starts each pass.
+#[derive(Clone, Debug)]
+pub struct Meters<M> {
+    /// Runs beside training.
+    pub train: M,
+    /// Measures validation and test.
+    pub valid: M,
+}
+
+/// How a training ended.
+#[derive(Debug)]
+pub enum End<N> {
+    /// At its end, with the best weights.
+    Finished(Finished<N>),
+    /// By the stop flag; the checkpoint of this step resumes it.
+    Interrupted {
+        /// Optimiser steps done.
+        step: usize,
+    },
+}
+
+/// A training at its end.
+#[derive(Debug)]
+pub struct Finished<N> {
+    /// The network with the weights of the best evaluation, without gradients.
+    pub model: N,
+    /// That evaluation.
+    pub best: Option<Best>,
+    /// Epochs done.
+    pub epochs: usize,
+    /// Optimiser steps done.
+    pub steps: usize,
+    /// Wall time over all sessions.
+    pub seconds: f64,
+    /// Why it ended before its last epoch, if so.
+    pub reason: Option<String>,
+    /// Samples that could not be read.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Trains. With `resume` it goes on from that checkpoint of this run, as if nothing had happened.
+///
+/// # Errors
+/// Settings, data or files are broken, the disk is full, or a controller gave up; the last checkpoint is intact.
+pub fn fit<T, M>(
+    job: &Job<'_, T, M>,
+    run: &RunWriter,
+    resume: Option<&Checkpoint>,
+    observe: &mut dyn FnMut(Event<'_>),
+) -> Result<End<T::Model>, TrainError>
+where
+    T: Task,
+    M: Meter<Record = <T::Outcome as Outcome>::Record>,
+{
+    let mut fitting = Fitting::start(job, run, resume)?;
+    fitting.begin(observe);
+    while fitting.state.memory.ended.is_none() && fitting.state.memory.place.epoch < job.config.epochs {
+        let reason = match fitting.epoch(observe)? {
+            Flow::EpochDone => None,
+            Flow::Limit(reason) => Some(reason),
+            Flow::Interrupted => {
+                fitting.save()?;
+                return Ok(End::Interrupted { step: fitting.state.memory.place.step });
+            }
+        };
+        fitting.close_epoch(reason, observe)?;
+    }
+    fitting.finish().map(End::Finished)
+}
+
+/// Why an epoch is over.
+enum Flow {
+    EpochDone,
+    Limit(String),
+    Interrupted,
+}
+
+struct Fitting<'a, T: Task, M> {
+    job: &'a Job<'a, T, M>,
+    run: &'a RunWriter,
+    device: Device,
+    schedule: Schedule,
+    monitor: Monitor,
+    state: State<T::Model, M>,
+    since: Instant,
+}
+
+impl<'a, T, M> Fitting<'a, T, M>
+where
+    T: Task,
+    M: Meter<Record = <T::Outcome as Outcome>::Record>,
+{
+    fn start(job: &'a Job<'a, T, M>, run: &'a RunWriter, resume: Option<&Checkpoint>) -> Result<Self, TrainError> {
+        let config = job.config;
+        config.check()?;
+        let device = job.device.clone().autodiff();
+        device.seed(job.seed);
+        let model = job.task.init(&device)?;
+        let optimizer = config.optimizer.init(&model, &config.groups)?;
+        let goals = goals(&job.meters.valid);
+        let monitor = Monitor::find(&config.monitor, &goals, "train.monitor")?;
+        let memory = Memory {
+            place: Place::default(),
+            controllers: job.control.init(&goals)?,
+            best: None,
+            meter: job.meters.train.clone(),
+            skipped: Vec::new(),
+            ended: None,
+            good_step: 0,
+            logs: run.log_lengths()?,
+            seconds: 0.0,
+        };
+        let now = Snapshot {
+            average: config.ema.as_ref().map(|_| Moving::new(model.valid())),
+            model: Moving::new(model),
+            optimizer,
+        };
+        let mut state = State { good: now.clone(), now, memory };
+        if let Some(checkpoint) = resume {
+            state = state.load(run, checkpoint, &device)?;
+        }
+        let samples = job.train.len();
+        let schedule = config.schedule.init(
+            config.optimizer.learning_rate(),
+            config.steps_per_epoch(samples),
+            config.total_steps(samples),
+        );
+        Ok(Self { job, run, device, schedule, monitor, state, since: Instant::now() })
+    }
+
+    fn begin(&self, observe: &mut dyn FnMut(Event<'_>)) {
+        let (config, samples) = (self.job.config, self.job.train.len());
+        observe(Event::Begin {
+            total_steps: config.total_steps(samples),
+            steps_per_epoch: config.steps_per_epoch(samples),
+            step: self.state.memory.place.step,
+            parameters: self.state.now.model.num_params(),
+        });
+    }
+
+    /// Goes through the rest of the epoch under way.
+    fn epoch(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Flow, TrainError> {
+        let config = self.job.config;
+        let place = self.state.memory.place;
+        let mut batches = training_batches(
+            self.job.train,
+            config.batch_size,
+            self.job.seed,
+            (place.epoch, place.batch),
+            self.job.workers,
+        );
+        loop {
+            let waiting = Instant::now();
+            let window: Vec<Rows<T>> = batches.by_ref().take(config.accumulate).collect::<Result<_, _>>()?;
+            if window.is_empty() {
+                return Ok(Flow::EpochDone);
+            }
+            let waited = waiting.elapsed().as_secs_f64();
+            self.state.memory.place.batch += window.len();
+            self.note_skipped(&window, observe);
+            if window.iter().all(|rows| rows.inputs.is_empty()) {
+                continue;
+            }
+            let report = self.step(&window, observe)?;
+            observe(Event::Step(StepReport { waited, ..report }));
+            if let Some(flow) = self.pause() {
+                return Ok(flow);
+            }
+            if config.checkpoint.every_steps.is_some_and(|every| report.step.is_multiple_of(every)) {
+                self.checkpoint(observe)?;
+            }
+        }
+    }
+
+    /// One optimiser step: the mean gradient of the window, a look by the controllers, the update.
+    fn step(&mut self, window: &[Rows<T>], observe: &mut dyn FnMut(Event<'_>)) -> Result<StepReport, TrainError> {
+        let Place { epoch, step, .. } = self.state.memory.place;
+        // Dropout draws from the device's generator; keyed by the step, it needs no place in a checkpoint.
+        self.device.seed(Rng::keyed(self.job.seed, [step as u64, DROPOUT, DROPOUT]).next_u64());
+        let (mut gradients, loss) = self.gradients(window);
+        let gradient_norm = global_norm(&*self.state.now.model, &gradients);
+        let rate = self.schedule.rate(step) * self.state.memory.controllers.rate_scale();
+        let action = self.decide(Observation::Step { loss, gradient_norm, rate }, observe)?;
+        match action {
+            None => {
+                if step.is_multiple_of(SNAPSHOT_STEPS) && self.state.memory.controllers.steady() {
+                    self.state.good = self.state.now.clone();
+                    self.state.memory.good_step = step;
+                }
+                clip(&*self.state.now.model, &mut gradients, &self.job.config.clip, gradient_norm);
+                self.update(rate, gradients, step);
+            }
+            Some(Action::Rewind { .. }) => self.state.now = self.state.good.clone(),
+            Some(_) => {}
+        }
+        self.state.memory.place.step += 1;
+        let samples = window.iter().map(|rows| rows.inputs.len()).sum();
+        Ok(StepReport { epoch, step: step + 1, rate, loss, gradient_norm, samples, waited: 0.0 })
+    }
+
+    /// The mean gradient and the mean loss of all batches of a window; running figures are brought up to date.
+    fn gradients(&mut self, window: &[Rows<T>]) -> (GradientsParams, f64) {
+        let (task, model) = (self.job.task, &*self.state.now.model);
+        let mut accumulation = Accumulation::default();
+        let (mut losses, mut weights) = (0.0, 0.0);
+        for rows in window.iter().filter(|rows| !rows.inputs.is_empty()) {
+            let outcome = task.loss(model, task.collate(&rows.inputs, &self.device), &rows.truths);
+            let (loss, weight) = (outcome.loss(), outcome.weight());
+            losses += weight * f64::from(loss.clone().into_scalar::<f32>());
+            weights += weight;
+            accumulation.add(model, GradientsParams::from_grads(loss.backward(), model), weight);
+            self.state.memory.meter.update(&outcome.record());
+        }
+        (accumulation.mean(model), losses / weights)
+    }
+
+    fn update(&mut self, rate: f64, gradients: GradientsParams, step: usize) {
+        let Snapshot { model, optimizer, average } = &mut self.state.now;
+        model.change(|model| optimizer.step(rate, model, gradients));
+        if let (Some(ema), Some(average)) = (&self.job.config.ema, average) {
+            average.change(|average| ema.update(average, model, step));
+        }
+    }
+
+    /// Asks the controllers, logs what they saw and said, and gives the action that concerns this step.
+    fn decide(
+        &mut self,
+        observation: Observation,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Action>, TrainError> {
+        let memory = &mut self.state.memory;
+        let decisions = memory.controllers.decide(&observation);
+        let Place { step, epoch, .. } = memory.place;
+        let event = ControlEvent { step: step as u64, epoch: epoch as u64, observation, decisions };
+        self.run.append_event(&event)?;
+        let mut action = None;
+        for decision in &event.decisions {
+            observe(Event::Decided { step, decision });
+            action = Some(self.obey(decision)?);
+        }
+        Ok(action)
+    }
+
+    fn obey(&mut self, decision: &Decision) -> Result<Action, TrainError> {
+        let reason = || decision.reason.clone();
+        match decision.action {
+            Action::Fail => return Err(TrainError::Diverged { step: self.state.memory.place.step, reason: reason() }),
+            Action::Stop => self.state.memory.ended = Some(reason()),
+            Action::SkipStep | Action::Rewind { .. } | Action::ScaleRate { .. } => {}
+        }
+        Ok(decision.action)
+    }
+
+    /// Whether the training is to end here, by request or by a limit.
+    fn pause(&self) -> Option<Flow> {
+        let (config, memory) = (self.job.config, &self.state.memory);
+        if config.max_steps.is_some_and(|limit| memory.place.step >= limit) {
+            return Some(Flow::Limit(format!("train.max-steps = {}", memory.place.step)));
+        }
+        if let Some(limit) = config.max_seconds.filter(|&limit| self.seconds() >= limit) {
+            return Some(Flow::Limit(format!("train.max-seconds = {limit}")));
+        }
+        self.job.stop.load(Ordering::Relaxed).then_some(Flow::Interrupted)
+    }
+
+    /// Evaluates, lets the controllers see it, and writes it all down.
+    fn close_epoch(&mut self, ended: Option<String>, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+        let (job, chosen) = (self.job, self.state.now.chosen());
+        let sizing = (job.config.batch_size.max(64), job.workers);
+        let mut each = |_: &Rows<T>, _: &M::Record, event: Event<'_>| observe(event);
+        let valid =
+            evaluate(job.task, &chosen, job.valid, job.meters.valid.clone(), sizing, job.device, &mut each)?.figures();
+        let train = self.state.memory.meter.figures();
+        let memory = &mut self.state.memory;
+        memory.place.epoch += 1;
+        memory.place.batch = 0;
+        memory.meter = job.meters.train.clone();
+        memory.ended = ended;
+        let Place { epoch, step, .. } = memory.place;
+        let rate = self.schedule.rate(step.saturating_sub(1)) * memory.controllers.rate_scale();
+        let improved = self.choose_best(&valid);
+        for (part, figures) in [(Part::Train, &train), (Part::Valid, &valid)] {
+            let seconds = self.seconds();
+            let line =
+                MetricsLine { step: step as u64, epoch: epoch as u64, part, rate, figures: figures.clone(), seconds };
+            self.run.append_metrics(&line)?;
+        }
+        let figures = valid.iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        self.decide(Observation::Evaluation { figures }, observe)?;
+        let best = self.state.memory.best.as_ref();
+        observe(Event::Epoch { epoch, step, rate, train: &train, valid: &valid, best, improved });
+        self.checkpoint(observe)
+    }
+
+    /// Remembers the evaluation if it is the best so far.
+    fn choose_best(&mut self, valid: &Figures) -> bool {
+        let memory = &mut self.state.memory;
+        let value = valid.get(&self.monitor.figure).unwrap_or(f64::NAN);
+        let improved = memory.best.as_ref().is_none_or(|best| self.monitor.better(value, best.value));
+        if improved {
+            let Place { epoch, step, .. } = memory.place;
+            memory.best =
+                Some(Best { epoch: epoch as u64, step: step as u64, monitor: self.monitor.figure.clone(), value });
+        }
+        improved
+    }
+
+    /// A checkpoint on schedule: the state now is the one to rewind to, if the guard trusts it.
+    fn checkpoint(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+        if self.state.memory.controllers.steady() {
+            self.state.good = self.state.now.clone();
+            self.state.memory.good_step = self.state.memory.place.step;
+        }
+        self.save()?;
+        observe(Event::Checkpoint { step: self.state.memory.place.step });
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.state.memory.seconds = self.seconds();
+        self.since = Instant::now();
+        self.state.save(self.run, self.job.config.checkpoint.keep_last)
+    }
+
+    fn finish(self) -> Result<Finished<T::Model>, TrainError> {
+        let seconds = self.seconds();
+        let memory = self.state.memory;
+        let best = self.run.checkpoints()?.best()?;
+        let model = match best {
+            Some(checkpoint) => load_chosen(self.state.now.model.valid(), &checkpoint)?,
+            None => self.state.now.chosen(),
+        };
+        Ok(Finished {
+            model,
+            best: memory.best,
+            epochs: memory.place.epoch,
+            steps: memory.place.step,
+            seconds,
+            reason: memory.ended,
+            skipped: memory.skipped,
+        })
+    }
+
+    fn note_skipped(&mut self, window: &[Rows<T>], observe: &mut dyn FnMut(Event<'_>)) {
+        for skipped in window.iter().flat_map(|rows| &rows.skipped) {
+            let known = &mut self.state.memory.skipped;
+            if !known.iter().any(|other| other.name == skipped.name) {
+                known.push(skipped.clone());
+                observe(Event::Skipped(skipped));
+            }
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.state.memory.seconds + self.since.elapsed().as_secs_f64()
+    }
+}
+
+const DROPOUT: u64 = u64::MAX - 1;
+
+/// Every figure of a meter with the direction in which it is good.
+fn goals<M: Meter>(meter: &M) -> BTreeMap<String, Goal> {
+    let goal = |name: &str| if meter.higher_is_better(name) == Some(false) { Goal::Minimize } else { Goal::Maximize };
+    meter.figures().iter().map(|(name, _)| (name.to_owned(), goal(name))).collect()
+}

@@ -1,0 +1,36 @@
+//! What the loop needs of a set of metrics. It does not know which there are.
+
+use homeostat_artifact::Figures;
+use homeostat_metrics::{MetricSet, Predictions};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A running measurement that a checkpoint can hold exactly.
+pub trait Meter: Clone + Serialize + DeserializeOwned {
+    /// What an outcome gives.
+    type Record;
+
+    /// Takes in a batch.
+    fn update(&mut self, record: &Self::Record);
+
+    /// The figures over all batches so far, `loss` among them.
+    fn figures(&self) -> Figures;
+
+    /// Whether a larger value of this figure is a better one; `None` if there is no such figure.
+    fn higher_is_better(&self, figure: &str) -> Option<bool>;
+}
+
+impl Meter for MetricSet {
+    type Record = Predictions;
+
+    fn update(&mut self, record: &Predictions) {
+        Self::update(self, record);
+    }
+
+    fn figures(&self) -> Figures {
+        Self::figures(self).into_iter().collect()
+    }
+
+    fn higher_is_better(&self, figure: &str) -> Option<bool> {
+        Self::higher_is_better(self, figure)
+    }
+}

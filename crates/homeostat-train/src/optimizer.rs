@@ -1,0 +1,631 @@
+//! Optimisers: Burn's update rules, driven per parameter. The state is kept by the parameter's path and not by Burn's
+//! random identities, so that a checkpoint has the same bytes for the same state and loads on the device asked for.
+//! It does not know the loop, schedules or losses.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    optim::{
+        AdaGradConfig, AdafactorConfig, AdamConfig as BurnAdamConfig, AdamWConfig as BurnAdamWConfig,
+        AdanConfig as BurnAdanConfig, DynOptimizer, DynState, GradientsParams, LambConfig as BurnLambConfig,
+        LionConfig as BurnLionConfig, MuonConfig as BurnMuonConfig, RmsPropConfig, SgdConfig as BurnSgdConfig,
+        StateSink, StateSource, decay::WeightDecayConfig, momentum::MomentumConfig,
+    },
+    tensor::{DType, Device, Tensor, TensorData},
+};
+use burn_pack::Scalar;
+use homeostat_task::ParamPath;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+macro_rules! config {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+config! {
+    /// Stochastic gradient descent with momentum; the weight decay is L2.
+    SgdConfig {
+        /// The learning rate before the schedule.
+        learning_rate: f64 = 0.01,
+        /// Share of the velocity kept at each step, in 0..1; 0 is plain gradient descent.
+        momentum: f64 = 0.9,
+        /// Whether the gradient is taken ahead along the velocity (Nesterov 1983).
+        nesterov: bool = false,
+        /// L2 penalty, added to the gradient; not on biases and norms.
+        weight_decay: f64 = 0.0,
+    }
+}
+config! {
+    /// Adam (Kingma & Ba 2015); the weight decay is L2.
+    AdamConfig {
+        /// The learning rate before the schedule.
+        learning_rate: f64 = 1e-3,
+        /// Decay of the mean of gradients.
+        beta_1: f64 = 0.9,
+        /// Decay of the mean of squared gradients.
+        beta_2: f64 = 0.999,
+        /// Added to the denominator.
+        epsilon: f64 = 1e-8,
+        /// L2 penalty, added to the gradient; not on biases and norms.
+        weight_decay: f64 = 0.0,
+        /// Whether the largest mean of squares so far is used (Reddi et al. 2018).
+        amsgrad: bool = false,
+    }
+}
+config! {
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+    AdamwConfig {
+        /// The learning rate before the schedule.
+        learning_rate: f64 = 1e-3,
+        /// Decay of the mean of gradients.
+        beta_1: f64 = 0.9,
+        /// Decay of the mean of squared gradients.
+        beta_2: f64 = 0.999,
+        /// Added to the denominator.
+        epsilon: f64 = 1e-8,
+        /// Share of a weight, times the rate, that is lost at each step; not on biases and norms.
+        weight_decay: f64 = 0.01,
+        /// Whether the largest mean of squares so far is used (Reddi et al. 2018).
+        amsgrad: bool = false,
+    }
+}
+config! {
+    /// RMSprop (Tieleman & Hinton 2012); the weight decay is L2.
+    RmspropConfig {
+        /// The learning rate before the schedule.
+        learning_rate: f64 = 1e-3,
+        /// Decay of the mean of squared gradients.
+        alpha: f64 = 0.99,
+        /// Share of the velocity kept at each step.
+        momentum: f64 = 0.0,
+        /// Added to the denominator.
+        epsilon: f64 = 1e-8,
+        /// Whether the mean gradient is taken off (Graves 2013).
+        centered: bool = false,
+        /// L2 penalty, added to the gradient; not on biases and norms.
+        weight_decay: f64 = 0.0,
+    }
+}
+config! {
+    /// Adagrad (Duchi et al. 2011); the weight decay is L2.
+    AdagradConfig {
+        /// The learning rate before the schedule.
+        learning_rate: f64 = 0.01,
+        /// How fast the rate falls with the step, beside the schedule.
+        rate_decay: f64 = 0.0,
+        /// Added to the denominator.
+        epsilon: f64 = 1e-10,
+        /// L2 penalty, added to the gradient; not on biases and norms.
+        weight_decay: f64 = 0.0,
+    }
+}
+config! {
+    /// Adan (Xie et al. 2022); the weight decay is decoupled.
+    AdanConfig {
+        /// The learning rate before the schedule.
+        learning_rate: f64 = 1e-3,
+        /// Decay of the mean of gradients.
+        beta_1: f64 = 0.98,
+        /// Decay of the mean of gradient differences.
+        beta_2: f64 = 0.92,
+        /// Decay of the mean of squares.
+        beta_3: f64 = 0.99,
+        /// Added to the denominator.
+        epsilon: f64 = 1e-8,
+        /// Decoupled weight decay; not on biases and norms.
+        weight_decay: f64 = 0.0,
+    }
+}
+config! {
+    /// Adafactor (Shazeer & Stern 2018): second moments by rows and columns.
+    AdafactorSettings {
+        /// The learning rate before the schedule; with `relative-step` it only caps the rate that Adafactor finds.
+        learning_rate: f64 = 1e-2,
+        /// Whether the rate is found from the step.
+        relative_step: bool = false,
+        /// Whether the rate is multiplied by the size of the parameter.
+        scale_parameter: bool = true,
+        /// The largest root mean square of an update.
+        clip_threshold: f64 = 1.0,
+        /// Decoupled weight decay; not on biases and norms.
+        weight_decay: f64 = 0.0,
+    }
+}
+config! {
+    /// LAMB (You et al. 2020): Adam's step, scaled layer by layer to the size of the weights.
+    LambConfig {
+        /// The learning rate before the schedule.
+        learning_rate: f64 = 5e-3,
+        /// Decay of the mean of gradients.
+        beta_1: f64 = 0.9,
+        /// Decay of the mean of squared gradients.
+        beta_2: f64 = 0.999,
+        /// Added to the denominator.
+        epsilon: f64 = 1e-6,
+        /// Weight decay inside the trust ratio; not on biases and norms.
+        weight_decay: f64 = 0.0,
+    }
+}
+config! {
+    /// Lion (Chen et al. 2023): the sign of a momentum; the weight decay is decoupled.
+    LionConfig {
+        /// The learning rate before the schedule; about a tenth of AdamW's.
+        learning_rate: f64 = 1e-4,
+        /// Weight of the momentum in the step.
+        beta_1: f64 = 0.9,
+        /// Decay of the momentum.
+        beta_2: f64 = 0.99,
+        /// Decoupled weight decay, about ten times AdamW's; not on biases and norms.
+        weight_decay: f64 = 0.0,
+    }
+}
+config! {
+    /// Muon (Jordan et al. 2024) for matrices; convolutions, biases and norms are trained by AdamW.
+    MuonConfig {
+        /// The learning rate of the matrices before the schedule.
+        learning_rate: f64 = 0.02,
+        /// Share of the velocity kept at each step.
+        momentum: f64 = 0.95,
+        /// Newton-Schulz iterations.
+        iterations: usize = 5,
+        /// Decoupled weight decay, of the matrices and, by AdamW, of the rest; not on biases and norms.
+        weight_decay: f64 = 0.0,
+        /// The learning rate of what is no matrix.
+        adamw_learning_rate: f64 = 1e-3,
+    }
+}
+
+/// An optimiser; the names are the field's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerConfig {
+    /// Stochastic gradient descent with momentum.
+    Sgd(SgdConfig),
+    /// Adam with L2 penalty.
+    Adam(AdamConfig),
+    /// Adam with decoupled weight decay.
+    Adamw(AdamwConfig),
+    /// RMSprop.
+    Rmsprop(RmspropConfig),
+    /// Adagrad.
+    Adagrad(AdagradConfig),
+    /// Adan.
+    Adan(AdanConfig),
+    /// Adafactor.
+    Adafactor(AdafactorSettings),
+    /// LAMB.
+    Lamb(LambConfig),
+    /// Lion.
+    Lion(LionConfig),
+    /// Muon for matrices, AdamW for the rest.
+    Muon(MuonConfig),
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> Self {
+        Self::Adamw(AdamwConfig::default())
+    }
+}
+
+config! {
+    /// Settings for the parameters whose path matches; the last matching group counts.
+    GroupConfig {
+        /// Which parameters: a path with `*` for any characters, as in `classifier.*` or `*.bias`.
+        parameters: String = "*".to_owned(),
+        /// What the learning rate is multiplied by; 0 leaves them as they are.
+        rate_factor: f64 = 1.0,
+        /// Weight decay instead of the optimiser's; also applies to biases and norms that match.
+        weight_decay: Option<f64> = None,
+    }
+}
+
+impl OptimizerConfig {
+    /// One of each, for tables that test them all.
+    #[must_use]
+    pub fn examples() -> Vec<Self> {
+        vec![
+            Self::Sgd(SgdConfig::default()),
+            Self::Sgd(SgdConfig { momentum: 0.0, weight_decay: 0.1, ..SgdConfig::default() }),
+            Self::Sgd(SgdConfig { nesterov: true, ..SgdConfig::default() }),
+            Self::Adam(AdamConfig::default()),
+            Self::Adam(AdamConfig { amsgrad: true, weight_decay: 0.1, ..AdamConfig::default() }),
+            Self::Adamw(AdamwConfig::default()),
+            Self::Rmsprop(RmspropConfig::default()),
+            Self::Rmsprop(RmspropConfig { centered: true, momentum: 0.9, ..RmspropConfig::default() }),
+            Self::Adagrad(AdagradConfig::default()),
+            Self::Adan(AdanConfig::default()),
+            Self::Adafactor(AdafactorSettings::default()),
+            Self::Lamb(LambConfig::default()),
+            Self::Lion(LionConfig::default()),
+            Self::Muon(MuonConfig::default()),
+        ]
+    }
+
+    /// The learning rate that the schedule shapes.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        match self {
+            Self::Sgd(c) => c.learning_rate,
+            Self::Adam(c) => c.learning_rate,
+            Self::Adamw(c) => c.learning_rate,
+            Self::Rmsprop(c) => c.learning_rate,
+            Self::Adagrad(c) => c.learning_rate,
+            Self::Adan(c) => c.learning_rate,
+            Self::Adafactor(c) => c.learning_rate,
+            Self::Lamb(c) => c.learning_rate,
+            Self::Lion(c) => c.learning_rate,
+            Self::Muon(c) => c.learning_rate,
+        }
+    }
+
+    fn weight_decay(&self) -> f64 {
+        match self {
+            Self::Sgd(c) => c.weight_decay,
+            Self::Adam(c) => c.weight_decay,
+            Self::Adamw(c) => c.weight_decay,
+            Self::Rmsprop(c) => c.weight_decay,
+            Self::Adagrad(c) => c.weight_decay,
+            Self::Adan(c) => c.weight_decay,
+            Self::Adafactor(c) => c.weight_decay,
+            Self::Lamb(c) => c.weight_decay,
+            Self::Lion(c) => c.weight_decay,
+            Self::Muon(c) => c.weight_decay,
+        }
+    }
+
+    /// The rule for a parameter of this rank, and what its rate is multiplied by.
+    #[expect(clippy::cast_possible_truncation, reason = "Burn's settings are 32-bit floats")]
+    fn rule(&self, rank: usize, weight_decay: f64) -> (Arc<dyn DynOptimizer>, f64) {
+        let decay = weight_decay as f32;
+        let l2 = (weight_decay != 0.0).then(|| WeightDecayConfig::new(decay));
+        let rule: Arc<dyn DynOptimizer> = match self {
+            Self::Sgd(c) => {
+                let momentum =
+                    MomentumConfig::new().with_momentum(c.momentum).with_dampening(0.0).with_nesterov(c.nesterov);
+                let momentum = (c.momentum != 0.0).then_some(momentum);
+                Arc::new(BurnSgdConfig::new().with_momentum(momentum).with_weight_decay(l2).build())
+            }
+            Self::Adam(c) => Arc::new(
+                BurnAdamConfig::new()
+                    .with_beta_1(c.beta_1 as f32)
+                    .with_beta_2(c.beta_2 as f32)
+                    .with_epsilon(c.epsilon as f32)
+                    .with_amsgrad(c.amsgrad)
+                    .with_weight_decay(l2)
+                    .build(),
+            ),
+            Self::Adamw(c) => Arc::new(adamw(c, decay)),
+            Self::Rmsprop(c) => Arc::new(
+                RmsPropConfig::new()
+                    .with_alpha(c.alpha as f32)
+                    .with_momentum(c.momentum as f32)
+                    .with_epsilon(c.epsilon as f32)
+                    .with_centered(c.centered)
+                    .with_weight_decay(l2)
+                    .build(),
+            ),
+            Self::Adagrad(c) => Arc::new(
+                AdaGradConfig::new()
+                    .with_lr_decay(c.rate_decay)
+                    .with_epsilon(c.epsilon as f32)
+                    .with_weight_decay(l2)
+                    .build(),
+            ),
+            Self::Adan(c) => Arc::new(
+                BurnAdanConfig::new()
+                    .with_beta_1(c.beta_1 as f32)
+                    .with_beta_2(c.beta_2 as f32)
+                    .with_beta_3(c.beta_3 as f32)
+                    .with_epsilon(c.epsilon as f32)
+                    .with_weight_decay(decay)
+                    .build(),
+            ),
+            Self::Adafactor(c) => Arc::new(
+                AdafactorConfig::new()
+                    .with_relative_step(c.relative_step)
+                    .with_scale_parameter(c.scale_parameter)
+                    .with_clip_threshold(c.clip_threshold as f32)
+                    .with_weight_decay(decay)
+                    .build(),
+            ),
+            Self::Lamb(c) => Arc::new(
+                BurnLambConfig::new()
+                    .with_beta_1(c.beta_1 as f32)
+                    .with_beta_2(c.beta_2 as f32)
+                    .with_epsilon(c.epsilon as f32)
+                    .with_weight_decay(decay)
+                    .build(),
+            ),
+            Self::Lion(c) => Arc::new(
+                BurnLionConfig::new()
+                    .with_beta_1(c.beta_1 as f32)
+                    .with_beta_2(c.beta_2 as f32)
+                    .with_weight_decay(decay)
+                    .build(),
+            ),
+            Self::Muon(c) if rank == 2 => {
+                let momentum = MomentumConfig::new().with_momentum(c.momentum).with_dampening(0.0).with_nesterov(true);
+                Arc::new(
+                    BurnMuonConfig::new()
+                        .with_momentum(momentum)
+                        .with_ns_steps(c.iterations)
+                        .with_weight_decay(l2)
+                        .build(),
+                )
+            }
+            Self::Muon(c) => {
+                return (Arc::new(adamw(&AdamwConfig::default(), decay)), c.adamw_learning_rate / c.learning_rate);
+            }
+        };
+        (rule, 1.0)
+    }
+
+    /// The optimiser for the parameters of `module`.
+    ///
+    /// Parameters of rank 1 (biases and the scales of norms) have no weight decay, unless a group names them.
+    ///
+    /// # Errors
+    /// A group matches no parameter, or a setting is out of range.
+    pub fn init<M: Module>(&self, module: &M, groups: &[GroupConfig]) -> Result<Optimizer, TrainError> {
+        if !(self.learning_rate() > 0.0 && self.learning_rate().is_finite()) {
+            return Err(TrainError::setting(
+                "train.optimizer",
+                format!("learning-rate is {}, but must be above 0", self.learning_rate()),
+            ));
+        }
+        let mut parameters = Parameters::default();
+        module.visit(&mut parameters);
+        for group in groups {
+            if !parameters.ranks.keys().any(|path| glob(&group.parameters, path)) {
+                let known = parameters.ranks.keys().take(6).cloned().collect::<Vec<_>>().join(", ");
+                return Err(TrainError::setting(
+                    "train.groups",
+                    format!("`{}` matches no parameter; there are {known} ...", group.parameters),
+                ));
+            }
+        }
+        let slots = parameters.ranks.into_iter().map(|(path, rank)| {
+            let group = groups.iter().rev().find(|group| glob(&group.parameters, &path));
+            let default_decay = if rank <= 1 { 0.0 } else { self.weight_decay() };
+            let decay = group.and_then(|group| group.weight_decay).unwrap_or(default_decay);
+            let (rule, factor) = self.rule(rank, decay);
+            let rate_factor = factor * group.map_or(1.0, |group| group.rate_factor);
+            (path, Slot { rule, rate_factor, state: None })
+        });
+        Ok(Optimizer { slots: slots.collect() })
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "Burn's settings are 32-bit floats")]
+fn adamw(config: &AdamwConfig, decay: f32) -> burn::optim::AdamW {
+    BurnAdamWConfig::new()
+        .with_beta_1(config.beta_1 as f32)
+        .with_beta_2(config.beta_2 as f32)
+        .with_epsilon(config.epsilon as f32)
+        .with_amsgrad(config.amsgrad)
+        .with_weight_decay(decay)
+        .build()
+}
+
+/// An optimiser at work: a rule and a state for each parameter. Cloning it is cheap: tensors are shared until changed.
+#[derive(Clone)]
+pub struct Optimizer {
+    slots: BTreeMap<String, Slot>,
+}
+
+#[derive(Clone)]
+struct Slot {
+    rule: Arc<dyn DynOptimizer>,
+    rate_factor: f64,
+    state: Option<DynState>,
+}
+
+impl fmt::Debug for Optimizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Optimizer").field("parameters", &self.slots.len()).finish_non_exhaustive()
+    }
+}
+
+impl Optimizer {
+    /// Moves the parameters that have a gradient.
+    #[must_use]
+    pub fn step<M: Module>(&mut self, rate: f64, module: M, gradients: GradientsParams) -> M {
+        module.map(&mut Stepper { path: ParamPath::default(), rate, gradients, slots: &mut self.slots })
+    }
+
+    /// The state as a safetensors file; the same bytes for the same state.
+    #[must_use]
+    pub fn to_safetensors(&self) -> Vec<u8> {
+        let mut sink = StateSink::default();
+        let mut ranks = BTreeMap::new();
+        for (path, slot) in &self.slots {
+            if let Some(state) = &slot.state {
+                slot.rule.state_flatten(path, state, &mut sink);
+                ranks.insert(path.clone(), state.rank());
+            }
+        }
+        let scalars = sink.scalars.into_iter().map(|(name, value)| (name, Number::from(value))).collect();
+        let header = serde_json::to_string(&StateHeader { ranks, scalars }).unwrap_or_default();
+        let tensors: BTreeMap<String, TensorData> = sink.tensors.into_iter().collect();
+        let views = tensors.iter().map(|(name, data)| {
+            assert_eq!(data.dtype(), DType::F32, "optimiser states are 32-bit floats");
+            let view = TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes());
+            (name, view.unwrap_or_else(|error| panic!("state `{name}` with its own shape: {error}")))
+        });
+        safetensors::serialize(views, Some(HashMap::from([(HEADER.to_owned(), header)])))
+            .unwrap_or_else(|error| panic!("states with distinct names: {error}"))
+    }
+
+    /// Takes over a state that [`to_safetensors`](Self::to_safetensors) wrote for the same parameters.
+    ///
+    /// # Errors
+    /// The bytes are no such file, or hold states of other parameters or another optimiser.
+    pub fn load_safetensors(&mut self, bytes: &[u8], device: &Device) -> Result<(), TrainError> {
+        let broken = |reason: String| TrainError::OptimizerState { reason };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| broken(error.to_string()))?;
+        let header = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|map| map.get(HEADER))
+            .ok_or_else(|| broken("its header is missing".to_owned()))?;
+        let header: StateHeader = serde_json::from_str(header).map_err(|error| broken(error.to_string()))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| broken(error.to_string()))?;
+        let mut source =
+            StateSource::new(header.scalars.into_iter().map(|(name, value)| (name, value.into())).collect());
+        for (name, view) in file.iter() {
+            if view.dtype() != Dtype::F32 {
+                return Err(broken(format!("`{name}` holds {:?}, not 32-bit floats", view.dtype())));
+            }
+            source.insert_tensor(
+                name.to_owned(),
+                TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32),
+            );
+        }
+        for (path, rank) in header.ranks {
+            let slot =
+                self.slots.get_mut(&path).ok_or_else(|| broken(format!("`{path}` is no parameter of this network")))?;
+            let state = slot.rule.state_unflatten(rank, &path, &mut source, device);
+            slot.state = Some(state.ok_or_else(|| broken(format!("the state of `{path}` is incomplete")))?);
+        }
+        Ok(())
+    }
+}
+
+const HEADER: &str = "homeostat";
+
+/// What a state holds beside tensors.
+#[derive(Serialize, Deserialize)]
+struct StateHeader {
+    ranks: BTreeMap<String, usize>,
+    scalars: BTreeMap<String, Number>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Number {
+    Int(i64),
+    UInt(u64),
+    Float(f64),
+    Bool(bool),
+}
+
+impl From<Scalar> for Number {
+    fn from(scalar: Scalar) -> Self {
+        match scalar {
+            Scalar::Int(value) => Self::Int(value),
+            Scalar::UInt(value) => Self::UInt(value),
+            Scalar::Float(value) => Self::Float(value),
+            Scalar::Bool(value) => Self::Bool(value),
+        }
+    }
+}
+
+impl From<Number> for Scalar {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Int(value) => Self::Int(value),
+            Number::UInt(value) => Self::UInt(value),
+            Number::Float(value) => Self::Float(value),
+            Number::Bool(value) => Self::Bool(value),
+        }
+    }
+}
+
+struct Stepper<'a> {
+    path: ParamPath,
+    rate: f64,
+    gradients: GradientsParams,
+    slots: &'a mut BTreeMap<String, Slot>,
+}
+
+impl ModuleMapper for Stepper<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let slot = self.slots.get_mut(&self.path.name());
+        let (Some(slot), Some(gradient)) = (slot, self.gradients.remove::<D>(id)) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let tracked = tensor.is_require_grad();
+        let rate = self.rate * slot.rate_factor;
+        let (moved, state) =
+            slot.rule.step_dyn(D, rate, tensor.inner().into_bridge(), gradient.into_bridge(), slot.state.take());
+        slot.state = state;
+        let moved = Tensor::<D>::from_inner(Tensor::from_bridge(moved)).set_require_grad(tracked);
+        Param::from_mapped_value(id, moved, mapper)
+    }
+}
+
+#[derive(Default)]
+struct Parameters {
+    path: ParamPath,
+    ranks: BTreeMap<String, usize>,
+}
+
+impl ModuleVisitor for Parameters {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, _: &Param<Tensor<D>>) {
+        self.ranks.insert(self.path.name(), D);
+    }
+}
+
+/// Whether `text` matches `pattern`, in which `*` stands for any characters.
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == text,
+        Some((head, rest)) => text.strip_prefix(head).is_some_and(|tail| {
+            (0..=tail.len()).filter(|&at| tail.is_char_boundary(at)).any(|at| glob(rest, &tail[at..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::glob;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, text, expected) in [
+            ("*", "a.b", true),
+            ("a.*", "a.b.c", true),
+            ("*.bias", "a.0.bias", true),
+            ("*.bias", "a.0.weight", false),
+            ("a.*.w*", "a.0.weight", true),
+            ("a", "ab", false),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The `[train]` table: how long, in what batches, by which optimiser. It stays at home: serving never reads it.
+
+use homeostat_metrics::MetricConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{ClipConfig, EmaConfig, GroupConfig, OptimizerConfig, ScheduleConfig, TrainError};
+
+/// How a network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TrainConfig {
+    /// How often the training part is gone through.
+    pub epochs: usize,
+    /// Samples a batch.
+    pub batch_size: usize,
+    /// Batches whose gradients are averaged for one optimiser step; the effective batch is `batch-size` times this.
+    pub accumulate: usize,
+    /// Ends the training after so many optimiser steps.
+    pub max_steps: Option<usize>,
+    /// Ends the training after so many seconds of wall time, over all resumptions.
+    pub max_seconds: Option<f64>,
+    /// What moves the weights.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate moves with the step.
+    pub schedule: ScheduleConfig,
+    /// Other learning rates or weight decays for some parameters.
+    pub groups: Vec<GroupConfig>,
+    /// How large gradients are cut.
+    pub clip: ClipConfig,
+    /// A moving average of the weights, evaluated and published in their place.
+    pub ema: Option<EmaConfig>,
+    /// What is measured beside the loss.
+    pub metrics: Vec<MetricConfig>,
+    /// The validation figure that chooses the best weights.
+    pub monitor: String,
+    /// When the state is written to the disk, and how much of it is kept.
+    pub checkpoint: CheckpointConfig,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 64,
+            accumulate: 1,
+            max_steps: None,
+            max_seconds: None,
+            optimizer: OptimizerConfig::default(),
+            schedule: ScheduleConfig::default(),
+            groups: Vec::new(),
+            clip: ClipConfig::default(),
+            ema: None,
+            metrics: vec![MetricConfig::Accuracy, MetricConfig::MacroF1],
+            monitor: "accuracy".to_owned(),
+            checkpoint: CheckpointConfig::default(),
+        }
+    }
+}
+
+/// When the state is written to the disk; after each epoch it always is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct CheckpointConfig {
+    /// Also after every so many optimiser steps.
+    pub every_steps: Option<usize>,
+    /// How many of the newest checkpoints are kept, beside the best.
+    pub keep_last: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { every_steps: None, keep_last: 2 }
+    }
+}
+
+impl TrainConfig {
+    /// Refuses numbers that make no training.
+    ///
+    /// # Errors
+    /// Names the first such setting.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let at_least_one: [(&'static str, Option<usize>); 6] = [
+            ("train.epochs", Some(self.epochs)),
+            ("train.batch-size", Some(self.batch_size)),
+            ("train.accumulate", Some(self.accumulate)),
+            ("train.max-steps", self.max_steps),
+            ("train.checkpoint.every-steps", self.checkpoint.every_steps),
+            ("train.checkpoint.keep-last", Some(self.checkpoint.keep_last)),
+        ];
+        for (key, value) in at_least_one {
+            if value == Some(0) {
+                return Err(TrainError::setting(key, "is 0, but must be at least 1"));
+            }
+        }
+        let positive = [
+            ("train.max-seconds", self.max_seconds),
+            ("train.clip.global-norm", self.clip.global_norm),
+            ("train.clip.value", self.clip.value),
+        ];
+        for (key, value) in positive {
+            if let Some(value) = value
+                && !(value > 0.0 && value.is_finite())
+            {
+                return Err(TrainError::setting(key, format!("is {value}, but must be above 0")));
+            }
+        }
+        match &self.ema {
+            Some(ema) if !(0.0..1.0).contains(&ema.decay) => Err(TrainError::setting(
+                "train.ema.decay",
+                format!("is {}, but must lie in 0..1 (1 excluded)", ema.decay),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Optimiser steps of one epoch over `samples` samples; the last, short window counts.
+    #[must_use]
+    pub fn steps_per_epoch(&self, samples: usize) -> usize {
+        samples.div_ceil(self.batch_size).div_ceil(self.accumulate)
+    }
+
+    /// Optimiser steps of the whole training, if nothing ends it early.
+    #[must_use]
+    pub fn total_steps(&self, samples: usize) -> usize {
+        let all = self.epochs * self.steps_per_epoch(samples);
+        self.max_steps.map_or(all, |limit| limit.min(all))
+    }
+}

@@ -1,0 +1,21 @@
+//! `cargo xtask bench`: the criterion benches of `benches/`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::workspace::{Workspace, exit_code, status};
+
+pub(crate) const HELP: &str = "\
+Usage: cargo xtask bench [NAME] [ARGS of `cargo bench`]
+
+Runs one bench of benches/, or all of them. What follows `--` goes to criterion.";
+
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
+    let mut command = workspace.cargo(["bench", "--package", "benches"]);
+    match args.split_first() {
+        Some((name, rest)) if !name.starts_with('-') => command.args(["--bench", name]).args(rest),
+        _ => command.arg("--benches").args(args),
+    };
+    Ok(exit_code(status(&mut command)?))
+}
