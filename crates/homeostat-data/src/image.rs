@@ -202,14 +202,12 @@ fn from_dynamic(picture: DynamicImage) -> Image {
     let color = picture.color();
     let image = |channels, pixels| Image::new(Shape { height, width, channels }, pixels);
     if color.has_alpha() {
-        let pixels = picture.into_rgba8().into_raw();
-        let opaque = pixels.chunks_exact(4).all(|pixel| pixel[3] == u8::MAX);
-        if opaque { image(4, pixels).to_channels(3) } else { image(4, pixels) }
-    } else if color.has_color() {
-        image(3, picture.into_rgb8().into_raw())
-    } else {
-        image(1, picture.into_luma8().into_raw())
+        let pixels = picture.to_rgba8().into_raw();
+        if pixels.chunks_exact(4).any(|pixel| pixel[3] != u8::MAX) {
+            return image(4, pixels);
+        }
     }
+    if color.has_color() { image(3, picture.into_rgb8().into_raw()) } else { image(1, picture.into_luma8().into_raw()) }
 }
 
 /// Whether a JPEG reaches its end-of-image marker. Decoders paint what is missing grey and say nothing, hence this walk over the

@@ -1,6 +1,8 @@
 //! What is done to every picture before a network sees it, in training and in serving alike: deterministic, and stored with the
 //! weights. It does not know randomness; see [`ImageAugment`](crate::ImageAugment) for that.
 
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -293,20 +295,23 @@ pub(crate) fn middle(from: usize, to: usize) -> isize {
 pub(crate) fn cut(image: &Image, top: isize, left: isize, [height, width]: [usize; 2], fill: u8) -> Image {
     let shape = Shape { height, width, channels: image.channels() };
     let mut pixels = vec![fill; shape.len()];
-    let inside = |offset: isize, length: usize, limit: usize| {
-        let start = (-offset).max(0).cast_unsigned().min(length);
-        let end =
-            (limit.cast_signed() - offset).clamp(start.cast_signed(), length.cast_signed().max(start.cast_signed()));
-        start..end.cast_unsigned()
-    };
-    let columns = inside(left, width, image.width());
-    for row in inside(top, height, image.height()) {
-        let from = (top + row.cast_signed()).cast_unsigned() * image.width()
-            + (left + columns.start.cast_signed()).max(0).cast_unsigned();
-        let to = row * width + columns.start;
+    let columns = overlap(left, width, image.width());
+    if !columns.is_empty() {
         let bytes = columns.len() * shape.channels;
-        let (from, to) = (from * shape.channels, to * shape.channels);
-        pixels[to..to + bytes].copy_from_slice(&image.pixels()[from..from + bytes]);
+        for row in overlap(top, height, image.height()) {
+            let to = (row * width + columns.start) * shape.channels;
+            let (y, x) = (top.saturating_add_unsigned(row), left.saturating_add_unsigned(columns.start));
+            let from = (y.cast_unsigned() * image.width() + x.cast_unsigned()) * shape.channels;
+            pixels[to..to + bytes].copy_from_slice(&image.pixels()[from..from + bytes]);
+        }
     }
     Image::new(shape, pixels)
+}
+
+/// The part of `0..length` that lies inside `0..limit` once it is moved by `offset`.
+fn overlap(offset: isize, length: usize, limit: usize) -> Range<usize> {
+    let length = length.cast_signed();
+    let start = (-offset).clamp(0, length);
+    let end = (limit.cast_signed() - offset).clamp(start, length);
+    start.cast_unsigned()..end.cast_unsigned()
 }

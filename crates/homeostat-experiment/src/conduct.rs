@@ -272,7 +272,7 @@ fn conclude(
                 .map(|(at, mistake)| (format!("mistakes/{at:02}"), mistake.png.clone())),
         )
         .collect();
-    tensorboard.finish(result.steps, &images, &plan.resolved.show())?;
+    tensorboard.finish(result.steps, &images, &run.experiment()?)?;
     // Last: who finds this file finds everything else.
     run.write_result(&result)?;
     Ok(result)

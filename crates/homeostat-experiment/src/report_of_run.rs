@@ -65,7 +65,7 @@ pub(crate) fn report_of_run(
         augmented: pictures.to_vec(),
         data: data_summary(plan),
         skipped: skipped.iter().map(|s| Skipped { name: s.name.clone(), reason: s.reason.clone() }).collect(),
-        config: plan.resolved.show(),
+        config: run.experiment()?,
         environment: environment(&provenance, result),
         next: vec![
             command("measure it again", format!("homeostat eval {path}")),

@@ -1,7 +1,7 @@
 //! Files inside a tar file, read without unpacking it to disk. It does not know pictures or classes.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
@@ -33,37 +33,12 @@ impl Archive {
         mut name: impl FnMut(&str) -> Option<N>,
     ) -> Result<(Self, Vec<N>), DataError> {
         let file = File::open(path).map_err(|error| DataError::read(path, error))?;
-        let length = file.metadata().map_err(|error| DataError::read(path, error))?.len();
-        let mut found = Vec::new();
-        let mut memory = None;
-        if is_gzip(path) {
-            let bytes = memory.insert(Vec::new());
-            let mut tar = tar::Archive::new(MultiGzDecoder::new(std::io::BufReader::new(file)));
-            for entry in tar.entries().map_err(|error| broken(path, &error))? {
-                let mut entry = entry.map_err(|error| broken(path, &error))?;
-                let Some((name, length)) = accept(path, &entry, &mut name)? else { continue };
-                let start = bytes.len() as u64;
-                if start + length > MEMORY_LIMIT {
-                    return Err(DataError::format(path, "holds more than 8 GiB; unpack it into a folder of its own"));
-                }
-                entry.read_to_end(bytes).map_err(|error| broken(path, &error))?;
-                if bytes.len() as u64 != start + length {
-                    return Err(DataError::format(path, "is cut short"));
-                }
-                found.push((name, Member { start, length }));
-            }
+        let (mut found, memory) = if is_gzip(path) {
+            let (found, bytes) = unpack(path, file, &mut name)?;
+            (found, Some(bytes))
         } else {
-            let mut tar = tar::Archive::new(file);
-            for entry in tar.entries_with_seek().map_err(|error| broken(path, &error))? {
-                let entry = entry.map_err(|error| broken(path, &error))?;
-                let Some((name, size)) = accept(path, &entry, &mut name)? else { continue };
-                let start = entry.raw_file_position();
-                if start.saturating_add(size) > length {
-                    return Err(DataError::format(path, "is cut short"));
-                }
-                found.push((name, Member { start, length: size }));
-            }
-        }
+            (list(path, file, &mut name)?, None)
+        };
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
         let (names, members) = found.into_iter().unzip();
         Ok((Self { path: path.to_owned(), members, memory }, names))
@@ -85,6 +60,47 @@ impl Archive {
         };
         read().map_err(|error| DataError::read(&self.path, error))
     }
+}
+
+/// Where the files of a plain tar file lie in it.
+fn list<N>(path: &Path, file: File, name: &mut impl FnMut(&str) -> Option<N>) -> Result<Vec<(N, Member)>, DataError> {
+    let end = file.metadata().map_err(|error| DataError::read(path, error))?.len();
+    let mut tar = tar::Archive::new(file);
+    let mut found = Vec::new();
+    for entry in tar.entries_with_seek().map_err(|error| broken(path, &error))? {
+        let entry = entry.map_err(|error| broken(path, &error))?;
+        let Some((name, length)) = accept(path, &entry, name)? else { continue };
+        let start = entry.raw_file_position();
+        if start.saturating_add(length) > end {
+            return Err(DataError::format(path, "is cut short"));
+        }
+        found.push((name, Member { start, length }));
+    }
+    Ok(found)
+}
+
+/// The files of a packed tar file, one behind the other, and where each lies there.
+fn unpack<N>(
+    path: &Path,
+    file: File,
+    name: &mut impl FnMut(&str) -> Option<N>,
+) -> Result<(Vec<(N, Member)>, Vec<u8>), DataError> {
+    let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
+    let (mut found, mut bytes) = (Vec::new(), Vec::new());
+    for entry in tar.entries().map_err(|error| broken(path, &error))? {
+        let mut entry = entry.map_err(|error| broken(path, &error))?;
+        let Some((name, length)) = accept(path, &entry, name)? else { continue };
+        let start = bytes.len() as u64;
+        if start + length > MEMORY_LIMIT {
+            return Err(DataError::format(path, "holds more than 8 GiB; unpack it into a folder"));
+        }
+        entry.read_to_end(&mut bytes).map_err(|error| broken(path, &error))?;
+        if bytes.len() as u64 != start + length {
+            return Err(DataError::format(path, "is cut short"));
+        }
+        found.push((name, Member { start, length }));
+    }
+    Ok((found, bytes))
 }
 
 /// The name and the length of an entry that is a file and that `name` accepts.

@@ -85,6 +85,14 @@ fn a_random_crop_reaches_every_place() {
     assert_eq!(places.len(), 25);
 }
 
+/// Even where nothing of the picture may be left in it.
+#[test]
+fn a_random_crop_may_lie_in_the_border() {
+    let steps = augment("[{ random-crop = { padding = 9, fill = 7 } }]");
+    let outs: Vec<Image> = (0..200).map(|i| steps.apply(ramp(2, 3), key(i))).collect();
+    assert!(outs.iter().any(|out| out.pixels() == [7; 6]) && outs.iter().any(|out| out.pixels() != [7; 6]));
+}
+
 #[test]
 fn a_random_crop_of_its_own_size_centres_what_is_too_small() {
     let out = augment("[{ random-crop = { size = [2, 5], fill = 9 } }]").apply(ramp(2, 3), key(0));

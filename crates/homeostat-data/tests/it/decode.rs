@@ -52,7 +52,7 @@ fn formats_with_loss_decode_to_nearly_the_pixels_of_pillow() {
 
 #[test]
 fn grey_stays_grey_and_alpha_stays_where_it_says_something() {
-    for name in ["grey-16.png", "grey.jpg", "one-bit.png"] {
+    for name in ["grey-16.png", "grey.jpg", "one-bit.png", "grey-opaque.png"] {
         assert_eq!(decode(name).channels(), 1, "{name}");
     }
     assert_eq!(decode("grey-16.png"), decode("decoded.png").to_channels(1), "16 bits are rounded to 8");
