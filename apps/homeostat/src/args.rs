@@ -42,7 +42,7 @@ pub(crate) fn find(word: &str) -> anyhow::Result<ExperimentText> {
         let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")).display();
         bail!(
             "{word} is a folder, not an experiment: to learn from the pictures in it, begin with: homeostat train digits name={stem} \
-             source.image-folder.folder={stem} --data-root {above}"
+             source.image-folder.folder={stem} prepare.0.resize.size=64 train.metrics='[\"accuracy\"]' --data-root {above}"
         );
     }
     if path.with_added_extension("toml").is_file() {

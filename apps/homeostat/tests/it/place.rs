@@ -37,7 +37,7 @@ impl Place {
             for (name, level) in [("a.png", 0), ("b.png", 128), ("c, d.png", 255)] {
                 place.picture(&format!("pictures/{name}"), level);
             }
-            place.train(&[]);
+            place.train("runs", &[]);
             place
         })
     }
@@ -98,11 +98,11 @@ impl Place {
         refusal(&output)
     }
 
-    /// Trains quietly with these words on top of [`SMALL`], and gives the run.
+    /// Trains quietly with these words on top of [`SMALL`], and gives the run, a new one below `out`.
     #[track_caller]
-    pub(crate) fn train(&self, words: &[&str]) -> PathBuf {
-        self.well(&[&["train", "--quiet"], &SMALL[..], words].concat());
-        fs::canonicalize(self.path("runs/latest")).unwrap()
+    pub(crate) fn train(&self, out: &str, words: &[&str]) -> PathBuf {
+        self.well(&[&["train", "--quiet", "--out", out], &SMALL[..], words].concat());
+        fs::canonicalize(self.path(out).join("latest")).unwrap()
     }
 
     /// Starts the program with its standard error to be read.

@@ -62,7 +62,7 @@ fn killed_at_twenty_moments_it_leaves_the_same_bytes() {
     const KILLS: usize = 20;
     let place = Place::new();
     let began = Instant::now();
-    let straight = place.train(&[&LONGER[..], &["--out", "straight"]].concat());
+    let straight = place.train("straight", &LONGER);
     let whole = began.elapsed();
     let mut numbers = Numbers(20);
     let (mut kills, mut after_a_checkpoint) = (0, 0);
@@ -105,16 +105,14 @@ fn killed_at_twenty_moments_it_leaves_the_same_bytes() {
 #[test]
 fn the_number_of_workers_changes_no_byte() {
     let place = Place::new();
-    let run = |workers: &str| place.train(&["--workers", workers, "--out", workers]);
-    let _ = (run("1"), run("4"));
-    let [one, four] = ["1", "4"].map(|out| runs_in(&place.path(out)).pop().unwrap());
+    let [one, four] = ["1", "4"].map(|workers| place.train(workers, &["--workers", workers]));
     same_remains(&one, &four);
 }
 
 #[test]
 fn a_run_that_was_killed_before_its_first_record_goes_on() {
     let place = Place::new();
-    let (straight, killed) = (place.train(&["--out", "a"]), place.train(&["--out", "b"]));
+    let (straight, killed) = (place.train("a", &[]), place.train("b", &[]));
     for entry in fs::read_dir(&killed).unwrap() {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {

@@ -19,7 +19,7 @@ fn what_is_wrong_with_a_setting_is_said_with_its_place_and_the_nearest_right_one
         (&["name.toml"], &["name.toml:2", "`cn`", "`cnn`"]),
         (&["digits", "optimizer=adm"], &["`adm`", "did you mean"]),
         (&["broken.toml"], &["broken.toml:1:"]),
-        (&["digits", "epochs"], &["`epochs`", "key=value"]),
+        (&["digits", "epochs"], &["`train.epochs`", "key=value"]),
         (&["digits", "epochs=0"], &["train.epochs", "at least 1"]),
         (&["digits", "split.stratified.valid=2"], &["data.split.stratified", "below 1"]),
         (&["digits", "name=../up"], &["../up", "letters"]),

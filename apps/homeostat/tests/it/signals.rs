@@ -20,7 +20,7 @@ fn signal(child: &Child, name: &str) {
 #[test]
 fn the_first_signal_leaves_a_checkpoint_and_the_line_that_resumes() {
     let place = Place::new();
-    let straight = place.train(&[&LONGER[..], &["--out", "straight"]].concat());
+    let straight = place.train("straight", &LONGER);
     for name in ["INT", "TERM"] {
         let out = format!("out-{name}");
         let (mut child, mut lines) = place.start(&[&["train", "--out", &out], &SMALL[..], &LONGER].concat());

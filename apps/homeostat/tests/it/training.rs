@@ -1,6 +1,9 @@
 //! `train`: what it prints and leaves, and how it takes its settings.
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
@@ -109,9 +112,9 @@ fn data_are_found_below_the_root_of_the_option_or_the_environment() {
 
     // The way to the first training of one's own pictures that the program itself shows.
     let hint = place.refused(&["train", "all/pets"]);
-    let shown = hint.split_once("homeostat ").unwrap().1;
-    let words: Vec<&str> = shown.split(' ').chain(["epochs=1", "model=mlp", "--quiet"]).collect();
-    place.well(&words);
+    let shown = hint.split_once(": homeostat ").unwrap().1;
+    let line = format!("{} {shown} epochs=1 model=mlp --quiet", env!("CARGO_BIN_EXE_homeostat"));
+    assert!(Command::new("sh").args(["-c", &line]).current_dir(place.path("")).status().unwrap().success(), "{line}");
     assert!(place.path("runs/pets").is_dir());
 
     let all = place.path("all").display().to_string();

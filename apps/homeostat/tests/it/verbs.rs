@@ -115,8 +115,8 @@ fn runs_list_show_and_compare() {
 #[test]
 fn runs_compare_shows_what_differs() {
     let place = Place::new();
-    place.train(&[]);
-    place.train(&["seed=2", "train.max-steps=3"]);
+    place.train("runs", &[]);
+    place.train("runs", &["seed=2", "train.max-steps=3"]);
     let table = place.well(&["runs", "compare"]);
     assert!(table.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == ["seed", "1", "2"]), "{table}");
     assert!(!table.contains("train.epochs"), "what is equal is left out: {table}");
