@@ -31,7 +31,7 @@ pub(crate) struct Progress {
     began: (Instant, usize),
     last_line: Instant,
     loss: Option<f64>,
-    /// The monitored figure of the last validation.
+    /// The metric of the last validation.
     valid: String,
     has_header: bool,
     /// A closed standard output, found while nobody could be told.
@@ -130,14 +130,14 @@ impl Progress {
                 }
             }
             Event::Checkpoint { .. } => {}
-            Event::Epoch { epoch, step, rate, train, valid, best, improved } => {
+            Event::Epoch { epoch, step, rate, train, valid, improved, .. } => {
                 let figures = [("train", *train), ("valid", *valid)];
                 let mut columns: Vec<(String, String)> = figures.into_iter().flat_map(columns).collect();
                 columns.push(("rate".to_owned(), format!("{rate:.2e}")));
                 columns.push(("samples/s".to_owned(), format!("{:.0}", self.per_second())));
                 self.epoch_line(*epoch, &columns, *improved);
-                let monitored = best.and_then(|best| Some((&best.monitor, valid.get(&best.monitor)?)));
-                self.valid = monitored.map_or_else(String::new, |(name, value)| format!("  {name} {value:.4}"));
+                let metric = valid.iter().find(|(name, _)| *name != "loss");
+                self.valid = metric.map_or_else(String::new, |(name, value)| format!("  valid {name} {value:.4}"));
                 self.start_epoch(*step);
             }
         }

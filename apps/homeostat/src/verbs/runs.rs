@@ -91,7 +91,7 @@ fn show(path: &Path, json: bool) -> anyhow::Result<Done> {
         }
         writeln!(
             out,
-            "work    {} epochs, {} steps, {} parameters, {:.1} s",
+            "work    epochs {}  steps {}  parameters {}  seconds {:.1}",
             result.epochs, result.steps, result.parameters, result.seconds
         )?;
     }

@@ -130,8 +130,13 @@ fn files_in_the_format_of_mnist() {
     let pixels: Vec<u8> = (0..80).map(|at| (at * 37 % 251) as u8).collect();
     let labels: Vec<u8> = (0..20).map(|at| at % 2).collect();
     let place = Place::new();
-    let words =
-        ["digits", "source.idx={folder=\"idx\",classes=[\"a\",\"b\"]}", "model=mlp", "epochs=1", "split=stratified"];
+    let words = [
+        "digits",
+        "source.idx={folder=\"idx\",classes=[\"a\",\"b\"]}",
+        "model=mlp",
+        "train.metrics=[]",
+        "split=stratified",
+    ];
     place.write(IMAGES, idx(0x803, 20, &pixels));
     for (file, bytes, wanted) in [
         (LABELS, idx(0x802, 20, &labels), "magic number at byte 0 is 0x00000802"),

@@ -23,7 +23,6 @@ fn what_is_wrong_with_a_setting_is_said_with_its_place_and_the_nearest_right_one
         (&["digits", "epochs=0"], &["train.epochs", "at least 1"]),
         (&["digits", "split.stratified.valid=2"], &["data.split.stratified", "below 1"]),
         (&["digits", "name=../up"], &["../up", "letters"]),
-        (&["digits", "train.monitor=accurcy"], &["accurcy"]),
         (&["digit"], &["no experiment `digit`", "did you mean `digits`"]),
         (&["key"], &["did you mean `key.toml`"]),
         (&["notes.txt"], &["notes.txt", ".toml"]),

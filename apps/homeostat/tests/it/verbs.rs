@@ -103,7 +103,7 @@ fn runs_list_show_and_compare() {
     says(&list, &["experiment", "digits", "finished", "runs/digits/"]);
     let [listed] = &place.json(&["runs", "list", "--json"])[..] else { panic!("one run") };
     assert_eq!((&listed["name"], &listed["state"]), (&"digits".into(), &"finished".into()));
-    says(&place.well(&["runs", "show", RUN]), &["digits", "test    loss", "best    accuracy", "report  "]);
+    says(&place.well(&["runs", "show", RUN]), &["digits", "test    loss", "best    loss", "report  "]);
     let [shown] = &place.json(&["runs", "show", RUN, "--json"])[..] else { panic!("one line") };
     assert_eq!((&shown["summary"]["state"], &shown["provenance"]["seed"]), (&"finished".into(), &1.into()));
     says(&place.well(&["runs", "compare"]), &["test accuracy", "seconds"]);
