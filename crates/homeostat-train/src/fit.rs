@@ -161,6 +161,8 @@ where
         let device = job.device.clone().autodiff();
         device.seed(job.seed);
         let model = job.task.init(&device)?;
+        // Burn draws a weight when it is first looked at: looked at now, it comes from this seed whatever else is on.
+        drop(model.valid());
         let optimizer = config.optimizer.init(&model, &config.groups)?;
         let goals = goals(&job.meters.valid);
         let monitor = Monitor::find(&config.monitor, &goals, "train.monitor")?;
@@ -257,7 +259,9 @@ where
             }
             Verdict::Skip => {}
             Verdict::Rewind => {
-                let Some(good) = &self.state.good else { panic!("only the guard rewinds, and with it there is a snapshot") };
+                let Some(good) = &self.state.good else {
+                    panic!("only the guard rewinds, and with it there is a snapshot")
+                };
                 self.state.now = good.clone();
             }
         }
@@ -291,11 +295,7 @@ where
     }
 
     /// Asks the controllers, logs what they saw and said, and gives what is to become of this step.
-    fn decide(
-        &mut self,
-        observation: Observation,
-        observe: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Verdict, TrainError> {
+    fn decide(&mut self, observation: Observation, observe: &mut dyn FnMut(Event<'_>)) -> Result<Verdict, TrainError> {
         let memory = &mut self.state.memory;
         let decisions = memory.controllers.decide(&observation);
         let Place { step, epoch, .. } = memory.place;

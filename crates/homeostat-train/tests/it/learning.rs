@@ -4,7 +4,7 @@ use homeostat_control::{ControlConfig, EarlyStopConfig, Switch};
 use homeostat_task::{Task, Weights};
 use homeostat_train::{EmaConfig, End, Event, OptimizerConfig, TrainConfig, Workers, evaluate};
 
-use crate::toy::{Directions, Trial, Vectors, device, latest, lines, new_run, turn};
+use crate::toy::{Directions, Trial, Vectors, device, latest, lines, new_run, scratch, turn};
 
 fn config(epochs: usize) -> TrainConfig {
     TrainConfig { epochs, batch_size: 8, ..TrainConfig::default() }
@@ -14,10 +14,14 @@ fn config(epochs: usize) -> TrainConfig {
 fn every_optimizer_learns() {
     let _turn = turn();
     for optimizer in OptimizerConfig::examples() {
-        let root = tempfile::tempdir().unwrap();
+        let root = scratch();
         let run = new_run(root.path());
         // Rates are made for large networks: the small one takes larger steps.
-        let scale = if matches!(optimizer, OptimizerConfig::Muon(_)) { 1.0 } else { 10.0 };
+        let scale = match optimizer {
+            OptimizerConfig::Muon(_) => 1.0,
+            OptimizerConfig::Lion(_) => 100.0,
+            _ => 10.0,
+        };
         let mut value = serde_json::to_value(&optimizer).unwrap();
         let name = value.as_object().unwrap().keys().next().unwrap().clone();
         value[&name]["learning-rate"] = (optimizer.learning_rate() * scale).into();
@@ -37,7 +41,7 @@ fn every_optimizer_learns() {
 #[test]
 fn events_come_in_order_and_say_what_happens() {
     let _turn = turn();
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     let mut trial = Trial::new(TrainConfig { accumulate: 5, ..config(2) });
     trial.train.broken = [3, 50].into();
@@ -71,8 +75,19 @@ fn events_come_in_order_and_say_what_happens() {
     assert_eq!(
         rest,
         [
-            "begin", "step 0.1", "step 0.2", "step 0.3", "evaluated 30/30", "epoch 1 at 3", "checkpoint 3", "step 1.4",
-            "step 1.5", "step 1.6", "evaluated 30/30", "epoch 2 at 6", "checkpoint 6"
+            "begin",
+            "step 0.1",
+            "step 0.2",
+            "step 0.3",
+            "evaluated 30/30",
+            "epoch 1 at 3",
+            "checkpoint 3",
+            "step 1.4",
+            "step 1.5",
+            "step 1.6",
+            "evaluated 30/30",
+            "epoch 2 at 6",
+            "checkpoint 6"
         ]
     );
     assert_eq!((finished.epochs, finished.steps, finished.reason), (2, 6, None));
@@ -82,7 +97,7 @@ fn events_come_in_order_and_say_what_happens() {
 fn what_comes_out_are_the_weights_of_the_best_evaluation() {
     let _turn = turn();
     for ema in [None, Some(EmaConfig { decay: 0.9, warmup: true })] {
-        let root = tempfile::tempdir().unwrap();
+        let root = scratch();
         let run = new_run(root.path());
         // A rate so high that the last epoch is not the best.
         let optimizer = serde_json::from_str(r#"{"sgd": {"learning-rate": 20.0}}"#).unwrap();
@@ -102,8 +117,10 @@ fn what_comes_out_are_the_weights_of_the_best_evaluation() {
         assert_eq!(valid[best.epoch as usize - 1], best.value);
 
         // Measured again, they have the figure that chose them.
-        let examples: std::sync::Arc<dyn homeostat_train::Examples<Directions>> = std::sync::Arc::new(trial.valid.clone());
-        let meter = homeostat_train::metrics::MetricSet::init(&[], homeostat_train::metrics::Classes::OneOf(3)).unwrap();
+        let examples: std::sync::Arc<dyn homeostat_train::Examples<Directions>> =
+            std::sync::Arc::new(trial.valid.clone());
+        let meter =
+            homeostat_train::metrics::MetricSet::init(&[], homeostat_train::metrics::Classes::OneOf(3)).unwrap();
         let sizing = (64, Workers::default());
         let mut each = |_: &homeostat_train::Rows<Directions>, _: &_, _: Event<'_>| {};
         let meter = evaluate(&trial.task, &finished.model, &examples, meter, sizing, &device(), &mut each).unwrap();
@@ -120,7 +137,7 @@ fn what_comes_out_are_the_weights_of_the_best_evaluation() {
 fn the_average_starts_as_the_network_and_is_what_is_measured() {
     let _turn = turn();
     let measured = |decay: f64| {
-        let root = tempfile::tempdir().unwrap();
+        let root = scratch();
         let run = new_run(root.path());
         let trial = Trial::new(TrainConfig { ema: Some(EmaConfig { decay, warmup: false }), ..config(1) });
         trial.finish(&run);
@@ -131,16 +148,36 @@ fn the_average_starts_as_the_network_and_is_what_is_measured() {
     let (average, model) = measured(0.0);
     assert_eq!(average, model, "an average that keeps nothing is the network itself");
     let (average, _) = measured(1.0 - 1e-12);
+    assert_eq!(average, fresh(1), "an average that keeps all is the network as it began");
+}
+
+/// The weights that a seed gives.
+fn fresh(seed: u64) -> Vec<u8> {
     let device = device().autodiff();
-    device.seed(1);
-    let fresh = Weights::of(&Directions::default().init(&device).unwrap()).to_safetensors(&[].into());
-    assert_eq!(average, fresh, "an average that keeps all is the network as it began");
+    device.seed(seed);
+    Weights::of(&Directions::default().init(&device).unwrap()).to_safetensors(&[].into())
+}
+
+#[test]
+fn the_first_weights_depend_on_the_seed_alone() {
+    let _turn = turn();
+    for ema in [None, Some(EmaConfig::default())] {
+        let root = scratch();
+        let run = new_run(root.path());
+        let mut trial = Trial::new(TrainConfig { ema, max_steps: Some(1), ..config(1) });
+        trial.task.dropout = 0.5;
+        trial.finish(&run);
+        // Until the guard is warm, where it would rewind to is the start.
+        let start = latest(&run).unwrap().file("good-model.safetensors").unwrap();
+        assert_eq!(std::fs::read(start).unwrap(), fresh(1), "{:?}", trial.config.ema);
+    }
+    assert!(fresh(1) != fresh(2));
 }
 
 #[test]
 fn early_stopping_ends_as_a_success_with_its_reason() {
     let _turn = turn();
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     let mut trial = Trial::new(config(40));
     trial.valid = Vectors::new(6, 2);

@@ -5,7 +5,7 @@ use std::fs;
 use homeostat_control::{ControlConfig, GuardConfig, Switch};
 use homeostat_train::{CheckpointConfig, End, Event, TrainConfig, TrainError};
 
-use crate::toy::{Trial, latest, lines, new_run, turn};
+use crate::toy::{Trial, latest, lines, new_run, scratch, turn};
 
 fn config() -> TrainConfig {
     TrainConfig { epochs: 4, batch_size: 8, ..TrainConfig::default() }
@@ -17,7 +17,7 @@ fn a_limit_of_steps_or_of_time_ends_with_an_evaluation_and_a_reason() {
     for (max_steps, max_seconds, steps, reason) in
         [(Some(17), None, 17, "train.max-steps = 17"), (None, Some(1e-9), 1, "train.max-seconds = 0.000000001")]
     {
-        let root = tempfile::tempdir().unwrap();
+        let root = scratch();
         let run = new_run(root.path());
         let finished = Trial::new(TrainConfig { max_steps, max_seconds, ..config() }).finish(&run);
         assert_eq!((finished.steps, finished.reason.as_deref()), (steps, Some(reason)));
@@ -30,12 +30,14 @@ fn a_limit_of_steps_or_of_time_ends_with_an_evaluation_and_a_reason() {
 #[test]
 fn time_counts_over_all_sessions() {
     let _turn = turn();
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     let trial = Trial::new(config());
     trial.run(&run, None, Some(3), |_| std::thread::sleep(std::time::Duration::from_millis(20))).unwrap();
     let limited = Trial::new(TrainConfig { max_seconds: Some(0.06), ..config() });
-    let End::Finished(finished) = limited.run(&run, latest(&run).as_ref(), None, |_| {}).unwrap() else { panic!("an end") };
+    let End::Finished(finished) = limited.run(&run, latest(&run).as_ref(), None, |_| {}).unwrap() else {
+        panic!("an end")
+    };
     assert_eq!(finished.steps, 4, "the first session has used the time up");
     assert!(finished.seconds >= 0.06);
 }
@@ -43,21 +45,23 @@ fn time_counts_over_all_sessions() {
 #[test]
 fn a_stop_during_an_evaluation_ends_before_the_next_step() {
     let _turn = turn();
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     let trial = Trial::new(config());
     // The flag is set by the last step of the epoch, after which the loop would have ended anyway ...
     let mut seen = 0;
-    let end = trial.run(&run, None, Some(12), |event| seen += usize::from(matches!(event, Event::Epoch { .. }))).unwrap();
+    let end =
+        trial.run(&run, None, Some(12), |event| seen += usize::from(matches!(event, Event::Epoch { .. }))).unwrap();
     assert!(matches!(end, End::Interrupted { step: 12 }) && seen == 0, "the evaluation is left to the resumption");
-    let end = trial.run(&run, latest(&run).as_ref(), Some(13), |event| seen += usize::from(matches!(event, Event::Epoch { .. })));
+    let end = trial
+        .run(&run, latest(&run).as_ref(), Some(13), |event| seen += usize::from(matches!(event, Event::Epoch { .. })));
     assert!(matches!(end.unwrap(), End::Interrupted { step: 13 }) && seen == 1);
 }
 
 #[test]
 fn a_training_that_does_not_recover_fails_and_leaves_its_last_checkpoint() {
     let _turn = turn();
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     let mut trial = Trial::new(config());
     trial.train.poison = (5..12).map(|batch| ((1, batch), f32::NAN)).collect();
@@ -85,7 +89,7 @@ fn a_training_that_does_not_recover_fails_and_leaves_its_last_checkpoint() {
 #[test]
 fn a_rewind_brings_weights_optimizer_and_average_back() {
     let _turn = turn();
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     let mut trial = Trial::new(TrainConfig {
         max_steps: Some(4),
@@ -97,7 +101,8 @@ fn a_rewind_brings_weights_optimizer_and_average_back() {
     let guard = GuardConfig { patience: 1, ..GuardConfig::default() };
     trial.control = ControlConfig { guard: Switch::On(guard), ..ControlConfig::default() };
     trial.finish(&run);
-    let read = |step: u64, name: &str| fs::read(run.checkpoints().unwrap().open(step).unwrap().file(name).unwrap()).unwrap();
+    let read =
+        |step: u64, name: &str| fs::read(run.checkpoints().unwrap().open(step).unwrap().file(name).unwrap()).unwrap();
     for name in ["model.safetensors", "optimizer.safetensors", "average.safetensors"] {
         let good = read(3, &format!("good-{name}"));
         assert!(read(3, name) != good, "{name} has moved away from the snapshot");
@@ -108,7 +113,7 @@ fn a_rewind_brings_weights_optimizer_and_average_back() {
 #[test]
 fn a_disk_that_refuses_is_an_error_and_the_last_checkpoint_can_be_used() {
     let _turn = turn();
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     let trial = Trial::new(config());
     let (folder, aside) = (run.checkpoints_dir(), run.path().join("aside"));
@@ -141,7 +146,7 @@ fn a_disk_that_refuses_is_an_error_and_the_last_checkpoint_can_be_used() {
 #[test]
 fn old_checkpoints_go_and_every_one_is_kept_that_was_asked_for() {
     let _turn = turn();
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     let mut trial = Trial::new(TrainConfig {
         checkpoint: CheckpointConfig { every_steps: Some(5), keep_last: 3 },

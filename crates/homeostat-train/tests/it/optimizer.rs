@@ -122,9 +122,9 @@ fn six_steps_end_where_the_reference_does() {
             let off = norm(found.iter().zip(end).map(|(found, end)| found - end));
             let size = norm(end.iter().copied());
             let way = norm(start.iter().zip(end).map(|(start, end)| start - end));
-            // Ten roundings of 32 bits; the shortest way, Lion's, is five hundred times as long.
+            // Ten roundings of 32 bits; the shortest way, Lion's, is three hundred times as long.
             assert!(off <= 1e-6 * size, "{config:?}: `{name}` is off by {} of its size", off / size);
-            assert!(way >= 4e-4 * size, "{config:?}: `{name}` has hardly moved, by {} of its size", way / size);
+            assert!(way >= 3e-4 * size, "{config:?}: `{name}` has hardly moved, by {} of its size", way / size);
         }
     }
 }
@@ -196,7 +196,8 @@ fn groups_change_the_rate_and_the_decay_of_what_they_name_and_the_last_one_count
         rate_factor,
         weight_decay,
     };
-    let groups = [group("*", 7.0, None), group("tall", 0.0, None), group("b*s", 1.0, Some(0.25)), group("wi*", 2.0, None)];
+    let groups =
+        [group("*", 7.0, None), group("tall", 0.0, None), group("b*s", 1.0, Some(0.25)), group("wi*", 2.0, None)];
     let model = fixture.model();
     let optimizer = config.init(&model, &groups).unwrap();
     let (model, _) = fixture.steps(&config, (model, optimizer), 1..2);

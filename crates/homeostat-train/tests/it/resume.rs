@@ -6,7 +6,7 @@ use homeostat_artifact::RunWriter;
 use homeostat_control::{ControlConfig, GuardConfig, PlateauConfig, Switch};
 use homeostat_train::{CheckpointConfig, ClipConfig, EmaConfig, End, TrainConfig, TrainError};
 
-use crate::toy::{Directions, Trial, Vectors, latest, lines, new_run, turn};
+use crate::toy::{Directions, Trial, Vectors, latest, lines, new_run, scratch, turn};
 
 const STEPS_PER_EPOCH: usize = 12;
 const STEPS: usize = 3 * STEPS_PER_EPOCH;
@@ -29,7 +29,8 @@ fn eventful() -> Trial {
     trial.task = Directions { dropout: 0.2, weights: Some([0.5, 1.0, 2.0]) };
     let poison = |step: usize, factor| (((step / STEPS_PER_EPOCH) as u64, 2 * (step % STEPS_PER_EPOCH) as u64), factor);
     trial.train.poison =
-        [poison(8, f32::NAN), poison(9, f32::NAN), poison(13, 1e6), poison(29, f32::INFINITY), poison(30, f32::NAN)].into();
+        [poison(8, f32::NAN), poison(9, f32::NAN), poison(13, 1e6), poison(29, f32::INFINITY), poison(30, f32::NAN)]
+            .into();
     let guard = GuardConfig {
         warmup_steps: 5,
         window: 10,
@@ -40,11 +41,7 @@ fn eventful() -> Trial {
     };
     // Nothing improves by so much: the rate falls at each evaluation.
     let plateau = PlateauConfig { patience: 1, threshold: 0.9, cooldown: 0, ..PlateauConfig::default() };
-    trial.control = ControlConfig {
-        guard: Switch::On(guard),
-        plateau: Switch::On(plateau),
-        early_stop: Switch::Off,
-    };
+    trial.control = ControlConfig { guard: Switch::On(guard), plateau: Switch::On(plateau), early_stop: Switch::Off };
     trial
 }
 
@@ -87,7 +84,7 @@ fn assert_same(found: &Left, expected: &Left, what: &str) {
 }
 
 fn straight(trial: &Trial) -> Left {
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     assert_eq!(trial.finish(&run).steps, STEPS);
     left(&run)
@@ -105,7 +102,9 @@ fn stopped_at_any_step_and_resumed_it_ends_with_the_same_bytes() {
     let actions = |action: &str| expected.events.matches(action).count();
     assert_eq!((actions("skip-step"), actions("\"rewind\"")), (3, 2), "the guard has something to do");
     assert!(actions("scale-rate") >= 1, "the plateau has something to do");
-    assert!(expected.files.contains_key("average.safetensors") && expected.files.contains_key("good-model.safetensors"));
+    assert!(
+        expected.files.contains_key("average.safetensors") && expected.files.contains_key("good-model.safetensors")
+    );
 
     for every_steps in [None, Some(5)] {
         let trial = Trial {
@@ -115,7 +114,7 @@ fn stopped_at_any_step_and_resumed_it_ends_with_the_same_bytes() {
         // How often the state is written does not change what is learnt.
         assert_same(&straight(&trial), &expected, &format!("checkpoints {every_steps:?}"));
         for stop_at in 1..=STEPS {
-            let root = tempfile::tempdir().unwrap();
+            let root = scratch();
             let run = new_run(root.path());
             let end = trial.run(&run, None, Some(stop_at), |_| {}).unwrap();
             assert!(matches!(end, End::Interrupted { step } if step == stop_at));
@@ -130,7 +129,7 @@ fn stopped_at_any_step_and_resumed_it_ends_with_the_same_bytes() {
 fn stopped_at_every_step_in_turn_it_ends_with_the_same_bytes() {
     let _turn = turn();
     let trial = eventful();
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     for stop_at in 1..=STEPS {
         let end = resume(&trial, &run, Some(stop_at)).unwrap();
@@ -147,7 +146,7 @@ fn dead_at_any_batch_it_goes_on_from_the_last_checkpoint_with_the_same_bytes() {
     trial.config.checkpoint.every_steps = Some(5);
     let expected = straight(&trial);
     for step in 0..STEPS {
-        let root = tempfile::tempdir().unwrap();
+        let root = scratch();
         let run = new_run(root.path());
         let mut dying = trial.clone();
         dying.train.error = Some(((step / STEPS_PER_EPOCH) as u64, 2 * (step % STEPS_PER_EPOCH) as u64));
@@ -180,7 +179,7 @@ fn broken_weights_are_refused_by_file_tensor_and_element() {
     let mut trial = eventful();
     // Without a guard, NaN gets into the weights and into a checkpoint.
     trial.control.guard = Switch::Off;
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     trial.run(&run, None, Some(9), |_| {}).unwrap();
     let message = resume(&trial, &run, None).unwrap_err().to_string();
@@ -191,7 +190,7 @@ fn broken_weights_are_refused_by_file_tensor_and_element() {
 fn a_checkpoint_of_another_experiment_or_network_is_refused() {
     let _turn = turn();
     let trial = eventful();
-    let root = tempfile::tempdir().unwrap();
+    let root = scratch();
     let run = new_run(root.path());
     trial.run(&run, None, Some(3), |_| {}).unwrap();
 

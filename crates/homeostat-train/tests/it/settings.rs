@@ -15,7 +15,10 @@ fn a_number_out_of_its_range_is_refused_by_name() {
         (json!({"max-seconds": 0.0}), "`train.max-seconds`: is 0, but must be above 0"),
         (json!({"clip": {"value": -1.0}}), "train.clip.value"),
         (json!({"ema": {"decay": 1.0}}), "`train.ema.decay`: is 1, but must be in 0..1 (1 excluded)"),
-        (json!({"schedule": {"step": {"every-epochs": 0.0}}}), "`train.schedule`: every-epochs is 0, but must be above 0"),
+        (
+            json!({"schedule": {"step": {"every-epochs": 0.0}}}),
+            "`train.schedule`: every-epochs is 0, but must be above 0",
+        ),
         (json!({"schedule": {"exponential": {"factor": -0.5}}}), "factor is -0.5"),
         (json!({"schedule": {"cosine": {"final-factor": -0.5}}}), "final-factor is -0.5"),
         (json!({"schedule": {"one-cycle": {"warmup-share": 1.5}}}), "warmup-share is 1.5"),

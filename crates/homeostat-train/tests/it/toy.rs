@@ -10,7 +10,10 @@ use std::{
 use burn::{
     module::Module,
     nn::{Dropout, DropoutConfig, Linear, LinearConfig},
-    tensor::{Device, Tensor, TensorData, activation::{gelu, log_softmax}},
+    tensor::{
+        Device, Tensor, TensorData,
+        activation::{gelu, log_softmax},
+    },
 };
 use homeostat_artifact::{Checkpoint, Run, RunWriter};
 use homeostat_control::ControlConfig;
@@ -124,12 +127,20 @@ impl Task for Directions {
         let weighted = rows(truths, &device) * weights;
         let weight = weighted.clone().sum().into_scalar::<f64>();
         let loss = (log_softmax(scores.clone(), 1) * weighted).sum().neg().div_scalar(weight);
-        let label = |truth: &[f32; CLASSES]| (0..CLASSES).max_by(|&a, &b| truth[a].total_cmp(&truth[b])).unwrap() as u32;
+        let label =
+            |truth: &[f32; CLASSES]| (0..CLASSES).max_by(|&a, &b| truth[a].total_cmp(&truth[b])).unwrap() as u32;
         Scored { loss, weight, scores: scores.inner(), labels: truths.iter().map(label).collect() }
     }
 
     fn respond(&self, model: &Net, batch: Tensor<2>) -> Vec<Vec<f32>> {
-        model.forward(batch).into_data().iter::<f32>().collect::<Vec<_>>().chunks(CLASSES).map(<[f32]>::to_vec).collect()
+        model
+            .forward(batch)
+            .into_data()
+            .iter::<f32>()
+            .collect::<Vec<_>>()
+            .chunks(CLASSES)
+            .map(<[f32]>::to_vec)
+            .collect()
     }
 
     fn agree(&self, expected: &Vec<f32>, found: &Vec<f32>, _: f64) -> bool {
@@ -272,6 +283,11 @@ impl Trial {
             End::Interrupted { step } => panic!("stopped at step {step}"),
         }
     }
+}
+
+/// A folder for a run; in memory where that can be had, for thousands of checkpoints are synced.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// A new run in `root`.
