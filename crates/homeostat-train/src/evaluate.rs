@@ -14,6 +14,7 @@ use crate::{Event, Examples, Meter, Rows, TrainError, Workers, examples::evaluat
 ///
 /// # Errors
 /// A sample cannot be read.
+#[allow(clippy::type_complexity, reason = "a closure whose arguments all have names")]
 pub fn evaluate<T, M>(
     task: &T,
     model: &T::Model,
@@ -37,6 +38,7 @@ where
 }
 
 /// As [`evaluate`], but `each` sees every batch; those of which no sample could be read have no record.
+#[allow(clippy::type_complexity, reason = "a closure whose arguments all have names")]
 pub(crate) fn pass<T, M>(
     task: &T,
     model: &T::Model,

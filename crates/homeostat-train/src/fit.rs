@@ -108,7 +108,7 @@ where
 {
     let mut fitting = Fitting::start(job, run, resume)?;
     fitting.begin(observe);
-    while fitting.state.memory.ended.is_none() && fitting.state.memory.place.epoch < job.config.epochs {
+    while !fitting.is_over() {
         let reason = match fitting.epoch(observe)? {
             Flow::EpochDone => None,
             Flow::Limit(reason) => Some(reason),
@@ -118,7 +118,7 @@ where
             }
         };
         fitting.close_epoch(reason, observe)?;
-        if fitting.state.memory.ended.is_none() && job.stop.load(Ordering::Relaxed) {
+        if !fitting.is_over() && job.stop.load(Ordering::Relaxed) {
             return Ok(End::Interrupted { step: fitting.state.memory.place.step });
         }
     }
@@ -203,6 +203,11 @@ where
             step: self.state.memory.place.step,
             parameters: self.state.now.model.num_params(),
         });
+    }
+
+    fn is_over(&self) -> bool {
+        let memory = &self.state.memory;
+        memory.ended.is_some() || memory.place.epoch >= self.job.config.epochs
     }
 
     /// Goes through the rest of the epoch under way.

@@ -55,7 +55,7 @@ macro_rules! config {
 }
 
 config! {
-    /// Stochastic gradient descent with momentum; the weight decay is L2.
+    /// Stochastic gradient descent with momentum, without dampening; the weight decay is L2. Steps are those of PyTorch.
     SgdConfig {
         /// The learning rate before the schedule.
         learning_rate: f64 = 0.01 => POSITIVE,
@@ -68,7 +68,7 @@ config! {
     }
 }
 config! {
-    /// Adam (Kingma & Ba 2015); the weight decay is L2.
+    /// Adam (Kingma & Ba 2015); the weight decay is L2. Steps are those of PyTorch.
     AdamConfig {
         /// The learning rate before the schedule.
         learning_rate: f64 = 1e-3 => POSITIVE,
@@ -85,7 +85,7 @@ config! {
     }
 }
 config! {
-    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019). Steps are those of PyTorch.
     AdamwConfig {
         /// The learning rate before the schedule.
         learning_rate: f64 = 1e-3 => POSITIVE,
@@ -102,7 +102,7 @@ config! {
     }
 }
 config! {
-    /// RMSprop (Tieleman & Hinton 2012); the weight decay is L2.
+    /// RMSprop (Tieleman & Hinton 2012); the weight decay is L2. Steps are those of PyTorch.
     RmspropConfig {
         /// The learning rate before the schedule.
         learning_rate: f64 = 1e-3 => POSITIVE,
@@ -119,7 +119,7 @@ config! {
     }
 }
 config! {
-    /// Adagrad (Duchi et al. 2011); the weight decay is L2.
+    /// Adagrad (Duchi et al. 2011); the weight decay is L2. Steps are those of PyTorch.
     AdagradConfig {
         /// The learning rate before the schedule.
         learning_rate: f64 = 0.01 => POSITIVE,
@@ -132,7 +132,8 @@ config! {
     }
 }
 config! {
-    /// Adan (Xie et al. 2022); the weight decay is decoupled.
+    /// Adan (Xie et al. 2022), with the bias corrections of the authors' code. The weight decay is decoupled and proximal:
+    /// a weight is divided by 1 plus the rate times the decay.
     AdanConfig {
         /// The learning rate before the schedule.
         learning_rate: f64 = 1e-3 => POSITIVE,
@@ -149,7 +150,8 @@ config! {
     }
 }
 config! {
-    /// Adafactor (Shazeer & Stern 2018): second moments by rows and columns.
+    /// Adafactor (Shazeer & Stern 2018): second moments by rows and columns. PyTorch's steps are those with both
+    /// `relative-step` and `scale-parameter`.
     AdafactorSettings {
         /// The learning rate before the schedule; with `relative-step` it only caps the rate that Adafactor finds.
         learning_rate: f64 = 1e-2 => POSITIVE,
@@ -164,7 +166,8 @@ config! {
     }
 }
 config! {
-    /// LAMB (You et al. 2020): Adam's step, scaled layer by layer to the size of the weights.
+    /// LAMB (You et al. 2020): Adam's step, scaled layer by layer to the size of the weights. As in the authors' code,
+    /// biases and norms take Adam's step as it is: they start at 0, and would hardly leave it.
     LambConfig {
         /// The learning rate before the schedule.
         learning_rate: f64 = 5e-3 => POSITIVE,
@@ -192,7 +195,9 @@ config! {
     }
 }
 config! {
-    /// Muon (Jordan et al. 2024) for matrices; convolutions, biases and norms are trained by AdamW.
+    /// Muon (Jordan et al. 2024) for matrices; convolutions, biases and norms are trained by AdamW. Steps are those of
+    /// PyTorch for the same matrix, but in 32 bits, not 16. A matrix with more rows than columns takes longer steps, by the
+    /// root of their ratio; a linear layer's rows are its inputs here, and its outputs in PyTorch.
     MuonConfig {
         /// The learning rate of the matrices before the schedule.
         learning_rate: f64 = 0.02 => POSITIVE,

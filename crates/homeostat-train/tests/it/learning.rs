@@ -2,7 +2,7 @@
 
 use homeostat_control::{ControlConfig, EarlyStopConfig, Switch};
 use homeostat_task::{Task, Weights};
-use homeostat_train::{EmaConfig, End, Event, OptimizerConfig, TrainConfig, Workers, evaluate};
+use homeostat_train::{EmaConfig, End, Event, OptimizerConfig, SgdConfig, TrainConfig, Workers, evaluate};
 
 use crate::toy::{Directions, Trial, Vectors, device, latest, lines, new_run, scratch, turn};
 
@@ -20,6 +20,7 @@ fn every_optimizer_learns() {
         let scale = match optimizer {
             OptimizerConfig::Muon(_) => 1.0,
             OptimizerConfig::Lion(_) => 100.0,
+            OptimizerConfig::Sgd(SgdConfig { momentum: 0.0, .. }) => 100.0,
             _ => 10.0,
         };
         let mut value = serde_json::to_value(&optimizer).unwrap();
@@ -114,7 +115,7 @@ fn what_comes_out_are_the_weights_of_the_best_evaluation() {
             .map(|line| line["figures"]["loss"].as_f64().unwrap())
             .collect();
         assert_eq!(valid.iter().copied().fold(f64::INFINITY, f64::min), best.value);
-        assert_eq!(valid[best.epoch as usize - 1], best.value);
+        assert_eq!(valid[usize::try_from(best.epoch).unwrap() - 1], best.value);
 
         // Measured again, they have the figure that chose them.
         let examples: std::sync::Arc<dyn homeostat_train::Examples<Directions>> =

@@ -43,19 +43,32 @@ fn time_counts_over_all_sessions() {
 }
 
 #[test]
+fn a_stop_with_the_last_step_of_an_epoch_leaves_the_evaluation_to_the_resumption() {
+    let _turn = turn();
+    let root = scratch();
+    let run = new_run(root.path());
+    let trial = Trial::new(config());
+    let mut evaluations = 0;
+    let mut count = |event: &Event<'_>| evaluations += usize::from(matches!(event, Event::Epoch { .. }));
+    assert!(matches!(trial.run(&run, None, Some(12), &mut count).unwrap(), End::Interrupted { step: 12 }));
+    let end = trial.run(&run, latest(&run).as_ref(), Some(13), &mut count).unwrap();
+    assert!(matches!(end, End::Interrupted { step: 13 }));
+    assert_eq!(evaluations, 1);
+}
+
+#[test]
 fn a_stop_during_an_evaluation_ends_before_the_next_step() {
     let _turn = turn();
     let root = scratch();
     let run = new_run(root.path());
     let trial = Trial::new(config());
-    // The flag is set by the last step of the epoch, after which the loop would have ended anyway ...
-    let mut seen = 0;
-    let end =
-        trial.run(&run, None, Some(12), |event| seen += usize::from(matches!(event, Event::Epoch { .. }))).unwrap();
-    assert!(matches!(end, End::Interrupted { step: 12 }) && seen == 0, "the evaluation is left to the resumption");
-    let end = trial
-        .run(&run, latest(&run).as_ref(), Some(13), |event| seen += usize::from(matches!(event, Event::Epoch { .. })));
-    assert!(matches!(end.unwrap(), End::Interrupted { step: 13 }) && seen == 1);
+    let end = trial.run_until(&run, None, |event| matches!(event, Event::Evaluated { .. })).unwrap();
+    assert!(matches!(end, End::Interrupted { step: 12 }));
+    assert_eq!(latest(&run).unwrap().step(), 12);
+    // In the last one there is nothing left to stop.
+    let last = |event: &Event<'_>| matches!(event, Event::Epoch { epoch: 4, .. });
+    let End::Finished(finished) = trial.run_until(&run, latest(&run).as_ref(), last).unwrap() else { panic!("an end") };
+    assert_eq!((finished.epochs, finished.steps), (4, 48));
 }
 
 #[test]

@@ -127,8 +127,7 @@ impl Task for Directions {
         let weighted = rows(truths, &device) * weights;
         let weight = weighted.clone().sum().into_scalar::<f64>();
         let loss = (log_softmax(scores.clone(), 1) * weighted).sum().neg().div_scalar(weight);
-        let label =
-            |truth: &[f32; CLASSES]| (0..CLASSES).max_by(|&a, &b| truth[a].total_cmp(&truth[b])).unwrap() as u32;
+        let label = |truth: &[f32; CLASSES]| (0u32..).zip(truth).max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
         Scored { loss, weight, scores: scores.inner(), labels: truths.iter().map(label).collect() }
     }
 
@@ -250,6 +249,19 @@ impl Trial {
         stop_at: Option<usize>,
         mut observe: impl FnMut(&Event<'_>),
     ) -> Result<End<Net>, TrainError> {
+        self.run_until(run, resume, |event| {
+            observe(event);
+            matches!(event, Event::Step(report) if stop_at == Some(report.step))
+        })
+    }
+
+    /// Trains until the end, or until an event is the one to stop at.
+    pub(crate) fn run_until(
+        &self,
+        run: &RunWriter,
+        resume: Option<&Checkpoint>,
+        mut stop_at: impl FnMut(&Event<'_>) -> bool,
+    ) -> Result<End<Net>, TrainError> {
         let train: Arc<dyn Examples<Directions>> = Arc::new(self.train.clone());
         let valid: Arc<dyn Examples<Directions>> = Arc::new(self.valid.clone());
         let all = MetricSet::init(&[MetricConfig::Accuracy, MetricConfig::MacroF1], Classes::OneOf(CLASSES)).unwrap();
@@ -267,12 +279,9 @@ impl Trial {
             stop: &stop,
         };
         fit(&job, run, resume, &mut |event| {
-            if let Event::Step(report) = &event
-                && stop_at == Some(report.step)
-            {
+            if stop_at(&event) {
                 stop.store(true, std::sync::atomic::Ordering::Relaxed);
             }
-            observe(&event);
         })
     }
 
