@@ -32,10 +32,11 @@ use homeostat_data::{DataError, Image, ImagePrepare, Normalize, PrepareStep, Rng
 use homeostat_device::DeviceChoice;
 use homeostat_metrics::{Classes, MetricConfig, MetricSet};
 use homeostat_models::{CnnConfig, ImageModelConfig};
-use homeostat_task::Task;
+use homeostat_task::{Outcome, Task};
 use homeostat_tasks::{ImageBatch, ImageClassification, ImageClassificationConfig, InputShape, Target};
 use homeostat_train::{
     AdamConfig as OurAdamConfig, Draw, Event, Examples, Job, Meters, OptimizerConfig, Rows, TrainConfig, Workers, fit,
+    global_norm,
 };
 
 #[global_allocator]
@@ -52,8 +53,8 @@ const KEPT: usize = 8;
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(15));
-    targets = each_by_itself, overhead
+    config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(10));
+    targets = each_by_itself, parts, overhead
 }
 criterion_main!(benches);
 
@@ -62,6 +63,21 @@ fn each_by_itself(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("loop");
     group.bench_function("bare-step", |bencher| bencher.iter_custom(|steps| bench.bare(count(steps)).wall));
     group.bench_function("fit-step", |bencher| bencher.iter_custom(|steps| bench.fit(count(steps)).wall));
+    group.finish();
+}
+
+/// The largest parts of what `fit` does beside the bare step, which no noise can hide.
+fn parts(criterion: &mut Criterion) {
+    let bench = Bench::new();
+    let (device, noise) = (bench.device.clone().autodiff(), Noise::new(BATCH));
+    let positions: Vec<usize> = (0..BATCH).collect();
+    let model = bench.task.init(&device).unwrap();
+    let loss = bench.task.loss(&model, bench.task.collate(&noise.images, &device), &noise.truths).loss();
+    let gradients = GradientsParams::from_grads(loss.backward(), &model);
+    let mut group = criterion.benchmark_group("loop");
+    group.bench_function("rows", |bencher| bencher.iter(|| noise.rows(&positions, None).unwrap()));
+    group.bench_function("collate", |bencher| bencher.iter(|| bench.task.collate(&noise.images, &device)));
+    group.bench_function("global-norm", |bencher| bencher.iter(|| global_norm(&model, &gradients)));
     group.finish();
 }
 
