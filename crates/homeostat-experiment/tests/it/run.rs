@@ -7,6 +7,7 @@ use homeostat_control::{ControlEvent, replay};
 use homeostat_data::{OnCorrupt, SourceConfig, SplitRecord};
 use homeostat_experiment::ExperimentError;
 use homeostat_metrics::{Classes, MetricSet};
+use homeostat_train::Meter;
 
 use crate::place::{Place, digits, pets, png, recorded};
 
@@ -117,12 +118,7 @@ fn the_recorded_decisions_follow_from_the_recorded_observations() {
     assert!(events.iter().any(|event| !event.decisions.is_empty()), "so strict a plateau decides something");
     let experiment = recorded(&run).value;
     let metrics = MetricSet::init(&experiment.train.metrics, Classes::OneOf(10)).unwrap();
-    let goal = |name: &str| match metrics.higher_is_better(name) {
-        Some(true) => homeostat_control::Goal::Maximize,
-        _ => homeostat_control::Goal::Minimize,
-    };
-    let goals = metrics.figures().into_iter().map(|(name, _)| (name.clone(), goal(&name))).collect();
-    let again = replay(experiment.control.init(&goals).unwrap(), events.iter().map(|event| &event.observation));
+    let again = replay(experiment.control.init(&metrics.goals()).unwrap(), events.iter().map(|event| &event.observation));
     assert_eq!(again, events.into_iter().map(|event| event.decisions).collect::<Vec<_>>());
 }
 
