@@ -1,7 +1,7 @@
 //! Which class a picture belongs to. It does not know the loop, the server, or where pictures come from.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use homeostat_data::{Image, ImagePrepare, Normalize, PrepareStep, Shape};
+use homeostat_data::{DataError, Image, ImagePrepare, Normalize, PrepareStep, Shape};
 use homeostat_metrics::{Loss, Predictions, Truth};
 use homeostat_models::{ImageModel, ImageModelConfig, ImageShape};
 use homeostat_task::{InputError, Outcome, Task, TaskError};
@@ -179,7 +179,7 @@ impl Task for ImageClassification {
     }
 
     fn read(&self, bytes: &[u8]) -> Result<Image, InputError> {
-        Image::decode(bytes).map_err(|error| InputError::new(error.to_string()))
+        Image::decode(bytes).map_err(reason)
     }
 
     fn prepare(&self, sample: Image) -> Result<Image, InputError> {
@@ -187,7 +187,7 @@ impl Task for ImageClassification {
             .config
             .prepare
             .host(sample.to_channels(self.input.channels))
-            .map_err(|error| InputError::new(error.to_string()))?
+            .map_err(reason)?
             .to_channels(self.input.channels);
         if InputShape::from(image.shape()) == self.input {
             return Ok(image);
@@ -305,6 +305,14 @@ impl Target {
 fn largest(row: &[f32]) -> usize {
     let first = row.iter().copied().enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best });
     first.map_or(0, |(at, _)| at)
+}
+
+/// What is wrong with a picture, without a name: whoever sent it knows which it was.
+fn reason(error: DataError) -> InputError {
+    match error {
+        DataError::Corrupt { why, .. } => InputError::new(why),
+        other => InputError::new(other.to_string()),
+    }
 }
 
 /// A number a channel, `[1, channels, 1, 1]`.
