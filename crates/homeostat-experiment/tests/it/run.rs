@@ -61,7 +61,7 @@ fn the_result_says_how_the_run_ended() {
     assert_eq!((result.state, result.reason, result.epochs, result.steps), (RunState::Finished, None, 2, 46));
     assert_eq!(result.parameters, 64 * 16 + 16 + 16 * 10 + 10);
     let best = result.best.unwrap();
-    assert_eq!((best.monitor.as_str(), Some(best.value)), ("accuracy", result.valid.get("accuracy")));
+    assert_eq!((best.monitor.as_str(), Some(best.value)), ("loss", result.valid.get("loss")));
     // Far above chance: what is tested is what has learnt.
     assert!(result.test.get("accuracy").unwrap() > 0.5, "{:?}", result.test);
     let text: serde_json::Value = serde_json::from_slice(&fs::read(run.path().join("result.json")).unwrap()).unwrap();
