@@ -1,7 +1,6 @@
 //! The loop. It does not know concrete tasks, files of data, or who listens.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,7 +10,7 @@ use std::{
 
 use burn::{module::Module, optim::GradientsParams, tensor::Device};
 use homeostat_artifact::{Best, Checkpoint, Figures, MetricsLine, Part, RunWriter};
-use homeostat_control::{Action, ControlConfig, ControlEvent, Decision, Goal, Monitor, Observation};
+use homeostat_control::{Action, ControlConfig, ControlEvent, Decision, Monitor, Observation};
 use homeostat_data::{Rng, Skipped};
 use homeostat_task::{Outcome, Task};
 
@@ -164,7 +163,7 @@ where
         // Burn draws a weight when it is first looked at: looked at now, it comes from this seed whatever else is on.
         drop(model.valid());
         let optimizer = config.optimizer.init(&model, &config.groups)?;
-        let goals = goals(&job.meters.valid);
+        let goals = job.meters.valid.goals();
         let monitor = Monitor::find(&config.monitor, &goals, "train.monitor")?;
         let memory = Memory {
             place: Place::default(),
@@ -428,9 +427,3 @@ where
 }
 
 const DROPOUT: u64 = u64::MAX - 1;
-
-/// Every figure of a meter with the direction in which it is good.
-fn goals<M: Meter>(meter: &M) -> BTreeMap<String, Goal> {
-    let goal = |name: &str| if meter.higher_is_better(name) == Some(false) { Goal::Minimize } else { Goal::Maximize };
-    meter.figures().iter().map(|(name, _)| (name.to_owned(), goal(name))).collect()
-}
