@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::{
     product::{End, Panel, Product, Rows, Segment, Walk, panels},
-    simd::{Isa, Kernel, Vector},
+    simd::Isa,
 };
 
 /// The shape of one convolution.
@@ -26,6 +26,7 @@ pub(crate) struct Conv {
     pub(crate) stride: [usize; 2],
     pub(crate) dilation: [usize; 2],
     pub(crate) groups: usize,
+    /// ReLU after the bias.
     pub(crate) relu: bool,
 }
 
@@ -38,22 +39,6 @@ struct Run {
 }
 
 impl Conv {
-    /// Rows of a dense layer's result as images of one pixel.
-    pub(crate) fn of_rows(rows: usize, channels: usize, relu: bool) -> Self {
-        let one = [1, 1];
-        Self {
-            batch: 1,
-            channels: [0, channels],
-            padded: one,
-            out: [rows, 1],
-            kernel: one,
-            stride: one,
-            dilation: one,
-            groups: 1,
-            relu,
-        }
-    }
-
     fn pixels(&self) -> usize {
         self.out[0] * self.out[1]
     }
@@ -83,9 +68,7 @@ impl Conv {
     fn runs(&self) -> Vec<Run> {
         let [rows, columns] = self.kernel;
         let channels = self.group_channels()[0];
-        let at = |y: usize, x: usize| {
-            (y * self.dilation[0] * self.padded[1] + x * self.dilation[1]) * self.channels[0]
-        };
+        let at = |y: usize, x: usize| (y * self.dilation[0] * self.padded[1] + x * self.dilation[1]) * self.channels[0];
         if self.groups == 1 && self.dilation[1] == 1 {
             let len = columns * channels;
             return (0..rows).map(|y| Run { at: at(y, 0), k: y * len, len }).collect();
@@ -114,8 +97,7 @@ impl Conv {
             .iter()
             .map(|panel| {
                 let b_step = panel.vectors * lanes;
-                let segments =
-                    runs.iter().map(|run| Segment { a: run.at, b: run.k * b_step, len: run.len }).collect();
+                let segments = runs.iter().map(|run| Segment { a: run.at, b: run.k * b_step, len: run.len }).collect();
                 Walk { segments, a_step: 1, b_step }
             })
             .collect();
@@ -285,27 +267,6 @@ impl Conv {
         };
         Walk { segments, a_step, b_step }
     }
-
-    /// The gradient where ReLU let its input through, and the gradient of the bias.
-    pub(crate) fn through_activation(&self, isa: Isa, y: &[f32], gradient: &[f32]) -> (Option<Vec<f32>>, Vec<f32>) {
-        let channels = self.channels[1];
-        let image = self.pixels() * channels;
-        let mut passed = if self.relu { vec![0.0; gradient.len()] } else { vec![] };
-        let sums: Vec<Vec<f32>> = if self.relu {
-            passed
-                .par_chunks_mut(image)
-                .zip(gradient.par_chunks(image).zip(y.par_chunks(image)))
-                .map(|(passed, (gradient, y))| isa.run(PassActivation { channels, y, gradient, passed }))
-                .collect()
-        } else {
-            gradient.par_chunks(image).map(|gradient| isa.run(SumPixels { channels, gradient })).collect()
-        };
-        let mut bias = vec![0.0; channels];
-        for sums in sums {
-            bias.iter_mut().zip(sums).for_each(|(bias, sum)| *bias += sum);
-        }
-        (self.relu.then_some(passed), bias)
-    }
 }
 
 /// Rows of a forward task: enough for the threads there may be, and so few that their patches stay near.
@@ -360,50 +321,86 @@ impl Rows for WeightRows {
     }
 }
 
-/// `gradient` where `y` is positive or NaN, else zero; and its sum over pixels.
-struct PassActivation<'a> {
-    channels: usize,
-    y: &'a [f32],
-    gradient: &'a [f32],
-    passed: &'a mut [f32],
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Kernel for PassActivation<'_> {
-    type Output = Vec<f32>;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> Vec<f32> {
-        let mut sums = vec![0.0; self.channels];
-        let pixels = self.y.chunks_exact(self.channels).zip(self.gradient.chunks_exact(self.channels));
-        for (passed, (y, gradient)) in self.passed.chunks_exact_mut(self.channels).zip(pixels) {
-            let values = y.iter().zip(gradient);
-            for ((passed, sum), (&y, &gradient)) in passed.iter_mut().zip(&mut sums).zip(values) {
-                // A select, not a branch: the signs of activations are as good as random.
-                *passed = if y > 0.0 || y.is_nan() { gradient } else { 0.0 };
-                *sum += *passed;
-            }
-        }
-        sums
+    /// Numbers in -1..1 without a generator.
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0).collect()
     }
-}
 
-/// The sum over pixels.
-struct SumPixels<'a> {
-    channels: usize,
-    gradient: &'a [f32],
-}
+    fn shapes() -> Vec<Conv> {
+        let base = Conv {
+            batch: 2,
+            channels: [3, 70],
+            padded: [9, 8],
+            out: [7, 6],
+            kernel: [3, 3],
+            stride: [1, 1],
+            dilation: [1, 1],
+            groups: 1,
+            relu: false,
+        };
+        vec![
+            base.clone(),
+            Conv { channels: [17, 33], relu: true, ..base.clone() },
+            Conv { channels: [20, 48], out: [4, 3], stride: [2, 2], ..base.clone() },
+            Conv { channels: [4, 6], groups: 2, out: [5, 4], dilation: [2, 2], ..base.clone() },
+            Conv { channels: [5, 5], groups: 5, kernel: [1, 1], out: [9, 8], ..base },
+        ]
+    }
 
-impl Kernel for SumPixels<'_> {
-    type Output = Vec<f32>;
-
-    #[inline(always)]
-    fn run<V: Vector>(self) -> Vec<f32> {
-        let mut sums = vec![0.0; self.channels];
-        for pixel in self.gradient.chunks_exact(self.channels) {
-            for (sum, &value) in sums.iter_mut().zip(pixel) {
-                *sum += value;
+    /// Calls `visit` with every product of the convolution: places in the output, the input and the weights.
+    fn each_term(conv: &Conv, mut visit: impl FnMut(usize, usize, usize)) {
+        let [group_in, group_out] = conv.group_channels();
+        let taps = conv.kernel[0] * conv.kernel[1];
+        for pixel in 0..conv.batch * conv.pixels() {
+            let (image, y, x) = (pixel / conv.pixels(), pixel % conv.pixels() / conv.out[1], pixel % conv.out[1]);
+            for out in 0..conv.channels[1] {
+                for term in 0..taps * group_in {
+                    let (channel, tap) = (term / taps, term % taps);
+                    let row = y * conv.stride[0] + tap / conv.kernel[1] * conv.dilation[0];
+                    let column = x * conv.stride[1] + tap % conv.kernel[1] * conv.dilation[1];
+                    let at = ((image * conv.padded[0] + row) * conv.padded[1] + column) * conv.channels[0];
+                    let from = at + out / group_out * group_in + channel;
+                    visit(pixel * conv.channels[1] + out, from, out * taps * group_in + term);
+                }
             }
         }
-        sums
+    }
+
+    #[track_caller]
+    fn assert_near(ours: &[f32], exact: &[f64], what: &str) {
+        assert_eq!(ours.len(), exact.len(), "{what}");
+        for (at, (&ours, &exact)) in ours.iter().zip(exact).enumerate() {
+            assert!((f64::from(ours) - exact).abs() < 2e-5 * (1.0 + exact.abs()), "{what}: {ours}, {exact} at {at}");
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_agrees_with_double_precision() {
+        for conv in shapes() {
+            let x = numbers(conv.batch * conv.image(), 1);
+            let weight = numbers(conv.channels[1] * conv.patch(), 2);
+            let bias = numbers(conv.channels[1], 3);
+            let gradient = numbers(conv.batch * conv.pixels() * conv.channels[1], 4);
+            let mut y: Vec<f64> = (0..gradient.len()).map(|at| f64::from(bias[at % conv.channels[1]])).collect();
+            let (mut x_gradient, mut w_gradient) = (vec![0.0; x.len()], vec![0.0; weight.len()]);
+            each_term(&conv, |out, from, w| {
+                y[out] += f64::from(x[from]) * f64::from(weight[w]);
+                x_gradient[from] += f64::from(gradient[out]) * f64::from(weight[w]);
+                w_gradient[w] += f64::from(gradient[out]) * f64::from(x[from]);
+            });
+            if conv.relu {
+                y.iter_mut().for_each(|y| *y = y.max(0.0));
+            }
+            for isa in Isa::supported() {
+                let what = format!("{isa:?}, {conv:?}");
+                assert_near(&conv.forward(isa, &x, &weight, &bias), &y, &what);
+                assert_near(&conv.input_gradient(isa, &weight, &gradient), &x_gradient, &what);
+                assert_near(&conv.weight_gradient(isa, &x, &gradient), &w_gradient, &what);
+            }
+        }
     }
 }

@@ -74,11 +74,7 @@ struct Matrix {
 
 impl Matrix {
     fn times(&self, isa: Isa, a: &[f32], b: &[f32], end: End<'_>) -> Vec<f32> {
-        let walk = Walk {
-            segments: vec![Segment { a: 0, b: 0, len: self.terms }],
-            a_step: 1,
-            b_step: self.columns,
-        };
+        let walk = Walk { segments: vec![Segment { a: 0, b: 0, len: self.terms }], a_step: 1, b_step: self.columns };
         // A small batch makes few tasks: narrow panels make more of them.
         let panels = panels(self.columns, isa, if self.rows <= 64 { 2 } else { 4 });
         let block = if self.rows <= 64 { 8 } else { 48 };
@@ -148,5 +144,40 @@ impl Rows for Plain {
 
     fn out(&self, row: usize) -> usize {
         row * self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instruction_set_agrees_with_double_precision() {
+        for [rows, inputs, outputs] in [[1, 1, 1], [5, 19, 70], [70, 3, 33], [300, 40, 9]] {
+            let dense = Dense { rows, inputs, outputs, relu: false };
+            let numbers = |count: usize, seed: usize| -> Vec<f32> {
+                (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0).collect()
+            };
+            let (x, w, g) = (numbers(rows * inputs, 1), numbers(inputs * outputs, 2), numbers(rows * outputs, 3));
+            let (mut y, mut x_gradient) = (vec![0.0_f64; rows * outputs], vec![0.0_f64; rows * inputs]);
+            let mut w_gradient = vec![0.0_f64; inputs * outputs];
+            for term in 0..rows * inputs * outputs {
+                let (row, input, output) = (term / (inputs * outputs), term / outputs % inputs, term % outputs);
+                let [x_at, w_at, y_at] = [row * inputs + input, input * outputs + output, row * outputs + output];
+                y[y_at] += f64::from(x[x_at]) * f64::from(w[w_at]);
+                x_gradient[x_at] += f64::from(g[y_at]) * f64::from(w[w_at]);
+                w_gradient[w_at] += f64::from(g[y_at]) * f64::from(x[x_at]);
+            }
+            for isa in Isa::supported() {
+                let check = |ours: &[f32], exact: &[f64]| {
+                    for (&ours, &exact) in ours.iter().zip(exact) {
+                        assert!((f64::from(ours) - exact).abs() < 2e-5 * (1.0 + exact.abs()), "{isa:?}, {dense:?}");
+                    }
+                };
+                check(&dense.forward(isa, &x, &w, None), &y);
+                check(&dense.input_gradient(isa, &w, &g), &x_gradient);
+                check(&dense.weight_gradient(isa, &x, &g), &w_gradient);
+            }
+        }
     }
 }

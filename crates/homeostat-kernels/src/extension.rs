@@ -56,8 +56,7 @@ pub(crate) struct Layer<B: Backend> {
 
 /// The backward operations.
 pub(crate) trait KernelGradients: KernelOps {
-    fn conv2d_gradients(layer: Layer<Self>, gradient: FloatTensor<Self>, convolution: Convolution)
-    -> Gradients3<Self>;
+    fn conv2d_gradients(layer: Layer<Self>, gradient: FloatTensor<Self>, convolution: Convolution) -> Gradients3<Self>;
     fn max_pool2d_gradient(
         x: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -91,12 +90,8 @@ impl KernelOps for Flex {
 }
 
 impl KernelGradients for Flex {
-    fn conv2d_gradients(
-        layer: Layer<Self>,
-        gradient: FloatTensor<Self>,
-        convolution: Convolution,
-    ) -> Gradients3<Self> {
-        flex::conv2d_gradients(&layer, &gradient, &convolution)
+    fn conv2d_gradients(layer: Layer<Self>, gradient: FloatTensor<Self>, convolution: Convolution) -> Gradients3<Self> {
+        flex::conv2d_gradients(&layer, gradient, &convolution)
     }
 
     fn max_pool2d_gradient(
@@ -108,7 +103,7 @@ impl KernelGradients for Flex {
     }
 
     fn linear_gradients(layer: Layer<Self>, gradient: FloatTensor<Self>, relu: bool) -> Gradients3<Self> {
-        flex::linear_gradients(&layer, &gradient, relu)
+        flex::linear_gradients(&layer, gradient, relu)
     }
 }
 
@@ -122,12 +117,7 @@ enum Step {
 impl<B: KernelGradients> Backward<B, 3> for Step {
     type State = (NodeId, NodeId, FloatTensor<B>);
 
-    fn backward(
-        self,
-        ops: Ops<Self::State, 3>,
-        gradients: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
         let (x, weight, y) = ops.state;
         let layer = Layer {
@@ -149,12 +139,7 @@ impl<B: KernelGradients> Backward<B, 3> for Step {
 }
 
 impl Step {
-    fn forward<B: KernelOps>(
-        &self,
-        x: FloatTensor<B>,
-        weight: FloatTensor<B>,
-        bias: FloatTensor<B>,
-    ) -> FloatTensor<B> {
+    fn forward<B: KernelOps>(&self, x: FloatTensor<B>, weight: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
         match self {
             Self::Convolution(convolution) => B::kernel_conv2d(x, weight, bias, convolution.clone()),
             Self::Linear { relu } => B::kernel_linear(x, weight, bias, *relu),
@@ -175,11 +160,7 @@ impl Step {
                 prepared.finish((kept_x, kept_weight, y.clone()), y)
             }
             OpsKind::UnTracked(prepared) => {
-                prepared.finish(self.forward::<B>(
-                    x.into_primitive(),
-                    weight.into_primitive(),
-                    bias.into_primitive(),
-                ))
+                prepared.finish(self.forward::<B>(x.into_primitive(), weight.into_primitive(), bias.into_primitive()))
             }
         }
     }
@@ -191,12 +172,7 @@ struct PoolStep(MaxPool2dOptions);
 impl<B: KernelGradients> Backward<B, 1> for PoolStep {
     type State = NodeId;
 
-    fn backward(
-        self,
-        ops: Ops<Self::State, 1>,
-        gradients: &mut Gradients,
-        checkpointer: &mut Checkpointer,
-    ) {
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
         let [parent] = ops.parents;
         let gradient = gradients.consume::<B>(&ops.node);
         let x = checkpointer.retrieve_node_output(ops.state);

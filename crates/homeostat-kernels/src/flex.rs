@@ -6,11 +6,11 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
 use crate::{
-    MaxPool2dOptions,
+    MaxPool2dOptions, activation,
     conv::Conv,
     dense::Dense,
     extension::{Convolution, Gradients3, Layer},
-    image::{channels_last, contiguous, dims4, from_channels_last},
+    image::{channels_last, contiguous, dims4, from_channels_last, lies_channels_last},
     pool::Pool,
     simd::Isa,
 };
@@ -18,12 +18,7 @@ use burn::backend::Flex;
 
 const NO_BORDER: [(usize, usize); 2] = [(0, 0); 2];
 
-pub(crate) fn conv2d(
-    x: &FlexTensor,
-    weight: &FlexTensor,
-    bias: &FlexTensor,
-    convolution: &Convolution,
-) -> FlexTensor {
+pub(crate) fn conv2d(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, convolution: &Convolution) -> FlexTensor {
     let conv = shape_of(x, weight, convolution);
     let input = channels_last(x, convolution.options.padding);
     let y = conv.forward(Isa::detect(), &input, &floats(weight), &floats(bias));
@@ -32,14 +27,19 @@ pub(crate) fn conv2d(
 
 pub(crate) fn conv2d_gradients(
     layer: &Layer<Flex>,
-    gradient: &FlexTensor,
+    gradient: FlexTensor,
     convolution: &Convolution,
 ) -> Gradients3<Flex> {
     let isa = Isa::detect();
     let conv = shape_of(&layer.x, &layer.weight, convolution);
-    let gradient = channels_last(gradient, NO_BORDER);
-    let (passed, bias) = conv.through_activation(isa, &channels_last(&layer.y, NO_BORDER), &gradient);
-    let gradient = passed.as_deref().unwrap_or(&gradient);
+    let gradient = if lies_channels_last(gradient.layout()) {
+        gradient
+    } else {
+        from_channels_last(channels_last(&gradient, NO_BORDER).into_owned(), dims4(&gradient))
+    };
+    let y = channels_last(&layer.y, NO_BORDER);
+    let (gradient, bias) = before_activation(conv.channels[1], conv.relu.then_some(&y), gradient);
+    let gradient = stored(&gradient);
     let [x_wanted, weight_wanted, bias_wanted] = layer.wanted;
     let padding = convolution.options.padding;
     let dims = dims4(&layer.x);
@@ -62,8 +62,7 @@ pub(crate) fn max_pool2d(x: &FlexTensor, options: &MaxPool2dOptions) -> FlexTens
 
 pub(crate) fn max_pool2d_gradient(x: &FlexTensor, gradient: &FlexTensor, options: &MaxPool2dOptions) -> FlexTensor {
     let pool = pool_of(x, options);
-    let out =
-        pool.input_gradient(Isa::detect(), &channels_last(x, NO_BORDER), &channels_last(gradient, NO_BORDER));
+    let out = pool.input_gradient(Isa::detect(), &channels_last(x, NO_BORDER), &channels_last(gradient, NO_BORDER));
     from_channels_last(out, dims4(x))
 }
 
@@ -73,13 +72,12 @@ pub(crate) fn linear(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, rel
     contiguous(y, [dense.rows, dense.outputs])
 }
 
-pub(crate) fn linear_gradients(layer: &Layer<Flex>, gradient: &FlexTensor, relu: bool) -> Gradients3<Flex> {
+pub(crate) fn linear_gradients(layer: &Layer<Flex>, gradient: FlexTensor, relu: bool) -> Gradients3<Flex> {
     let isa = Isa::detect();
     let dense = dense_of(&layer.x, &layer.weight, relu);
-    let pixels = Conv::of_rows(dense.rows, dense.outputs, relu);
-    let gradient = floats(gradient);
-    let (passed, bias) = pixels.through_activation(isa, &floats(&layer.y), &gradient);
-    let gradient = passed.as_deref().unwrap_or(&gradient);
+    let y = floats(&layer.y);
+    let (gradient, bias) = before_activation(dense.outputs, relu.then_some(&y), gradient.to_contiguous());
+    let gradient = stored(&gradient);
     let [x_wanted, weight_wanted, bias_wanted] = layer.wanted;
     [
         x_wanted.then(|| {
@@ -90,6 +88,25 @@ pub(crate) fn linear_gradients(layer: &Layer<Flex>, gradient: &FlexTensor, relu:
         }),
         bias_wanted.then(|| contiguous(bias, [dense.outputs])),
     ]
+}
+
+/// The gradient before bias and activation, and the gradient of the bias. Nobody else needs the gradient any more, so it
+/// is masked where it lies. Its channels are neighbours.
+fn before_activation(channels: usize, y: Option<&Cow<'_, [f32]>>, mut gradient: FlexTensor) -> (FlexTensor, Vec<f32>) {
+    let isa = Isa::detect();
+    let bias = match y {
+        Some(y) => {
+            let range = gradient.layout().start_offset()..;
+            activation::through_relu(isa, channels, y, &mut gradient.storage_mut::<f32>()[range][..y.len()])
+        }
+        None => activation::sum_rows(isa, channels, stored(&gradient)),
+    };
+    (gradient, bias)
+}
+
+/// The floats of a tensor without gaps, in the order in which they lie.
+fn stored(tensor: &FlexTensor) -> &[f32] {
+    &tensor.storage::<f32>()[tensor.layout().start_offset()..][..tensor.layout().num_elements()]
 }
 
 /// The floats of a tensor in row-major order, copied where they do not lie so.
@@ -161,12 +178,12 @@ fn without_border(
     let [(top, bottom), (left, right)] = padding;
     let row = (left + width + right) * channels;
     let mut out = vec![0.0; batch * height * width * channels];
-    out.par_chunks_mut(height * width * channels)
-        .zip(padded.par_chunks((top + height + bottom) * row))
-        .for_each(|(out, padded)| {
+    out.par_chunks_mut(height * width * channels).zip(padded.par_chunks((top + height + bottom) * row)).for_each(
+        |(out, padded)| {
             for (out, padded) in out.chunks_exact_mut(width * channels).zip(padded.chunks_exact(row).skip(top)) {
                 out.copy_from_slice(&padded[left * channels..][..width * channels]);
             }
-        });
+        },
+    );
     out
 }

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use burn_flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType, Shape};
+use burn_flex::{FlexTensor, Layout};
 use rayon::prelude::*;
 
 /// `[batch, channels, height, width]` of a tensor.
@@ -15,7 +15,10 @@ pub(crate) fn dims4(tensor: &FlexTensor) -> [usize; 4] {
 
 /// The floats of an image tensor with a border of zeros: `[batch, top + height + bottom, left + width + right, channels]`.
 /// They are borrowed where they already lie so.
-pub(crate) fn channels_last(tensor: &FlexTensor, [(top, bottom), (left, right)]: [(usize, usize); 2]) -> Cow<'_, [f32]> {
+pub(crate) fn channels_last(
+    tensor: &FlexTensor,
+    [(top, bottom), (left, right)]: [(usize, usize); 2],
+) -> Cow<'_, [f32]> {
     let [batch, channels, height, width] = dims4(tensor);
     let layout = tensor.layout();
     let count = layout.num_elements();
@@ -65,11 +68,14 @@ pub(crate) fn contiguous<const D: usize>(floats: Vec<f32>, shape: [usize; D]) ->
     FlexTensor::new(Bytes::from_elems(floats), Layout::contiguous(Shape::from(shape)), DType::F32)
 }
 
-fn lies_channels_last(layout: &Layout) -> bool {
+pub(crate) fn lies_channels_last(layout: &Layout) -> bool {
     let shape = layout.shape();
     let (channels, height, width) = (shape[1], shape[2], shape[3]);
     let wanted = [channels * height * width, 1, width * channels, channels];
-    layout.strides().iter().zip(wanted).enumerate().all(|(axis, (&stride, wanted))| {
-        shape[axis] == 1 || stride == wanted.cast_signed()
-    })
+    layout
+        .strides()
+        .iter()
+        .zip(wanted)
+        .enumerate()
+        .all(|(axis, (&stride, wanted))| shape[axis] == 1 || stride == wanted.cast_signed())
 }

@@ -17,6 +17,8 @@
 //! number of threads. It does not know networks or data.
 
 #[cfg(feature = "cpu")]
+mod activation;
+#[cfg(feature = "cpu")]
 mod conv;
 #[cfg(feature = "cpu")]
 mod dense;
@@ -118,13 +120,7 @@ pub struct Conv2dOptions {
 
 impl Default for Conv2dOptions {
     fn default() -> Self {
-        Self {
-            stride: [1, 1],
-            padding: [(0, 0), (0, 0)],
-            dilation: [1, 1],
-            groups: 1,
-            activation: Activation::Linear,
-        }
+        Self { stride: [1, 1], padding: [(0, 0), (0, 0)], dilation: [1, 1], groups: 1, activation: Activation::Linear }
     }
 }
 

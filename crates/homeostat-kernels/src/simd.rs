@@ -2,7 +2,10 @@
 //! file with `unsafe`: a vector type trusts that its instruction set is there (which [`Isa::supported`] has checked) and that
 //! a load or a store stays inside its slice. The portable sets run the same kernels on arrays, every access checked: the
 //! twins that tests compare with.
-#![expect(unsafe_code, reason = "vector loads and stores; callers compute each address once, tests run the checked twin")]
+#![expect(
+    unsafe_code,
+    reason = "vector loads and stores; callers compute each address once, tests run the checked twin"
+)]
 
 use std::sync::OnceLock;
 

@@ -48,9 +48,7 @@ fn check(
     let w = random([channels_out, channels_in / options.groups, rows, columns]);
     let bias = biased.then(|| random([channels_out]));
     let run = |kernels: Kernels, upstream: Option<&Tensor<4>>| {
-        value_and_gradients([x.clone(), w.clone()], bias.clone(), upstream, |x, w, b| {
-            conv2d(x, w, b, options, kernels)
-        })
+        value_and_gradients([x.clone(), w.clone()], bias.clone(), upstream, |x, w, b| conv2d(x, w, b, options, kernels))
     };
     let upstream = random(run(Kernels::Burn, None).0.dims());
     let (reference, reference_gradients) = run(Kernels::Burn, Some(&upstream));
@@ -58,9 +56,7 @@ fn check(
     assert_eq!(ours.dims(), reference.dims(), "{what}");
     assert_close(&floats(&ours), &floats(&reference), &what);
     assert_eq!(gradients.len(), reference_gradients.len());
-    for (name, (ours, reference)) in
-        ["x", "weight", "bias"].iter().zip(gradients.iter().zip(&reference_gradients))
-    {
+    for (name, (ours, reference)) in ["x", "weight", "bias"].iter().zip(gradients.iter().zip(&reference_gradients)) {
         assert_close(ours, reference, &format!("gradient of {name}, {what}"));
     }
 }

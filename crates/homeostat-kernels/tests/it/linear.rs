@@ -42,9 +42,8 @@ fn what_lies_otherwise_in_memory_gives_the_same() {
 #[test]
 fn nan_passes_relu_and_its_gradient() {
     let x = random([3, 4]).slice_assign([1..2, 2..3], Tensor::full([1, 1], f32::NAN, &crate::device()));
-    let (y, gradients) = value_and_gradients([x, random([4, 5])], None, None, |x, w, b| {
-        linear(x, w, b, Activation::Relu, Kernels::Own)
-    });
+    let (y, gradients) =
+        value_and_gradients([x, random([4, 5])], None, None, |x, w, b| linear(x, w, b, Activation::Relu, Kernels::Own));
     assert_eq!(floats(&y).iter().filter(|y| y.is_nan()).count(), 5);
     assert!(gradients[0][4..8].iter().all(|x| x.is_finite()), "the weights are finite");
     assert!(gradients[1][10..15].iter().all(|x| x.is_nan()));

@@ -18,7 +18,7 @@ fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
 }
 
 fn floats<const D: usize>(x: &Tensor<D>) -> Vec<f32> {
-    x.to_data().to_vec().unwrap()
+    x.to_data().try_to_vec().unwrap()
 }
 
 /// Equal up to rounding: of the size of the values, since terms may cancel. NaN and infinity must be the same.

@@ -48,7 +48,8 @@ fn ties_nan_and_infinity_are_settled_as_in_burn() {
     // Few different values, so that most windows have ties, and several NaN in a window.
     let palette = [0.0, -0.0, 1.0, 1.0, f32::NAN, f32::NEG_INFINITY, f32::INFINITY, -1.0, 0.0];
     let shape = [2, 3, 8, 6];
-    let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| palette[(i * i + i / 7) % palette.len()]).collect();
+    let values: Vec<f32> =
+        (0..shape.iter().product()).map(|i: usize| palette[(i * i + i / 7) % palette.len()]).collect();
     let x = Tensor::<4>::from_data(TensorData::new(values, shape), &device());
     for options in options() {
         check(&x, &options);

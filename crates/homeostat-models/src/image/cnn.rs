@@ -71,10 +71,7 @@ impl CnnConfig {
             })
             .collect();
         let features = channels[channels.len() - 1] * height * width;
-        Ok(Cnn {
-            stages,
-            classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device),
-        })
+        Ok(Cnn { stages, classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device) })
     }
 
     /// What all stages leave of a side, or nothing.
