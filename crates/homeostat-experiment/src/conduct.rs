@@ -93,9 +93,7 @@ pub fn train(
 ) -> Result<(std::path::PathBuf, Outcome), ExperimentError> {
     let plan = Plan::make(resolved, &setting.roots, setting.workers)?;
     let text = plan.resolved.show();
-    // Whatever would stop the first step stops it here, before a directory is made.
-    plan.task.init(setting.device)?;
-    plan.meters()?;
+    plan.check(setting.device)?;
     let record = plan.splits.record(&plan.source)?;
     let run = Run::create(out, &plan.experiment().name, when, &text)?;
     write_records(&plan, &run, &record, when, setting)?;
