@@ -6,10 +6,10 @@ use burn::{
     nn::{
         PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
-        pool::{MaxPool2d, MaxPool2dConfig},
     },
-    tensor::{Device, Tensor, activation::relu},
+    tensor::{Device, Tensor},
 };
+use homeostat_kernels::{Activation, Conv2dOptions, Kernels, MaxPool2dOptions, conv2d, max_pool2d};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,11 +71,7 @@ impl CnnConfig {
             })
             .collect();
         let features = channels[channels.len() - 1] * height * width;
-        Ok(Cnn {
-            stages,
-            pool: MaxPool2dConfig::new([POOL, POOL]).init(),
-            classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device),
-        })
+        Ok(Cnn { stages, classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device) })
     }
 
     /// What all stages leave of a side, or nothing.
@@ -95,7 +91,6 @@ impl CnnConfig {
 #[derive(Module, Debug)]
 pub struct Cnn {
     stages: Vec<Conv2d>,
-    pool: MaxPool2d,
     classifier: Mlp,
 }
 
@@ -103,7 +98,19 @@ impl Cnn {
     /// `[batch, channels, height, width] -> [batch, classes]`
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let features = self.stages.iter().fold(images, |x, conv| self.pool.forward(relu(conv.forward(x))));
-        self.classifier.forward(features)
+        self.classifier.forward(self.stages.iter().fold(images, stage))
     }
+}
+
+/// Convolution, ReLU and max-pooling.
+fn stage(x: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
+    let border = match conv.padding {
+        PaddingConfig2d::Same => KERNEL / 2,
+        _ => 0,
+    };
+    let options =
+        Conv2dOptions { padding: [(border, border); 2], activation: Activation::Relu, ..Conv2dOptions::default() };
+    let kernels = Kernels::selected();
+    let bias = conv.bias.as_ref().map(|bias| bias.val());
+    max_pool2d(conv2d(x, conv.weight.val(), bias, &options, kernels), &MaxPool2dOptions::new([POOL; 2]), kernels)
 }

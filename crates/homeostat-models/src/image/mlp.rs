@@ -3,8 +3,9 @@
 use burn::{
     module::Module,
     nn::{Dropout, DropoutConfig, Linear, LinearConfig},
-    tensor::{Device, Tensor, activation::relu},
+    tensor::{Device, Tensor},
 };
+use homeostat_kernels::{Activation, Kernels, linear};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,8 +62,13 @@ impl Mlp {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x: Tensor<2> = images.flatten(1, 3);
         for layer in &self.hidden {
-            x = self.dropout.forward(relu(layer.forward(x)));
+            x = self.dropout.forward(dense(x, layer, Activation::Relu));
         }
-        self.head.forward(x)
+        dense(x, &self.head, Activation::Linear)
     }
+}
+
+fn dense(x: Tensor<2>, layer: &Linear, activation: Activation) -> Tensor<2> {
+    let bias = layer.bias.as_ref().map(|bias| bias.val());
+    linear(x, layer.weight.val(), bias, activation, Kernels::selected())
 }

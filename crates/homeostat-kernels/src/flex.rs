@@ -1,0 +1,189 @@
+//! The operations on Burn's CPU tensors: from strided tensors to slices, and back.
+
+use std::borrow::Cow;
+
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+use crate::{
+    MaxPool2dOptions, activation,
+    conv::Conv,
+    dense::Dense,
+    extension::{Convolution, Gradients3, Layer},
+    image::{channels_last, contiguous, dims4, from_channels_last, lies_channels_last},
+    pool::Pool,
+    simd::Isa,
+};
+use burn::backend::Flex;
+
+const NO_BORDER: [(usize, usize); 2] = [(0, 0); 2];
+
+pub(crate) fn conv2d(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, convolution: &Convolution) -> FlexTensor {
+    let conv = shape_of(x, weight, convolution);
+    let input = channels_last(x, convolution.options.padding);
+    let y = conv.forward(Isa::detect(), &input, &floats(weight), &floats(bias));
+    from_channels_last(y, [conv.batch, conv.channels[1], conv.out[0], conv.out[1]])
+}
+
+pub(crate) fn conv2d_gradients(
+    layer: &Layer<Flex>,
+    gradient: FlexTensor,
+    convolution: &Convolution,
+) -> Gradients3<Flex> {
+    let isa = Isa::detect();
+    let conv = shape_of(&layer.x, &layer.weight, convolution);
+    let gradient = if lies_channels_last(gradient.layout()) {
+        gradient
+    } else {
+        from_channels_last(channels_last(&gradient, NO_BORDER).into_owned(), dims4(&gradient))
+    };
+    let y = channels_last(&layer.y, NO_BORDER);
+    let (gradient, bias) = before_activation(conv.channels[1], conv.relu.then_some(&y), gradient);
+    let gradient = stored(&gradient);
+    let [x_wanted, weight_wanted, bias_wanted] = layer.wanted;
+    let padding = convolution.options.padding;
+    let dims = dims4(&layer.x);
+    let x_gradient = x_wanted.then(|| {
+        let padded = conv.input_gradient(isa, &floats(&layer.weight), gradient);
+        from_channels_last(without_border(padded, dims, padding), dims)
+    });
+    let weight_gradient = weight_wanted.then(|| {
+        let out = conv.weight_gradient(isa, &channels_last(&layer.x, padding), gradient);
+        contiguous(out, dims4(&layer.weight))
+    });
+    [x_gradient, weight_gradient, bias_wanted.then(|| contiguous(bias, [conv.channels[1]]))]
+}
+
+pub(crate) fn max_pool2d(x: &FlexTensor, options: &MaxPool2dOptions) -> FlexTensor {
+    let pool = pool_of(x, options);
+    let y = pool.forward(Isa::detect(), &channels_last(x, NO_BORDER));
+    from_channels_last(y, [pool.batch, pool.channels, pool.out[0], pool.out[1]])
+}
+
+pub(crate) fn max_pool2d_gradient(x: &FlexTensor, gradient: &FlexTensor, options: &MaxPool2dOptions) -> FlexTensor {
+    let pool = pool_of(x, options);
+    let out = pool.input_gradient(Isa::detect(), &channels_last(x, NO_BORDER), &channels_last(gradient, NO_BORDER));
+    from_channels_last(out, dims4(x))
+}
+
+pub(crate) fn linear(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, relu: bool) -> FlexTensor {
+    let dense = dense_of(x, weight, relu);
+    let y = dense.forward(Isa::detect(), &floats(x), &floats(weight), Some(&floats(bias)));
+    contiguous(y, [dense.rows, dense.outputs])
+}
+
+pub(crate) fn linear_gradients(layer: &Layer<Flex>, gradient: FlexTensor, relu: bool) -> Gradients3<Flex> {
+    let isa = Isa::detect();
+    let dense = dense_of(&layer.x, &layer.weight, relu);
+    let y = floats(&layer.y);
+    let (gradient, bias) = before_activation(dense.outputs, relu.then_some(&y), gradient.to_contiguous());
+    let gradient = stored(&gradient);
+    let [x_wanted, weight_wanted, bias_wanted] = layer.wanted;
+    [
+        x_wanted.then(|| {
+            contiguous(dense.input_gradient(isa, &floats(&layer.weight), gradient), [dense.rows, dense.inputs])
+        }),
+        weight_wanted.then(|| {
+            contiguous(dense.weight_gradient(isa, &floats(&layer.x), gradient), [dense.inputs, dense.outputs])
+        }),
+        bias_wanted.then(|| contiguous(bias, [dense.outputs])),
+    ]
+}
+
+/// The gradient before bias and activation, and the gradient of the bias. Nobody else needs the gradient any more, so it
+/// is masked where it lies. Its channels are neighbours.
+fn before_activation(channels: usize, y: Option<&Cow<'_, [f32]>>, mut gradient: FlexTensor) -> (FlexTensor, Vec<f32>) {
+    let isa = Isa::detect();
+    let bias = match y {
+        Some(y) => {
+            let range = gradient.layout().start_offset()..;
+            activation::through_relu(isa, channels, y, &mut gradient.storage_mut::<f32>()[range][..y.len()])
+        }
+        None => activation::sum_rows(isa, channels, stored(&gradient)),
+    };
+    (gradient, bias)
+}
+
+/// The floats of a tensor without gaps, in the order in which they lie.
+fn stored(tensor: &FlexTensor) -> &[f32] {
+    &tensor.storage::<f32>()[tensor.layout().start_offset()..][..tensor.layout().num_elements()]
+}
+
+/// The floats of a tensor in row-major order, copied where they do not lie so.
+fn floats(tensor: &FlexTensor) -> Cow<'_, [f32]> {
+    match tensor.as_slice::<f32>() {
+        Some(floats) => Cow::Borrowed(floats),
+        None => Cow::Owned(tensor.to_contiguous().storage::<f32>().to_vec()),
+    }
+}
+
+fn shape_of(x: &FlexTensor, weight: &FlexTensor, convolution: &Convolution) -> Conv {
+    let [batch, channels_in, height, width] = dims4(x);
+    let [channels_out, group_in, rows, columns] = dims4(weight);
+    let options = &convolution.options;
+    let [(top, bottom), (left, right)] = options.padding;
+    assert!(
+        channels_in == group_in * options.groups && channels_out.is_multiple_of(options.groups),
+        "conv2d: {channels_in} channels in {} groups for weights of {:?}",
+        options.groups,
+        dims4(weight)
+    );
+    let padded = [top + height + bottom, left + width + right];
+    let out = |axis: usize, kernel: usize| {
+        let reach = options.dilation[axis] * (kernel - 1) + 1;
+        assert!(reach <= padded[axis], "conv2d: a kernel of {reach} on {padded:?}");
+        (padded[axis] - reach) / options.stride[axis] + 1
+    };
+    Conv {
+        batch,
+        channels: [channels_in, channels_out],
+        padded,
+        out: [out(0, rows), out(1, columns)],
+        kernel: [rows, columns],
+        stride: options.stride,
+        dilation: options.dilation,
+        groups: options.groups,
+        relu: convolution.relu,
+    }
+}
+
+fn pool_of(x: &FlexTensor, options: &MaxPool2dOptions) -> Pool {
+    let [batch, channels, height, width] = dims4(x);
+    let input = [height, width];
+    let out = [0, 1].map(|axis| {
+        let reach = options.dilation[axis] * (options.kernel[axis] - 1) + 1;
+        let padded = input[axis] + 2 * options.padding[axis];
+        assert!(reach <= padded, "max_pool2d: a window of {reach} on {padded}");
+        (padded - reach) / options.stride[axis] + 1
+    });
+    let MaxPool2dOptions { kernel, stride, padding, dilation } = *options;
+    Pool { batch, channels, input, out, kernel, stride, padding, dilation }
+}
+
+fn dense_of(x: &FlexTensor, weight: &FlexTensor, relu: bool) -> Dense {
+    let (x, weight) = (x.layout().shape(), weight.layout().shape());
+    assert_eq!(x[1], weight[0], "linear: rows of {} for weights of {weight:?}", x[1]);
+    Dense { rows: x[0], inputs: weight[0], outputs: weight[1], relu }
+}
+
+/// The images without their padding.
+fn without_border(
+    padded: Vec<f32>,
+    [batch, channels, height, width]: [usize; 4],
+    padding: [(usize, usize); 2],
+) -> Vec<f32> {
+    if padding == NO_BORDER {
+        return padded;
+    }
+    let [(top, bottom), (left, right)] = padding;
+    let row = (left + width + right) * channels;
+    let mut out = vec![0.0; batch * height * width * channels];
+    out.par_chunks_mut(height * width * channels).zip(padded.par_chunks((top + height + bottom) * row)).for_each(
+        |(out, padded)| {
+            for (out, padded) in out.chunks_exact_mut(width * channels).zip(padded.chunks_exact(row).skip(top)) {
+                out.copy_from_slice(&padded[left * channels..][..width * channels]);
+            }
+        },
+    );
+    out
+}
