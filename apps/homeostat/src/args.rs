@@ -1,13 +1,14 @@
 //! From words to values: sources and settings. It does not know verbs.
 
-use std::{path::Path, sync::atomic::AtomicBool};
+use std::{path::Path, process::Command, sync::atomic::AtomicBool};
 
 use anyhow::bail;
 use homeostat_data::{Cifar10Config, IdxConfig, ImageFolderConfig, SourceConfig};
 use homeostat_experiment::{Experiment, ExperimentText, Setting};
+use homeostat_kernels::Kernels;
 use homeostat_train::Workers;
 
-use crate::cli::{ExperimentArgs, Place};
+use crate::cli::{ExperimentArgs, KernelChoice, Place};
 
 /// `digits`, or `KIND:FOLDER`.
 pub(crate) fn source(word: &str) -> anyhow::Result<SourceConfig> {
@@ -65,6 +66,11 @@ pub(crate) fn with_setting<R>(
 ) -> anyhow::Result<R> {
     let choice = homeostat_device::resolve(place.device.parse()?);
     let device = homeostat_device::open(choice)?;
+    match place.kernels {
+        KernelChoice::Own => Kernels::Own,
+        KernelChoice::Burn => Kernels::Burn,
+    }
+    .select();
     let defaults = Workers::default();
     act(&Setting {
         device: &device,
@@ -73,12 +79,20 @@ pub(crate) fn with_setting<R>(
         roots: place.roots(),
         stop,
         features: features(),
+        git: git_revision(),
     })
 }
 
 /// The backends of this build.
 fn features() -> Vec<String> {
     homeostat_device::built_in().iter().map(|feature| (*feature).to_owned()).collect()
+}
+
+/// The revision of the folder that this runs in, if it is under git; a changed tree is marked.
+fn git_revision() -> Option<String> {
+    let output = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=40"]).output().ok()?;
+    let revision = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !revision.is_empty()).then_some(revision)
 }
 
 /// The time now, as a folder can be named: `2026-11-23T17-13-05Z`.

@@ -84,6 +84,18 @@ pub(crate) struct Place {
     /// Threads that prepare data; results do not depend on it. By default one a core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
+    /// Whose CPU operations compute: our own, or Burn's, to compare.
+    #[arg(long, default_value = "own")]
+    pub(crate) kernels: KernelChoice,
+}
+
+/// Whose CPU operations compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KernelChoice {
+    /// Those of Homeostat.
+    Own,
+    /// Burn's.
+    Burn,
 }
 
 impl Place {

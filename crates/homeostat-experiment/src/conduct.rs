@@ -41,6 +41,8 @@ pub struct Setting<'a> {
     pub stop: &'a AtomicBool,
     /// The features of this build, for the record.
     pub features: Vec<String>,
+    /// The git revision of the folder that this runs in, for the record.
+    pub git: Option<String>,
 }
 
 /// What happens in a run, for whoever watches.
@@ -180,6 +182,7 @@ fn provenance(
     Ok(Provenance {
         burn: "0.22.1".to_owned(),
         features: setting.features.clone(),
+        git: setting.git.clone(),
         device: setting.device_name.to_owned(),
         seed: plan.experiment().seed,
         started: when.to_owned(),

@@ -121,3 +121,19 @@ fn data_are_found_below_the_root_of_the_option_or_the_environment() {
     let hint = place.refused(&["train", "digits", &format!("source.image-folder.folder={all}/pets")]);
     says(&hint, &["absolute path", "folder = \"pets\"", &format!("--data-root {all}")]);
 }
+
+#[test]
+fn both_sets_of_kernels_train_alike() {
+    let network =
+        ["model.cnn.widths=[4,8]", "model.cnn.hidden=[]", "model.cnn.dropout=0", "epochs=1", "train.max-steps=5"];
+    let loss = |kernels: &str| {
+        let place = Place::new();
+        place.run(&[&["train", "digits"], &network[..], &["--quiet", "--kernels", kernels]].concat());
+        let run = runs_in(&place.path("runs")).remove(0);
+        let result: Value = serde_json::from_slice(&fs::read(run.join("result.json")).unwrap()).unwrap();
+        result["valid"]["loss"].as_f64().unwrap()
+    };
+    let (own, burn) = (loss("own"), loss("burn"));
+    assert!((own - burn).abs() < 1e-4, "own {own}, burn {burn}");
+    assert_ne!(own.to_bits(), burn.to_bits(), "the option chose the same kernels twice");
+}

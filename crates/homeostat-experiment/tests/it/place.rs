@@ -60,6 +60,7 @@ impl Place {
             roots: DataRoot::new([self.data()]),
             stop,
             features: vec!["cpu".to_owned()],
+            git: None,
         }
     }
 
