@@ -112,13 +112,17 @@ pub fn evaluate_run(
     setting: &Setting<'_>,
 ) -> Result<Evaluation, ExperimentError> {
     let text = run.experiment()?;
-    let plan = match &source {
-        None => reopen(run, &text, setting)?,
-        Some(source) => plan_of_source(&text, source.clone(), setting)?,
-    };
-    let (indices, left_out) = match source {
-        None => (plan.splits.test.clone(), 0),
-        Some(_) => unseen(run, &plan)?,
+    let (plan, indices, left_out) = match source {
+        None => {
+            let plan = reopen(run, &text, setting)?;
+            let test = plan.splits.test.clone();
+            (plan, test, 0)
+        }
+        Some(source) => {
+            let plan = plan_of_source(&text, source, setting)?;
+            let (unseen, left_out) = unseen(run, &plan)?;
+            (plan, unseen, left_out)
+        }
     };
     if indices.is_empty() {
         return Err(ExperimentError::run(

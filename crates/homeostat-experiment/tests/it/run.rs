@@ -118,7 +118,8 @@ fn the_recorded_decisions_follow_from_the_recorded_observations() {
     assert!(events.iter().any(|event| !event.decisions.is_empty()), "so strict a plateau decides something");
     let experiment = recorded(&run).value;
     let metrics = MetricSet::init(&experiment.train.metrics, Classes::OneOf(10)).unwrap();
-    let again = replay(experiment.control.init(&metrics.goals()).unwrap(), events.iter().map(|event| &event.observation));
+    let again =
+        replay(experiment.control.init(&metrics.goals()).unwrap(), events.iter().map(|event| &event.observation));
     assert_eq!(again, events.into_iter().map(|event| event.decisions).collect::<Vec<_>>());
 }
 
