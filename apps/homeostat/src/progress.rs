@@ -103,7 +103,7 @@ impl Progress {
             Stage::Training(event) => self.training(event),
             Stage::Testing => self.say("testing, once"),
             Stage::Published { golden, .. } => {
-                self.say(&format!("published and verified: {golden} golden requests answered alike"))
+                self.say(&format!("published and verified: {golden} golden requests answered alike"));
             }
         }
     }

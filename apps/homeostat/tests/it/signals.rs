@@ -2,8 +2,10 @@
 
 use std::{
     fs,
+    io::{Write, pipe},
+    os::unix::process::ExitStatusExt,
     process::{Child, Command},
-    thread::sleep,
+    thread::{sleep, spawn},
     time::Duration,
 };
 
@@ -31,7 +33,7 @@ fn the_first_signal_leaves_a_checkpoint_and_the_line_that_resumes() {
         let command = last.split_once("to go on: homeostat ").unwrap_or_else(|| panic!("{last}")).1;
         let run = runs_in(&place.path(&out)).pop().unwrap();
         says(&place.well(&["runs", "list", "--out", &out]), &["interrupted"]);
-        assert_eq!(fs::read_dir(run.join("checkpoints")).unwrap().count(), 1);
+        assert!(fs::read_dir(run.join("checkpoints")).unwrap().count() > 0);
         let words: Vec<&str> = command.split(' ').chain(["--quiet"]).collect();
         place.well(&words);
         same_remains(&straight, &run);
@@ -72,14 +74,20 @@ fn the_second_signal_ends_at_once() {
 
 #[test]
 fn what_does_not_train_ends_at_the_first_signal() {
-    let place = Place::new();
-    for class in 0..2 {
-        (0..200).for_each(|at| place.picture(&format!("pets/{class}/{at}.png"), at));
-    }
-    let (mut child, _) =
-        place.start(&["inspect", "cifar10-jpeg", "source.image-folder.folder=pets", "split=stratified"]);
+    // Its standard output is a pipe that is full and never read, so it cannot end by itself.
+    let (reader, mut writer) = pipe().unwrap();
+    let stdout = writer.try_clone().unwrap();
+    let filler = spawn(move || while writer.write(&[0; 4096]).is_ok() {});
+    let mut child = Place::with_run().command(&["eval", "runs/latest"]).stdout(stdout).spawn().unwrap();
+    sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none());
     signal(&child, "INT");
-    // Either it was done already, or the signal ended it: it never takes the signal and stays.
-    let status = child.wait().unwrap();
-    assert!(status.code().is_none() || status.success(), "{status}");
+    let ended = (0..500).find_map(|_| {
+        sleep(Duration::from_millis(20));
+        child.try_wait().unwrap()
+    });
+    let _ = child.kill();
+    assert_eq!(ended.and_then(|status| status.signal()), Some(2));
+    drop(reader);
+    filler.join().unwrap();
 }
