@@ -9,8 +9,9 @@
 use rayon::prelude::*;
 
 use crate::{
-    product::{End, Panel, Product, Rows, Segment, Walk, panels},
-    simd::Isa,
+    buffer::by_chunks,
+    product::{End, Panel, Product, Rows, Segment, Walk, panels, spaced},
+    simd::{Isa, Kernel, Vector},
 };
 
 /// The shape of one convolution.
@@ -29,6 +30,9 @@ pub(crate) struct Conv {
     /// ReLU after the bias.
     pub(crate) relu: bool,
 }
+
+/// Runs up to this length would waste most of a vector.
+const THIN: usize = 16;
 
 /// Neighbouring floats of a patch: `len` of them, `at` floats after the patch's first; the weights count them from `k`.
 #[derive(Clone, Copy, Debug)]
@@ -57,11 +61,21 @@ impl Conv {
         self.kernel[0] * self.kernel[1] * self.group_channels()[0]
     }
 
-    /// Where the patch of an output pixel starts, in all images.
-    fn patch_at(&self, pixel: usize) -> usize {
-        let (image, pixel) = (pixel / self.pixels(), pixel % self.pixels());
-        let (y, x) = (pixel / self.out[1], pixel % self.out[1]);
-        image * self.image() + (y * self.stride[0] * self.padded[1] + x * self.stride[1]) * self.channels[0]
+    /// Where the patches of output pixels start, from `pixel` on, counted through all images.
+    fn patches_at(&self, pixel: usize, to: &mut [usize]) {
+        let (mut image, pixel) = (pixel / self.pixels(), pixel % self.pixels());
+        let (mut y, mut x) = (pixel / self.out[1], pixel % self.out[1]);
+        let (row, step) = (self.stride[0] * self.padded[1] * self.channels[0], self.stride[1] * self.channels[0]);
+        for to in to {
+            *to = image * self.image() + y * row + x * step;
+            x += 1;
+            if x == self.out[1] {
+                (x, y) = (0, y + 1);
+                if y == self.out[0] {
+                    (y, image) = (0, image + 1);
+                }
+            }
+        }
     }
 
     /// The runs of a patch of the first group; the patch is counted in the order kernel row, kernel column, channel.
@@ -78,11 +92,19 @@ impl Conv {
             .collect()
     }
 
-    /// The weight of an output channel at place `k` of the patch, in `[out, in / groups, rows, columns]`.
-    fn weight_at(&self, out: usize, k: usize) -> usize {
-        let channels = self.group_channels()[0];
-        let (tap, channel) = (k / channels, k % channels);
-        (out * channels + channel) * self.kernel[0] * self.kernel[1] + tap
+    /// Weights `[out, in / groups, rows, columns]` as `[out, patch]`, in the patch's order; or back.
+    fn reorder(&self, from: &[f32], back: bool) -> Vec<f32> {
+        let (channels, taps) = (self.group_channels()[0], self.kernel[0] * self.kernel[1]);
+        let (outer, inner) = if back { (taps, channels) } else { (channels, taps) };
+        let mut to = vec![0.0; from.len()];
+        for (from, to) in from.chunks_exact(self.patch()).zip(to.chunks_exact_mut(self.patch())) {
+            for (first, from) in (0..outer).zip(from.chunks_exact(inner)) {
+                for (from, to) in from.iter().zip(to[first..].iter_mut().step_by(outer)) {
+                    *to = *from;
+                }
+            }
+        }
+        to
     }
 
     /// `relu(conv(x, weight) + bias)` as `[batch, out height, out width, out channels]`. `x` has its padding.
@@ -102,9 +124,8 @@ impl Conv {
             })
             .collect();
         let total = self.batch * self.pixels();
-        let mut out = vec![0.0; total * self.channels[1]];
         let block = block(total);
-        out.par_chunks_mut(block * self.channels[1]).enumerate().for_each(|(index, out)| {
+        by_chunks(total * self.channels[1], block * self.channels[1], |index, out| {
             let first = index * block;
             let count = out.len() / self.channels[1];
             for group in 0..self.groups {
@@ -126,26 +147,23 @@ impl Conv {
                     });
                 }
             }
-        });
-        out
+        })
     }
 
     /// A group after the other, a panel after the other: `[patch, panel]`, filled up with zeros to whole vectors.
     fn pack_forward(&self, weight: &[f32], panels: &[Panel], lanes: usize) -> Vec<f32> {
         let (patch, channels_out) = (self.patch(), self.group_channels()[1]);
         let vectors: usize = panels.iter().map(|panel| panel.vectors).sum();
+        let weight = self.reorder(weight, false);
         let mut packed = vec![0.0; self.groups * vectors * lanes * patch];
-        let (channels, taps) = (self.group_channels()[0], self.kernel[0] * self.kernel[1]);
         for (group, packed) in packed.chunks_exact_mut(vectors * lanes * patch).enumerate() {
             for panel in panels {
                 let width = panel.vectors * lanes;
                 let packed = &mut packed[panel.at * patch..][..width * patch];
                 for lane in 0..panel.width {
                     let from = &weight[(group * channels_out + panel.at + lane) * patch..][..patch];
-                    for (channel, from) in from.chunks_exact(taps).enumerate() {
-                        for (tap, &value) in from.iter().enumerate() {
-                            packed[(tap * channels + channel) * width + lane] = value;
-                        }
+                    for (from, to) in from.iter().zip(packed[lane..].iter_mut().step_by(width)) {
+                        *to = *from;
                     }
                 }
             }
@@ -160,13 +178,13 @@ impl Conv {
         // Each panel of each run, with its weights as `[out, panel]`.
         let places: Vec<(Run, Panel)> =
             self.runs().iter().flat_map(|run| panels(run.len, isa, 3).into_iter().map(|panel| (*run, panel))).collect();
+        let (weight, patch) = (self.reorder(weight, false), self.patch());
         let pack = |group: usize, (run, panel): (Run, Panel)| -> Vec<f32> {
             let width = panel.vectors * lanes;
             let mut packed = vec![0.0; channels_out * width];
             for (channel, packed) in packed.chunks_exact_mut(width).enumerate() {
-                for (lane, value) in packed[..panel.width].iter_mut().enumerate() {
-                    *value = weight[self.weight_at(group * channels_out + channel, run.k + panel.at + lane)];
-                }
+                let from = (group * channels_out + channel) * patch + run.k + panel.at;
+                packed[..panel.width].copy_from_slice(&weight[from..][..panel.width]);
             }
             packed
         };
@@ -174,10 +192,9 @@ impl Conv {
             .into_par_iter()
             .map(|index| pack(index / places.len(), places[index % places.len()]))
             .collect();
-        let mut out = vec![0.0; self.batch * self.image()];
         // So many images that the weights are read for a good number of pixels at a time.
         let images = 64_usize.div_ceil(self.pixels()).min(self.batch);
-        out.par_chunks_mut(images * self.image()).enumerate().for_each(|(index, out)| {
+        by_chunks(self.batch * self.image(), images * self.image(), |index, out| {
             let first = index * images * self.pixels();
             let count = out.len() / self.image() * self.pixels();
             for (packed, place) in packed.iter().enumerate() {
@@ -201,12 +218,14 @@ impl Conv {
                     end: End::Add,
                 });
             }
-        });
-        out
+        })
     }
 
     /// The gradient of the weights, `[out, in / groups, rows, columns]`. `x` has its padding.
     pub(crate) fn weight_gradient(&self, isa: Isa, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+        if self.groups == 1 && self.kernel != [1, 1] && self.runs().iter().all(|run| run.len < THIN) {
+            return self.thin_weight_gradient(isa, x, gradient);
+        }
         let [channels_in, channels_out] = self.group_channels();
         let places: Vec<(Run, Panel)> =
             self.runs().iter().flat_map(|run| panels(run.len, isa, 3).into_iter().map(|panel| (*run, panel))).collect();
@@ -247,12 +266,53 @@ impl Conv {
             let (index, first) = (index / blocks, index % blocks * block);
             let (group, (run, panel)) = (index / places.len(), places[index % places.len()]);
             for (channel, part) in part.chunks_exact(panel.width).enumerate() {
-                for (lane, &value) in part.iter().enumerate() {
-                    out[self.weight_at(group * channels_out + first + channel, run.k + panel.at + lane)] = value;
-                }
+                let to = (group * channels_out + first + channel) * self.patch() + run.k + panel.at;
+                out[to..][..panel.width].copy_from_slice(part);
             }
         }
-        out
+        self.reorder(&out, true)
+    }
+
+    /// The same for few channels: patches are copied side by side first, since their runs would not fill vectors.
+    fn thin_weight_gradient(&self, isa: Isa, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+        let (patch, channels) = (self.patch(), self.channels[1]);
+        let (runs, panels) = (self.runs(), panels(patch, isa, 3));
+        let walk = Walk { segments: vec![Segment { a: 0, b: 0, len: self.pixels() }], a_step: channels, b_step: patch };
+        // The number of tasks depends on the shape alone, and their sums are added up in order.
+        let images = self.batch.div_ceil(8);
+        let parts: Vec<Vec<f32>> = x
+            .par_chunks(images * self.image())
+            .zip(gradient.par_chunks(images * self.pixels() * channels))
+            .map(|(x, gradient)| {
+                let mut patches = vec![0.0; self.pixels() * patch];
+                let mut part = vec![0.0; channels * patch];
+                let images = x.chunks_exact(self.image()).zip(gradient.chunks_exact(self.pixels() * channels));
+                for (image, gradient) in images {
+                    isa.run(Unfold { conv: self, runs: &runs, image, patches: &mut patches });
+                    for &panel in &panels {
+                        isa.run(Product {
+                            a: gradient,
+                            rows: &WeightRows { first: 0, width: patch },
+                            range: 0..channels,
+                            b: &patches,
+                            b_at: panel.at,
+                            b_padded: false,
+                            walk: &walk,
+                            panel,
+                            out_at: panel.at,
+                            out: &mut part,
+                            end: End::Add,
+                        });
+                    }
+                }
+                part
+            })
+            .collect();
+        let mut out = vec![0.0; channels * patch];
+        for part in parts {
+            out.iter_mut().zip(part).for_each(|(out, part)| *out += part);
+        }
+        self.reorder(&out, true)
     }
 
     /// All output pixels of one image: in the output's gradient, and the patch in the image.
@@ -281,12 +341,13 @@ struct ForwardRows<'a> {
 }
 
 impl Rows for ForwardRows<'_> {
-    fn a(&self, row: usize) -> usize {
-        self.conv.patch_at(self.first + row) + self.group
+    fn a(&self, row: usize, to: &mut [usize]) {
+        self.conv.patches_at(self.first + row, to);
+        to.iter_mut().for_each(|to| *to += self.group);
     }
 
-    fn out(&self, row: usize) -> usize {
-        row * self.conv.channels[1]
+    fn out(&self, row: usize, to: &mut [usize]) {
+        spaced(row * self.conv.channels[1], self.conv.channels[1], to);
     }
 }
 
@@ -297,12 +358,13 @@ struct InputRows<'a> {
 }
 
 impl Rows for InputRows<'_> {
-    fn a(&self, row: usize) -> usize {
-        (self.first + row) * self.conv.channels[1] + self.group
+    fn a(&self, row: usize, to: &mut [usize]) {
+        let channels = self.conv.channels[1];
+        spaced((self.first + row) * channels + self.group, channels, to);
     }
 
-    fn out(&self, row: usize) -> usize {
-        self.conv.patch_at(row)
+    fn out(&self, row: usize, to: &mut [usize]) {
+        self.conv.patches_at(row, to);
     }
 }
 
@@ -312,12 +374,45 @@ struct WeightRows {
 }
 
 impl Rows for WeightRows {
-    fn a(&self, row: usize) -> usize {
-        self.first + row
+    fn a(&self, row: usize, to: &mut [usize]) {
+        spaced(self.first + row, 1, to);
     }
 
-    fn out(&self, row: usize) -> usize {
-        row * self.width
+    fn out(&self, row: usize, to: &mut [usize]) {
+        spaced(row * self.width, self.width, to);
+    }
+}
+
+/// Copies the patches of one image side by side.
+struct Unfold<'a> {
+    conv: &'a Conv,
+    runs: &'a [Run],
+    image: &'a [f32],
+    patches: &'a mut [f32],
+}
+
+impl Kernel for Unfold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { conv, runs, image, patches } = self;
+        let patch = conv.patch();
+        let mut places = [0; 64];
+        for first in (0..conv.pixels()).step_by(places.len()) {
+            let count = places.len().min(conv.pixels() - first);
+            conv.patches_at(first, &mut places[..count]);
+            for (pixel, place) in (first..).zip(&places[..count]) {
+                for run in runs {
+                    let (from, to) = (&image[place + run.at..], &mut patches[pixel * patch + run.k..]);
+                    // A whole vector where there is room, since its length is known; what is too much is written over.
+                    match (from.first_chunk::<THIN>(), to.first_chunk_mut::<THIN>()) {
+                        (Some(from), Some(to)) => *to = *from,
+                        _ => to[..run.len].copy_from_slice(&from[..run.len]),
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use crate::{
-    product::{End, Panel, Product, Rows, Segment, Walk, panels},
+    buffer::by_chunks,
+    product::{End, Panel, Product, Rows, Segment, Walk, panels, spaced},
     simd::Isa,
 };
 
@@ -31,12 +32,11 @@ impl Dense {
 
     /// The transpose of `x` times `gradient`: `[inputs, outputs]`.
     pub(crate) fn weight_gradient(&self, isa: Isa, x: &[f32], gradient: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; self.inputs * self.outputs];
         // Sums over many rows are cut, which keeps them near in memory and their rounding small.
         let parts = self.rows.div_ceil(256);
         let panels = panels(self.outputs, isa, 4);
         let block = 48;
-        out.par_chunks_mut(block * self.outputs).enumerate().for_each(|(index, out)| {
+        by_chunks(self.inputs * self.outputs, block * self.outputs, |index, out| {
             for part in 0..parts {
                 let first = part * 256;
                 let walk = Walk {
@@ -60,8 +60,7 @@ impl Dense {
                     });
                 }
             }
-        });
-        out
+        })
     }
 }
 
@@ -116,19 +115,16 @@ impl Matrix {
 /// `[rows, columns]` to `[columns, rows]`.
 fn transpose(from: &[f32], columns: usize) -> Vec<f32> {
     let rows = from.len() / columns;
-    let mut to = vec![0.0; from.len()];
     const TILE: usize = 16;
-    to.par_chunks_mut(TILE * rows).enumerate().for_each(|(index, to)| {
-        let first = index * TILE;
+    by_chunks(from.len(), TILE * rows, |index, to| {
         for block in (0..rows).step_by(TILE) {
             for (column, to) in to.chunks_exact_mut(rows).enumerate() {
                 for row in block..(block + TILE).min(rows) {
-                    to[row] = from[row * columns + first + column];
+                    to[row] = from[row * columns + index * TILE + column];
                 }
             }
         }
-    });
-    to
+    })
 }
 
 struct Plain {
@@ -138,12 +134,12 @@ struct Plain {
 }
 
 impl Rows for Plain {
-    fn a(&self, row: usize) -> usize {
-        self.first + row * self.step
+    fn a(&self, row: usize, to: &mut [usize]) {
+        spaced(self.first + row * self.step, self.step, to);
     }
 
-    fn out(&self, row: usize) -> usize {
-        row * self.out
+    fn out(&self, row: usize, to: &mut [usize]) {
+        spaced(row * self.out, self.out, to);
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct Layer<B: Backend> {
 
 /// The backward operations.
 pub(crate) trait KernelGradients: KernelOps {
+    /// The same images, as the operations want them to lie: once, for the way forward and the way back.
+    fn lay_out(images: FloatTensor<Self>) -> FloatTensor<Self>;
     fn conv2d_gradients(layer: Layer<Self>, gradient: FloatTensor<Self>, convolution: Convolution) -> Gradients3<Self>;
     fn max_pool2d_gradient(
         x: FloatTensor<Self>,
@@ -90,6 +92,10 @@ impl KernelOps for Flex {
 }
 
 impl KernelGradients for Flex {
+    fn lay_out(images: FloatTensor<Self>) -> FloatTensor<Self> {
+        flex::lay_out(images)
+    }
+
     fn conv2d_gradients(layer: Layer<Self>, gradient: FloatTensor<Self>, convolution: Convolution) -> Gradients3<Self> {
         flex::conv2d_gradients(&layer, gradient, &convolution)
     }
@@ -115,13 +121,13 @@ enum Step {
 }
 
 impl<B: KernelGradients> Backward<B, 3> for Step {
-    type State = (NodeId, NodeId, FloatTensor<B>);
+    type State = (FloatTensor<B>, NodeId, FloatTensor<B>);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, checkpointer: &mut Checkpointer) {
         let gradient = gradients.consume::<B>(&ops.node);
         let (x, weight, y) = ops.state;
         let layer = Layer {
-            x: checkpointer.retrieve_node_output(x),
+            x,
             weight: checkpointer.retrieve_node_output(weight),
             y,
             wanted: ops.parents.each_ref().map(Option::is_some),
@@ -155,9 +161,13 @@ impl Step {
         let nodes = [x.node(), weight.node(), bias.node()];
         match Backward::<B, 3>::prepare::<C>(self.clone(), nodes).compute_bound().stateful() {
             OpsKind::Tracked(mut prepared) => {
-                let (kept_x, kept_weight) = (prepared.checkpoint(&x), prepared.checkpoint(&weight));
-                let y = self.forward::<B>(x.into_primitive(), weight.into_primitive(), bias.into_primitive());
-                prepared.finish((kept_x, kept_weight, y.clone()), y)
+                let kept_weight = prepared.checkpoint(&weight);
+                let x = match self {
+                    Self::Convolution(_) => B::lay_out(x.into_primitive()),
+                    Self::Linear { .. } => x.into_primitive(),
+                };
+                let y = self.forward::<B>(x.clone(), weight.into_primitive(), bias.into_primitive());
+                prepared.finish((x, kept_weight, y.clone()), y)
             }
             OpsKind::UnTracked(prepared) => {
                 prepared.finish(self.forward::<B>(x.into_primitive(), weight.into_primitive(), bias.into_primitive()))

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use burn_flex::FlexTensor;
-use rayon::prelude::*;
 
 use crate::{
     MaxPool2dOptions, activation,
+    buffer::by_chunks,
     conv::Conv,
     dense::Dense,
     extension::{Convolution, Gradients3, Layer},
@@ -32,11 +32,7 @@ pub(crate) fn conv2d_gradients(
 ) -> Gradients3<Flex> {
     let isa = Isa::detect();
     let conv = shape_of(&layer.x, &layer.weight, convolution);
-    let gradient = if lies_channels_last(gradient.layout()) {
-        gradient
-    } else {
-        from_channels_last(channels_last(&gradient, NO_BORDER).into_owned(), dims4(&gradient))
-    };
+    let gradient = lay_out(gradient);
     let y = channels_last(&layer.y, NO_BORDER);
     let (gradient, bias) = before_activation(conv.channels[1], conv.relu.then_some(&y), gradient);
     let gradient = stored(&gradient);
@@ -88,6 +84,14 @@ pub(crate) fn linear_gradients(layer: &Layer<Flex>, gradient: FlexTensor, relu: 
         }),
         bias_wanted.then(|| contiguous(bias, [dense.outputs])),
     ]
+}
+
+/// The same images with the channels of a pixel side by side.
+pub(crate) fn lay_out(images: FlexTensor) -> FlexTensor {
+    if lies_channels_last(images.layout()) {
+        return images;
+    }
+    from_channels_last(channels_last(&images, NO_BORDER).into_owned(), dims4(&images))
 }
 
 /// The gradient before bias and activation, and the gradient of the bias. Nobody else needs the gradient any more, so it
@@ -177,13 +181,11 @@ fn without_border(
     }
     let [(top, bottom), (left, right)] = padding;
     let row = (left + width + right) * channels;
-    let mut out = vec![0.0; batch * height * width * channels];
-    out.par_chunks_mut(height * width * channels).zip(padded.par_chunks((top + height + bottom) * row)).for_each(
-        |(out, padded)| {
-            for (out, padded) in out.chunks_exact_mut(width * channels).zip(padded.chunks_exact(row).skip(top)) {
-                out.copy_from_slice(&padded[left * channels..][..width * channels]);
-            }
-        },
-    );
-    out
+    let (image, inner) = ((top + height + bottom) * row, height * width * channels);
+    by_chunks(batch * inner, inner, |index, out| {
+        let padded = padded[index * image..][..image].chunks_exact(row).skip(top);
+        for (out, padded) in out.chunks_exact_mut(width * channels).zip(padded) {
+            out.copy_from_slice(&padded[left * channels..][..width * channels]);
+        }
+    })
 }

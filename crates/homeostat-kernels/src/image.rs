@@ -5,7 +5,8 @@ use std::borrow::Cow;
 
 use burn::tensor::{Bytes, DType, Shape};
 use burn_flex::{FlexTensor, Layout};
-use rayon::prelude::*;
+
+use crate::buffer::by_chunks;
 
 /// `[batch, channels, height, width]` of a tensor.
 pub(crate) fn dims4(tensor: &FlexTensor) -> [usize; 4] {
@@ -32,8 +33,8 @@ pub(crate) fn channels_last(
     let step = |axis: usize| layout.strides()[axis].unsigned_abs();
     let (from, start) = (tensor.storage::<f32>(), layout.start_offset());
     let row = (left + width + right) * channels;
-    let mut to = vec![0.0; batch * (top + height + bottom) * row];
-    to.par_chunks_mut((top + height + bottom) * row).enumerate().for_each(|(image, to)| {
+    let image = (top + height + bottom) * row;
+    Cow::Owned(by_chunks(batch * image, image, |image, to| {
         for y in 0..height {
             let to = &mut to[(top + y) * row + left * channels..][..width * channels];
             let at = start + image * step(0) + y * step(2);
@@ -42,16 +43,31 @@ pub(crate) fn channels_last(
                     to.copy_from_slice(&from[at + x * step(3)..][..channels]);
                 }
             } else {
-                for channel in 0..channels {
-                    let at = at + channel * step(1);
-                    for (x, to) in to[channel..].iter_mut().step_by(channels).enumerate() {
-                        *to = from[at + x * step(3)];
+                let rows = |channel: usize| &from[at + channel * step(1)..];
+                match (channels, step(3)) {
+                    (3, 1) => interleave([0, 1, 2].map(rows), to),
+                    (_, step) => {
+                        for channel in 0..channels {
+                            for (to, from) in
+                                to[channel..].iter_mut().step_by(channels).zip(rows(channel).iter().step_by(step))
+                            {
+                                *to = *from;
+                            }
+                        }
                     }
                 }
             }
         }
-    });
-    Cow::Owned(to)
+    }))
+}
+
+/// One row of colour pictures.
+fn interleave<const C: usize>(from: [&[f32]; C], to: &mut [f32]) {
+    let width = to.len() / C;
+    let from = from.map(|from| &from[..width]);
+    for (x, to) in to.as_chunks_mut::<C>().0.iter_mut().enumerate() {
+        *to = from.map(|from| from[x]);
+    }
 }
 
 /// A tensor `[batch, channels, height, width]` whose floats lie as `[batch, height, width, channels]`.

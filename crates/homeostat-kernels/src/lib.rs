@@ -19,6 +19,8 @@
 #[cfg(feature = "cpu")]
 mod activation;
 #[cfg(feature = "cpu")]
+mod buffer;
+#[cfg(feature = "cpu")]
 mod conv;
 #[cfg(feature = "cpu")]
 mod dense;

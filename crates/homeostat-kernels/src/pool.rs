@@ -2,9 +2,10 @@
 //! compared whole pixels at a time. As in Burn, NaN wins, and the last of several NaN gets the gradient; of equal values
 //! the first does.
 
-use rayon::prelude::*;
-
-use crate::simd::{Isa, Kernel, Vector};
+use crate::{
+    buffer::by_chunks,
+    simd::{Isa, Kernel, Vector},
+};
 
 /// The shape of one max-pooling.
 #[derive(Clone, Debug)]
@@ -50,20 +51,18 @@ impl Pool {
 
     /// `[batch, out height, out width, channels]`
     pub(crate) fn forward(&self, isa: Isa, x: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; self.batch * self.out_image()];
-        out.par_chunks_mut(self.out_image())
-            .zip(x.par_chunks(self.image()))
-            .for_each(|(out, x)| isa.run(Forward { pool: self, x, out }));
-        out
+        by_chunks(self.batch * self.out_image(), self.out_image(), |image, out| {
+            isa.run(Forward { pool: self, x: &x[image * self.image()..][..self.image()], out });
+        })
     }
 
     /// The gradient of the input.
     pub(crate) fn input_gradient(&self, isa: Isa, x: &[f32], gradient: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; self.batch * self.image()];
-        out.par_chunks_mut(self.image())
-            .zip(x.par_chunks(self.image()).zip(gradient.par_chunks(self.out_image())))
-            .for_each(|(out, (x, gradient))| isa.run(Backward { pool: self, x, gradient, out }));
-        out
+        by_chunks(self.batch * self.image(), self.image(), |image, out| {
+            let x = &x[image * self.image()..][..self.image()];
+            let gradient = &gradient[image * self.out_image()..][..self.out_image()];
+            isa.run(Backward { pool: self, x, gradient, out });
+        })
     }
 }
 

@@ -34,10 +34,10 @@ impl Walk {
     }
 }
 
-/// Where a row starts in `A`, and where its sums go.
+/// Where rows start in `A`, and where their sums go: asked for a tile of neighbouring rows at a time, from `row` on.
 pub(crate) trait Rows {
-    fn a(&self, row: usize) -> usize;
-    fn out(&self, row: usize) -> usize;
+    fn a(&self, row: usize, to: &mut [usize]);
+    fn out(&self, row: usize, to: &mut [usize]);
 }
 
 /// Some neighbouring columns, as whole vectors: `width` floats from column `at`.
@@ -63,6 +63,13 @@ pub(crate) fn panels(width: usize, isa: Isa, most: usize) -> Vec<Panel> {
         left -= vectors;
     }
     cut
+}
+
+/// Places at equal distances.
+pub(crate) fn spaced(first: usize, step: usize, to: &mut [usize]) {
+    for (index, to) in to.iter_mut().enumerate() {
+        *to = first + index * step;
+    }
 }
 
 /// What is done with a sum.
@@ -121,7 +128,12 @@ impl Product<'_> {
         let mut row = start;
         while row < end {
             // Rows past the end repeat the last one; their sums are dropped.
-            let rows: [usize; R] = std::array::from_fn(|r| self.rows.a((row + r).min(end - 1)));
+            let count = R.min(end - row);
+            let (mut rows, mut outs) = ([0; R], [0; R]);
+            self.rows.a(row, &mut rows[..count]);
+            self.rows.out(row, &mut outs[..count]);
+            let last = rows[count - 1];
+            rows[count..].fill(last);
             for &at in &rows {
                 assert!(at + a_reach <= self.a.len(), "the walk leaves A: row at {at} of {}", self.a.len());
             }
@@ -133,8 +145,8 @@ impl Product<'_> {
                     self.sums::<V, R, N, false>(rows)
                 }
             };
-            for (r, sums) in sums.into_iter().enumerate().take(end - row) {
-                self.finish::<V, N>(row + r, sums);
+            for (out, sums) in outs.into_iter().zip(sums).take(count) {
+                self.finish::<V, N>(out, sums);
             }
             row += R;
         }
@@ -178,10 +190,10 @@ impl Product<'_> {
     }
 
     #[inline(always)]
-    fn finish<V: Vector, const N: usize>(&mut self, row: usize, sums: [V; N]) {
-        let to = self.rows.out(row) + self.out_at;
+    fn finish<V: Vector, const N: usize>(&mut self, out: usize, sums: [V; N]) {
+        let to = out + self.out_at;
         let last = self.panel.width - (N - 1) * V::LANES;
-        assert!(to + self.panel.width <= self.out.len(), "row {row} ends outside of {} floats", self.out.len());
+        assert!(to + self.panel.width <= self.out.len(), "a row at {out} ends outside of {} floats", self.out.len());
         if let End::Store { bias: Some(bias), .. } = self.end {
             assert!(self.panel.at + self.panel.width <= bias.len(), "{:?} of a bias of {}", self.panel, bias.len());
         }
@@ -190,6 +202,7 @@ impl Product<'_> {
             // SAFETY: the two assertions above.
             unsafe {
                 match self.end {
+                    End::Add if count == V::LANES => sum = sum.add(V::load(self.out, to + at)),
                     End::Add => sum = sum.add(V::load_first(self.out, to + at, count)),
                     End::Store { bias, relu } => {
                         if let Some(bias) = bias {

@@ -1,0 +1,23 @@
+//! New buffers, filled in parallel.
+#![expect(
+    unsafe_code,
+    reason = "a buffer is cleared a chunk at a time, each just before it is written, while it is in the cache"
+)]
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+/// A buffer of `len` floats: `fill` gets the number of each chunk, and the chunk, cleared.
+pub(crate) fn by_chunks(len: usize, chunk: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let mut buffer = Vec::with_capacity(len);
+    buffer.spare_capacity_mut()[..len].par_chunks_mut(chunk).enumerate().for_each(|(index, chunk)| {
+        chunk.fill(MaybeUninit::new(0.0));
+        let (first, count) = (chunk.as_mut_ptr().cast::<f32>(), chunk.len());
+        // SAFETY: the same floats, all written the line before, borrowed for as long as the chunk is.
+        fill(index, unsafe { std::slice::from_raw_parts_mut(first, count) });
+    });
+    // SAFETY: the chunks are the first `len` floats of the capacity, and all were written.
+    unsafe { buffer.set_len(len) };
+    buffer
+}
