@@ -72,7 +72,9 @@ pub(crate) fn linear_gradients(layer: &Layer<Flex>, gradient: FlexTensor, relu: 
     let isa = Isa::detect();
     let dense = dense_of(&layer.x, &layer.weight, relu);
     let y = floats(&layer.y);
-    let (gradient, bias) = before_activation(dense.outputs, relu.then_some(&y), gradient.to_contiguous());
+    // Moved where it can be: a tensor that nobody shares is masked in place.
+    let gradient = if gradient.as_slice::<f32>().is_some() { gradient } else { gradient.to_contiguous() };
+    let (gradient, bias) = before_activation(dense.outputs, relu.then_some(&y), gradient);
     let gradient = stored(&gradient);
     let [x_wanted, weight_wanted, bias_wanted] = layer.wanted;
     [

@@ -53,7 +53,7 @@ pub(crate) fn panels(width: usize, isa: Isa, most: usize) -> Vec<Panel> {
     let lanes = isa.lanes();
     let most = if lanes == 16 { most } else { most.min(2) };
     let mut left = width.div_ceil(lanes);
-    let usual = if most == 4 && left % 4 != 0 { 3 } else { most };
+    let usual = if most == 4 && !left.is_multiple_of(4) { 3 } else { most };
     let mut cut = vec![];
     let mut at = 0;
     while left > 0 {

@@ -202,9 +202,9 @@ mod x86 {
     #[derive(Clone, Copy)]
     struct F32x16(__m512);
 
+    #[expect(clippy::cast_possible_truncation, reason = "`count` is at most 16, so the mask fits")]
     #[inline(always)]
     fn mask16(count: usize) -> __mmask16 {
-        // `count` is at most 16, so the mask fits.
         ((1_u32 << count) - 1) as __mmask16
     }
 
