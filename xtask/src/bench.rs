@@ -12,10 +12,11 @@ Usage: cargo xtask bench [NAME] [ARGS of `cargo bench`]
 Runs one bench of benches/, or all of them. What follows `--` goes to criterion.";
 
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
-    let mut command = workspace.cargo(["bench", "--package", "benches"]);
+    // The whole workspace, as everywhere: with one crate alone, cargo would build Burn again with other features.
+    let mut command = workspace.cargo(["bench", "--workspace"]);
     match args.split_first() {
         Some((name, rest)) if !name.starts_with('-') => command.args(["--bench", name]).args(rest),
-        _ => command.arg("--benches").args(args),
+        _ => command.args(["--bench", "*"]).args(args),
     };
     Ok(exit_code(status(&mut command)?))
 }

@@ -19,7 +19,8 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
         [flag] if flag == "--open" => Some("--open"),
         _ => bail!("unexpected arguments `{}`; `cargo xtask docs --help` lists them", args.join(" ")),
     };
-    let mut reference = workspace.cargo(["test", "--package", "homeostat-experiment", "reference"]);
+    // The whole workspace, as everywhere: with one crate alone, cargo would build Burn again with other features.
+    let mut reference = workspace.cargo(["test", "--workspace", "--test", "it", "reference"]);
     let written = status(reference.env("UPDATE_EXPECT", "1"))?;
     if !written.success() {
         return Ok(exit_code(written));

@@ -14,6 +14,7 @@ use workspace::Workspace;
 mod bench;
 mod ci;
 mod docs;
+mod python;
 mod test;
 mod tidy;
 mod train;
@@ -27,7 +28,8 @@ Usage: cargo xtask VERB [ARGS]      (`cargo xtask VERB --help` says more)
   tidy    check the house rules
   ci      run everything that must hold before a change goes in
   docs    regenerate the reference pages and build the API docs
-  bench   run the benches";
+  bench   run the benches
+  python  read a run's event files and weights with their Python libraries";
 
 type Verb = fn(&Workspace, &[String]) -> Result<ExitCode>;
 
@@ -49,6 +51,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "ci" => (ci::HELP, ci::run),
         "docs" => (docs::HELP, docs::run),
         "bench" => (bench::HELP, bench::run),
+        "python" => (python::HELP, python::run),
         "-h" | "--help" | "help" => {
             say(HELP);
             return Ok(ExitCode::SUCCESS);

@@ -236,10 +236,10 @@ fn docs_and_bench_call_cargo() {
         assert!(checkout.xtask(line).output().unwrap().status.success(), "{line}");
     }
     let calls = [
-        "test --package homeostat-experiment reference data= expect=1",
+        "test --workspace --test it reference data= expect=1",
         "doc --no-deps --workspace --open data= expect=",
-        "bench --package benches --benches data= expect=",
-        "bench --package benches --bench loop -- --quick data= expect=",
+        "bench --workspace --bench * data= expect=",
+        "bench --workspace --bench loop -- --quick data= expect=",
     ];
     assert_eq!(checkout.log().lines().collect::<Vec<_>>(), calls);
 }
