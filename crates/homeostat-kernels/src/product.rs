@@ -53,7 +53,7 @@ pub(crate) fn panels(width: usize, isa: Isa, most: usize) -> Vec<Panel> {
     let lanes = isa.lanes();
     let most = if lanes == 16 { most } else { most.min(2) };
     let mut left = width.div_ceil(lanes);
-    let usual = if most == 4 && left % 4 != 0 { 3 } else { most };
+    let usual = if most == 4 && !left.is_multiple_of(4) { 3 } else { most };
     let mut cut = vec![];
     let mut at = 0;
     while left > 0 {
@@ -112,7 +112,7 @@ impl Kernel for Product<'_> {
         match (V::LANES, panel.vectors) {
             (16, 4) => self.tiles::<V, 6, 4>(),
             (16, 3) => self.tiles::<V, 8, 3>(),
-            (16, 2) => self.tiles::<V, 8, 2>(),
+            (16, 2) => self.tiles::<V, 12, 2>(),
             (_, 2) => self.tiles::<V, 6, 2>(),
             (_, 1) => self.tiles::<V, 8, 1>(),
             _ => unreachable!("no tile of {} vectors", panel.vectors),

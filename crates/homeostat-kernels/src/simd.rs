@@ -203,9 +203,9 @@ mod x86 {
     struct F32x16(__m512);
 
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
     fn mask16(count: usize) -> __mmask16 {
-        // `count` is at most 16, so the mask fits.
-        ((1_u32 << count) - 1) as __mmask16
+        u16::MAX.unbounded_shr(16 - count as u32)
     }
 
     // SAFETY (every block below): the trait's contract puts the address inside the slice, and `run_avx512` has the features.
