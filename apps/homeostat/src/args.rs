@@ -1,53 +1,98 @@
 //! From words to values: sources and settings. It does not know verbs.
 
-use anyhow::{Context, bail};
+use std::{path::Path, process::Command, sync::atomic::AtomicBool};
+
+use anyhow::bail;
 use homeostat_data::{Cifar10Config, IdxConfig, ImageFolderConfig, SourceConfig};
-use homeostat_experiment::{Experiment, Setting};
+use homeostat_experiment::{Experiment, ExperimentText, Setting};
+use homeostat_kernels::Kernels;
 use homeostat_train::Workers;
 
-use crate::cli::{ExperimentArgs, Place};
+use crate::cli::{ExperimentArgs, KernelChoice, Place};
 
 /// `digits`, or `KIND:FOLDER`.
 pub(crate) fn source(word: &str) -> anyhow::Result<SourceConfig> {
-    let Some((kind, folder)) = word.split_once(':') else {
-        if word == "digits" {
-            return Ok(SourceConfig::Digits);
-        }
-        bail!("unknown source `{word}`: give digits, idx:FOLDER, cifar10:FOLDER or image-folder:FOLDER");
-    };
-    let folder = folder.to_owned();
+    let (kind, folder) = word.split_once(':').unwrap_or((word, ""));
+    let folder = || folder.to_owned();
     match kind {
-        "idx" => Ok(SourceConfig::Idx(IdxConfig { folder, ..IdxConfig::default() })),
-        "cifar10" => Ok(SourceConfig::Cifar10(Cifar10Config { folder })),
-        "image-folder" => Ok(SourceConfig::ImageFolder(ImageFolderConfig { folder })),
-        _ => bail!("unknown kind of source `{kind}`: give idx:FOLDER, cifar10:FOLDER or image-folder:FOLDER"),
+        "digits" if word == kind => Ok(SourceConfig::Digits),
+        "idx" => Ok(SourceConfig::Idx(IdxConfig { folder: folder(), ..IdxConfig::default() })),
+        "cifar10" => Ok(SourceConfig::Cifar10(Cifar10Config { folder: folder() })),
+        "image-folder" => Ok(SourceConfig::ImageFolder(ImageFolderConfig { folder: folder() })),
+        _ if Path::new(word).is_dir() => {
+            bail!("of what kind are the data in {word}? give image-folder:{word}, idx:{word} or cifar10:{word}")
+        }
+        _ => bail!("unknown source `{word}`: give digits, idx:FOLDER, cifar10:FOLDER or image-folder:FOLDER"),
     }
 }
 
 /// The experiment with what the command line says on top.
 pub(crate) fn experiment(args: &ExperimentArgs) -> anyhow::Result<homeostat_config::Resolved<Experiment>> {
-    Ok(Experiment::find(&args.experiment)?.overrides(&args.overrides).load()?)
+    Ok(find(&args.experiment)?.overrides(&args.overrides).load()?)
 }
 
-/// Opens the device and hands the rest of the place on.
-pub(crate) fn with_setting<R>(place: &Place, act: impl FnOnce(&Setting<'_>) -> anyhow::Result<R>) -> anyhow::Result<R> {
-    let choice = homeostat_device::resolve(place.device);
+/// A built-in experiment or a file; where the word is neither, what may have been meant.
+pub(crate) fn find(word: &str) -> anyhow::Result<ExperimentText> {
+    let path = Path::new(word);
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let is_toml = path.extension().is_some_and(|ending| ending == "toml");
+    if Experiment::builtin(word).is_ok() || (is_toml && path.is_file()) {
+        return Ok(Experiment::find(word)?);
+    }
+    if path.is_dir() {
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")).display();
+        bail!(
+            "{word} is a folder, not an experiment: to learn from the pictures in it, begin with: homeostat train digits name={stem} \
+             source.image-folder.folder={stem} prepare.0.resize.size=64 train.metrics='[\"accuracy\"]' --data-root {above}"
+        );
+    }
+    if path.with_added_extension("toml").is_file() {
+        bail!("no experiment `{word}`; did you mean `{word}.toml`?");
+    }
+    if path.is_file() {
+        bail!("{word} is a file, but the name of an experiment's file ends in .toml: rename it");
+    }
+    if is_toml && Experiment::builtin(&stem).is_ok() {
+        bail!("there is no file {word}; the experiment `{stem}`, without .toml, is built in");
+    }
+    Ok(Experiment::find(word)?)
+}
+
+/// Opens the device and hands the rest of the place on; `stop` ends a training after its step.
+pub(crate) fn with_setting<R>(
+    place: &Place,
+    stop: &AtomicBool,
+    act: impl FnOnce(&Setting<'_>) -> anyhow::Result<R>,
+) -> anyhow::Result<R> {
+    let choice = homeostat_device::resolve(place.device.parse()?);
     let device = homeostat_device::open(choice)?;
-    let stop = crate::interrupt::flag().context("cannot listen to signals")?;
+    match place.kernels {
+        KernelChoice::Own => Kernels::Own,
+        KernelChoice::Burn => Kernels::Burn,
+    }
+    .select();
     let defaults = Workers::default();
     act(&Setting {
         device: &device,
         device_name: &choice.to_string(),
         workers: Workers { threads: place.workers.unwrap_or(defaults.threads), ..defaults },
         roots: place.roots(),
-        stop: &stop,
+        stop,
         features: features(),
+        git: git_revision(),
     })
 }
 
 /// The backends of this build.
 fn features() -> Vec<String> {
     homeostat_device::built_in().iter().map(|feature| (*feature).to_owned()).collect()
+}
+
+/// The revision of the folder that this runs in, if it is under git; a changed tree is marked.
+fn git_revision() -> Option<String> {
+    let output = Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=40"]).output().ok()?;
+    let revision = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+    (output.status.success() && !revision.is_empty()).then_some(revision)
 }
 
 /// The time now, as a folder can be named: `2026-11-23T17-13-05Z`.

@@ -5,9 +5,10 @@ use std::{
     path::PathBuf,
 };
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_data::DataRoot;
-use homeostat_device::DeviceChoice;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// Trains networks on folders of images, measures them, and keeps what can be served.
 #[derive(Debug, Parser)]
@@ -22,9 +23,10 @@ pub(crate) struct Cli {
 /// Options of every verb.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// How much is logged to standard error: error, warn, info, debug, trace, or a filter such as homeostat_data=debug.
-    #[arg(long, global = true, default_value = "warn", value_name = "LEVEL")]
-    pub(crate) log_level: String,
+    /// How much is logged to standard error: off, error, warn, info, debug, trace, or a filter such as
+    /// homeostat_data=debug. By default warn, with --quiet error.
+    #[arg(long, global = true, value_name = "LEVEL", display_order = 900)]
+    pub(crate) log_level: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,7 +64,7 @@ pub(crate) enum Verb {
 /// An experiment with what the command line says on top.
 #[derive(Debug, Args)]
 pub(crate) struct ExperimentArgs {
-    /// A built-in experiment, or a file that ends in .toml.
+    /// A built-in experiment (digits, mnist, fashion-mnist, cifar10-jpeg), or a file that ends in .toml.
     #[arg(value_name = "EXPERIMENT")]
     pub(crate) experiment: String,
     /// Settings on top of the experiment: train.epochs=3 model.cnn.dropout=0.1 (see `homeostat config show`).
@@ -75,13 +77,25 @@ pub(crate) struct ExperimentArgs {
 pub(crate) struct Place {
     /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
     #[arg(long, default_value = "auto")]
-    pub(crate) device: DeviceChoice,
+    pub(crate) device: String,
     /// The folder below which data are looked for; also HOMEOSTAT_DATA, and then the current folder.
     #[arg(long, value_name = "DIR")]
     pub(crate) data_root: Vec<PathBuf>,
     /// Threads that prepare data; results do not depend on it. By default one a core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
+    /// Whose CPU operations compute: our own, or Burn's, to compare.
+    #[arg(long, default_value = "own")]
+    pub(crate) kernels: KernelChoice,
+}
+
+/// Whose CPU operations compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KernelChoice {
+    /// Those of Homeostat.
+    Own,
+    /// Burn's.
+    Burn,
 }
 
 impl Place {
@@ -146,7 +160,7 @@ pub(crate) struct Predict {
     /// Pictures, or folders of pictures.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// How answers are written.
+    /// How answers are written: a table for people, one JSON object a line, or comma-separated values with a header.
     #[arg(long, default_value = "table")]
     pub(crate) format: Format,
     /// The number of classes shown, the most probable first.
@@ -154,16 +168,13 @@ pub(crate) struct Predict {
     pub(crate) top: usize,
     /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
     #[arg(long, default_value = "auto")]
-    pub(crate) device: DeviceChoice,
+    pub(crate) device: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
     Table,
-    /// One JSON object a line.
     Jsonl,
-    /// Comma-separated values with a header.
     Csv,
 }
 
@@ -173,7 +184,7 @@ pub(crate) struct Verify {
     pub(crate) artifact: PathBuf,
     /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
     #[arg(long, default_value = "auto")]
-    pub(crate) device: DeviceChoice,
+    pub(crate) device: String,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -258,23 +269,53 @@ pub(crate) enum Data {
     },
 }
 
-impl Common {
+impl Verb {
+    /// Whether nothing but errors is to be said.
+    pub(crate) fn is_quiet(&self) -> bool {
+        match self {
+            Self::Train(Train { output, .. })
+            | Self::Resume(Resume { output, .. })
+            | Self::Eval(Eval { output, .. })
+            | Self::Verify(Verify { output, .. })
+            | Self::Devices(output) => output.quiet,
+            _ => false,
+        }
+    }
+}
+
+impl Cli {
     /// Lets the libraries' events out, to standard error.
-    pub(crate) fn start_log(&self) {
-        let filter = tracing_subscriber::EnvFilter::try_new(&self.log_level).unwrap_or_else(|_| "warn".into());
+    pub(crate) fn start_log(&self) -> anyhow::Result<()> {
+        let default = if self.verb.is_quiet() { "error" } else { "warn" };
         tracing_subscriber::fmt()
-            .with_env_filter(filter)
+            .with_env_filter(log_filter(self.common.log_level.as_deref().unwrap_or(default))?)
             .with_writer(std::io::stderr)
             .with_target(false)
             .without_time()
             .with_ansi(std::io::stderr().is_terminal())
             .init();
+        Ok(())
     }
+}
+
+/// The levels that the option names, each for all events or for those of a crate.
+fn log_filter(words: &str) -> anyhow::Result<EnvFilter> {
+    // A word that is no level would be taken for the name of a crate, and all else be silent.
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let filter =
+        EnvFilter::try_new(words).ok().filter(|_| words.split(',').all(|word| word.contains('=') || is_level(word)));
+    filter.with_context(|| {
+        format!("unknown --log-level `{words}`: give off, error, warn, info, debug or trace, or CRATE=LEVEL such as homeostat_data=debug")
+    })
 }
 
 /// Says an error in one line: what, and its causes unless they are in it already.
 pub(crate) fn complain(error: &anyhow::Error) {
     let mut line = error.to_string();
+    // Wherever else a bare error of the system comes from, it is said what was tried.
+    if error.is::<std::io::Error>() {
+        line = format!("cannot write to standard output: {line}");
+    }
     for cause in error.chain().skip(1) {
         let cause = cause.to_string();
         if !line.contains(&cause) {

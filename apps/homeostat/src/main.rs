@@ -18,8 +18,7 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    cli.common.start_log();
-    match verbs::run(&cli) {
+    match cli.start_log().and_then(|()| verbs::run(&cli)) {
         Ok(verbs::Done::Well) => ExitCode::SUCCESS,
         Ok(verbs::Done::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,

@@ -20,12 +20,20 @@ const PLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Shows the stages of a run on standard error, or as JSON lines on standard output.
 pub(crate) struct Progress {
     manner: Manner,
+    total_steps: usize,
     steps_per_epoch: usize,
     epochs: usize,
+    /// Samples of this epoch that were learnt from, and until when.
     samples: usize,
+    last_step: Instant,
     epoch_began: Instant,
+    /// When the loop began, or went on, and after which step.
+    began: (Instant, usize),
     last_line: Instant,
     loss: Option<f64>,
+    /// The metric of the last validation.
+    valid: String,
+    has_header: bool,
     /// A closed standard output, found while nobody could be told.
     failure: Option<io::Error>,
 }
@@ -48,12 +56,17 @@ impl Progress {
         let now = Instant::now();
         Self {
             manner,
+            total_steps: 0,
             steps_per_epoch: 1,
             epochs: 0,
             samples: 0,
+            last_step: now,
             epoch_began: now,
+            began: (now, 0),
             last_line: now,
             loss: None,
+            valid: String::new(),
+            has_header: false,
             failure: None,
         }
     }
@@ -90,7 +103,7 @@ impl Progress {
             Stage::Training(event) => self.training(event),
             Stage::Testing => self.say("testing, once"),
             Stage::Published { golden, .. } => {
-                self.say(&format!("published and verified: {golden} golden requests answered alike"))
+                self.say(&format!("published and verified: {golden} golden requests answered alike"));
             }
         }
     }
@@ -98,7 +111,8 @@ impl Progress {
     fn training(&mut self, event: &Event<'_>) {
         match event {
             Event::Begin { total_steps, steps_per_epoch, step, parameters } => {
-                self.steps_per_epoch = *steps_per_epoch;
+                (self.total_steps, self.steps_per_epoch) = (*total_steps, *steps_per_epoch);
+                self.began = (Instant::now(), *step);
                 self.say(&format!("{parameters} parameters, {total_steps} steps"));
                 self.start_epoch(*step);
             }
@@ -110,61 +124,101 @@ impl Progress {
                 ));
             }
             Event::Skipped(skipped) => self.say(&format!("left out {}: {}", skipped.name, skipped.reason)),
-            Event::Evaluated { .. } | Event::Checkpoint { .. } => {}
+            Event::Evaluated { done, total } => {
+                if let Manner::Bar(bar) = &self.manner {
+                    bar.set_message(format!("validating {done}/{total}"));
+                }
+            }
+            Event::Checkpoint { .. } => {}
             Event::Epoch { epoch, step, rate, train, valid, improved, .. } => {
-                let rate_of_samples = self.samples as f64 / self.epoch_began.elapsed().as_secs_f64().max(1e-9);
-                let mark = if *improved { "  best" } else { "" };
-                let width = self.epochs.to_string().len();
-                self.say(&format!(
-                    "epoch {epoch:>width$}/{}  train {}  valid {}  rate {rate:.2e}  {rate_of_samples:.0}/s{mark}",
-                    self.epochs,
-                    brief(train),
-                    brief(valid)
-                ));
+                let figures = [("train", *train), ("valid", *valid)];
+                let mut columns: Vec<(String, String)> = figures.into_iter().flat_map(columns).collect();
+                columns.push(("rate".to_owned(), format!("{rate:.2e}")));
+                columns.push(("samples/s".to_owned(), format!("{:.0}", self.per_second())));
+                self.epoch_line(*epoch, &columns, *improved);
+                let metric = valid.iter().find(|(name, _)| *name != "loss");
+                self.valid = metric.map_or_else(String::new, |(name, value)| format!("  valid {name} {value:.4}"));
                 self.start_epoch(*step);
             }
         }
     }
 
+    /// A row of a table, whose header comes before the first.
+    fn epoch_line(&mut self, epoch: usize, columns: &[(String, String)], improved: bool) {
+        let digits = self.epochs.to_string().len();
+        let epoch = format!("{epoch:>digits$}/{}", self.epochs);
+        let width = |title: &str| title.len().max(7);
+        let line = |first: &str, cell: &dyn Fn(&(String, String)) -> String| {
+            let cells = columns.iter().map(|column| format!("  {:>width$}", cell(column), width = width(&column.0)));
+            format!("{first:>width$}{}", cells.collect::<String>(), width = epoch.len().max(5))
+        };
+        if !self.has_header {
+            self.say(&line("epoch", &|(title, _)| title.clone()));
+            self.has_header = true;
+        }
+        let mark = if improved { "  best" } else { "" };
+        self.say(&format!("{}{mark}", line(&epoch, &|(_, value)| value.clone())));
+    }
+
     fn start_epoch(&mut self, step: usize) {
         self.samples = 0;
         self.epoch_began = Instant::now();
-        self.last_line = self.epoch_began;
+        (self.last_step, self.last_line) = (self.epoch_began, self.epoch_began);
         if let Manner::Bar(bar) = &mut self.manner {
             bar.finish_and_clear();
-            let epoch = step / self.steps_per_epoch;
-            if epoch < self.epochs {
+            if step < self.total_steps {
                 *bar =
                     ProgressBar::new(self.steps_per_epoch as u64).with_position((step % self.steps_per_epoch) as u64);
                 bar.set_style(style());
-                bar.set_prefix(format!("epoch {}/{}", epoch + 1, self.epochs));
+                bar.set_prefix(format!("epoch {}/{}", step / self.steps_per_epoch + 1, self.epochs));
             }
         }
     }
 
     fn step(&mut self, report: &StepReport) {
         self.samples += report.samples;
+        self.last_step = Instant::now();
         // A running mean over some twenty steps: single batches jump.
         let smooth = self.loss.map_or(report.loss, |loss| 0.95 * loss + 0.05 * report.loss);
         self.loss = Some(smooth).filter(|loss| loss.is_finite());
-        let per_second = self.samples as f64 / self.epoch_began.elapsed().as_secs_f64().max(1e-9);
         let position = (report.step - 1) % self.steps_per_epoch + 1;
         match &self.manner {
             Manner::Bar(bar) => {
-                bar.set_message(format!("loss {smooth:.4}  rate {:.1e}  {per_second:.0}/s", report.rate));
+                let (valid, left) = (&self.valid, self.left(report.step));
+                bar.set_message(format!("loss {smooth:.4}{valid}  {:.0}/s  {left} left", self.per_second()));
                 bar.set_position(position as u64);
             }
             Manner::Plain if self.last_line.elapsed() >= PLAIN_EVERY => {
                 let line = format!(
-                    "epoch {}/{} step {position}/{}  loss {smooth:.4}  {per_second:.0}/s",
+                    "epoch {}/{} step {position}/{}  loss {smooth:.4}  {:.0}/s  {} left",
                     report.epoch + 1,
                     self.epochs,
-                    self.steps_per_epoch
+                    self.steps_per_epoch,
+                    self.per_second(),
+                    self.left(report.step)
                 );
                 self.say(&line);
                 self.last_line = Instant::now();
             }
             _ => {}
+        }
+    }
+
+    /// Samples a second in this epoch, validation apart.
+    fn per_second(&self) -> f64 {
+        self.samples as f64 / (self.last_step - self.epoch_began).as_secs_f64().max(1e-9)
+    }
+
+    /// How long the rest of the training takes, at the pace so far, validation included: `3m 20s`.
+    fn left(&self, step: usize) -> String {
+        let (began, first) = self.began;
+        let each = began.elapsed().as_secs_f64() / step.saturating_sub(first).max(1) as f64;
+        let seconds = each * self.total_steps.saturating_sub(step) as f64;
+        let seconds = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).as_secs();
+        match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+            (0, 0, seconds) => format!("{seconds}s"),
+            (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
+            (hours, minutes, _) => format!("{hours}h {minutes:02}m"),
         }
     }
 
@@ -190,13 +244,15 @@ impl Progress {
 }
 
 fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}  {msg}  {eta} left")
+    ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// The first two figures: the loss and the metric that people look at.
-fn brief(figures: &Figures) -> String {
-    figures.iter().take(2).map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>().join(" ")
+/// The first two figures of a part, the loss and the metric that people look at: their titles and values.
+fn columns((part, figures): (&str, &Figures)) -> Vec<(String, String)> {
+    let title = |(at, name): (usize, &str)| if at == 0 { format!("{part} {name}") } else { name.to_owned() };
+    let column = |(at, (name, value))| (title((at, name)), format!("{value:.4}"));
+    figures.iter().take(2).enumerate().map(column).collect()
 }
 
 fn as_json(stage: &Stage<'_>) -> Option<serde_json::Value> {

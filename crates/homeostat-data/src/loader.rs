@@ -87,7 +87,8 @@ struct State<T> {
     next_to_give: usize,
     /// Where the batches end: at the end of the range, or behind the first error.
     end: usize,
-    finished: BTreeMap<usize, (usize, Result<T, DataError>)>,
+    /// Each batch with its bytes.
+    finished: BTreeMap<usize, Result<(usize, T), DataError>>,
     finished_bytes: usize,
     in_the_making: usize,
     /// The largest batch so far: the estimate for those in the making.
@@ -122,8 +123,7 @@ impl<T: Weigh + Send + 'static> Loader<T> {
 impl<T: Weigh> Shared<T> {
     fn work(&self) {
         while let Some(batch) = self.claim() {
-            let result = self.make_or_catch(batch);
-            self.finish(batch, result);
+            self.finish(batch, self.make_or_catch(batch));
         }
     }
 
@@ -146,13 +146,16 @@ impl<T: Weigh> Shared<T> {
         }
     }
 
-    fn make_or_catch(&self, batch: usize) -> Result<T, DataError> {
-        let made = catch_unwind(AssertUnwindSafe(|| (self.make)(batch)));
-        made.unwrap_or_else(|panic| Err(DataError::Panicked { batch, message: message(&*panic) }))
+    /// The batch and its bytes; all code of others runs here.
+    fn make_or_catch(&self, batch: usize) -> Result<(usize, T), DataError> {
+        let weigh = |made: T| (made.bytes(), made);
+        let make = || (self.make)(batch).map(weigh);
+        catch_unwind(AssertUnwindSafe(make))
+            .unwrap_or_else(|panic| Err(DataError::Panicked { batch, message: message(&*panic) }))
     }
 
-    fn finish(&self, batch: usize, result: Result<T, DataError>) {
-        let bytes = result.as_ref().map_or(0, Weigh::bytes);
+    fn finish(&self, batch: usize, result: Result<(usize, T), DataError>) {
+        let bytes = result.as_ref().map_or(0, |(bytes, _)| *bytes);
         let mut state = self.lock();
         if result.is_err() {
             state.end = state.end.min(batch + 1);
@@ -160,7 +163,7 @@ impl<T: Weigh> Shared<T> {
         state.in_the_making -= 1;
         state.largest = state.largest.max(bytes).max(1);
         state.finished_bytes += bytes;
-        state.finished.insert(batch, (bytes, result));
+        state.finished.insert(batch, result);
         drop(state);
         self.ready.notify_one();
         self.room.notify_all();
@@ -178,8 +181,7 @@ impl<T: Weigh> Iterator for Loader<T> {
     fn next(&mut self) -> Option<Self::Item> {
         if self.workers.is_empty() {
             let batch = self.shared.claim()?;
-            let result = self.shared.make_or_catch(batch);
-            self.shared.finish(batch, result);
+            self.shared.finish(batch, self.shared.make_or_catch(batch));
         }
         let mut state = self.shared.lock();
         loop {
@@ -187,12 +189,12 @@ impl<T: Weigh> Iterator for Loader<T> {
             if next >= state.end {
                 return None;
             }
-            if let Some((bytes, result)) = state.finished.remove(&next) {
+            if let Some(result) = state.finished.remove(&next) {
                 state.next_to_give += 1;
-                state.finished_bytes -= bytes;
+                state.finished_bytes -= result.as_ref().map_or(0, |(bytes, _)| *bytes);
                 drop(state);
                 self.shared.room.notify_all();
-                return Some(result);
+                return Some(result.map(|(_, made)| made));
             }
             state = self.shared.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

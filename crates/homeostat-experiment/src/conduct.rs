@@ -9,7 +9,7 @@ use homeostat_artifact::{
     Weights as ArtifactWeights, sha256,
 };
 use homeostat_config::{Resolved, to_toml};
-use homeostat_data::{DataError, DataRoot, SplitRecord};
+use homeostat_data::{DataError, DataRoot, Skipped, SplitRecord};
 use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify};
 use homeostat_task::{Task, Weights};
 use homeostat_tasks::ImageClassification;
@@ -41,6 +41,8 @@ pub struct Setting<'a> {
     pub stop: &'a AtomicBool,
     /// The features of this build, for the record.
     pub features: Vec<String>,
+    /// The git revision of the folder that this runs in, for the record.
+    pub git: Option<String>,
 }
 
 /// What happens in a run, for whoever watches.
@@ -93,13 +95,10 @@ pub fn train(
 ) -> Result<(std::path::PathBuf, Outcome), ExperimentError> {
     let plan = Plan::make(resolved, &setting.roots, setting.workers)?;
     let text = plan.resolved.show();
-    // Whatever would stop the first step stops it here, before a directory is made.
-    plan.task.init(setting.device)?;
-    plan.meters()?;
+    plan.check(setting.device)?;
     let record = plan.splits.record(&plan.source)?;
     let run = Run::create(out, &plan.experiment().name, when, &text)?;
-    run.write_split(&record)?;
-    run.write_provenance(&provenance(&plan, &record, &text, when, setting)?)?;
+    write_records(&plan, &run, &record, when, setting)?;
     let outcome = conduct(&plan, &run, None, setting, observe)?;
     Ok((run.path().to_owned(), outcome))
 }
@@ -118,15 +117,39 @@ pub fn resume(
     if run.result()?.is_some_and(|result| result.state == RunState::Finished) {
         return Err(ExperimentError::run(
             run.path(),
-            "is finished, there is nothing to resume; train a new run instead",
+            "the run is finished, so there is nothing to resume; train a new one instead",
         ));
     }
-    let plan = reopen(&run, &text, setting)?;
     let checkpoint = run.checkpoints()?.latest()?;
     if checkpoint.is_none() {
         run.truncate_logs(homeostat_artifact::LogLengths::default())?;
+        complete_records(&run, &text, setting)?;
     }
+    let plan = reopen(&run, &text, setting)?;
     conduct(&plan, &run, checkpoint.as_ref(), setting, observe)
+}
+
+/// What tells a run's data and making.
+fn write_records(
+    plan: &Plan,
+    run: &RunWriter,
+    record: &SplitRecord,
+    when: &str,
+    setting: &Setting<'_>,
+) -> Result<(), ExperimentError> {
+    run.write_split(record)?;
+    // Last: who finds this file finds both.
+    Ok(run.write_provenance(&provenance(plan, record, &run.experiment()?, when, setting)?)?)
+}
+
+/// Writes the records of a run that was killed before it had them; it has not learnt anything yet.
+fn complete_records(run: &RunWriter, text: &str, setting: &Setting<'_>) -> Result<(), ExperimentError> {
+    if run.provenance()?.is_some() {
+        return Ok(());
+    }
+    let plan = Plan::make(Experiment::text("experiment.toml", text).load()?, &setting.roots, setting.workers)?;
+    let record = plan.splits.record(&plan.source)?;
+    write_records(&plan, run, &record, &run.summary().when, setting)
 }
 
 /// The plan of a run, with the data checked to be those that it began with.
@@ -138,7 +161,7 @@ pub(crate) fn reopen(run: &Run, text: &str, setting: &Setting<'_>) -> Result<Pla
     match recorded {
         None => Err(ExperimentError::run(
             run.path(),
-            "has no split.json: it ended before its first step; train a new run instead",
+            "has no split.json, so it is not known what it has learnt from; train a new run instead",
         )),
         Some(recorded) if recorded != plan.splits.record(&plan.source)? => {
             Err(changed("the samples of its parts differ"))
@@ -159,6 +182,7 @@ fn provenance(
     Ok(Provenance {
         burn: "0.22.1".to_owned(),
         features: setting.features.clone(),
+        git: setting.git.clone(),
         device: setting.device_name.to_owned(),
         seed: plan.experiment().seed,
         started: when.to_owned(),
@@ -241,6 +265,7 @@ fn conclude(
     let valid = measure(plan, &finished.model, &plan.splits.valid, setting)?;
     observe(Stage::Testing);
     let test = measure(plan, &finished.model, &plan.splits.test, setting)?;
+    let skipped = all_skipped(finished.skipped, [&valid, &test], observe);
     let parameters = finished.model.num_params() as u64;
     let (artifact, golden) = publish(plan, run, finished.model, setting)?;
     observe(Stage::Published { artifact: artifact.path(), golden });
@@ -257,7 +282,7 @@ fn conclude(
     };
     let shown = if plan.splits.test.is_empty() { Measured { part: "validation", ..valid } } else { test };
     let pictures = augmented_pictures(plan)?;
-    let report = report_of_run(plan, run, &result, &shown, &pictures, &finished.skipped)?;
+    let report = report_of_run(plan, run, &result, &shown, &pictures, &skipped)?;
     run.write_report(&report.render())?;
     let images: Vec<(String, Vec<u8>)> = pictures
         .iter()
@@ -276,6 +301,18 @@ fn conclude(
     // Last: who finds this file finds everything else.
     run.write_result(&result)?;
     Ok(result)
+}
+
+/// The samples that could not be read: those that training met, and those of the two parts that are measured.
+fn all_skipped(known: Vec<Skipped>, parts: [&Measured; 2], observe: &mut dyn FnMut(Stage<'_>)) -> Vec<Skipped> {
+    let mut all = known;
+    for skipped in parts.into_iter().flat_map(|part| &part.skipped) {
+        if !all.contains(skipped) {
+            observe(Stage::Training(Event::Skipped(skipped)));
+            all.push(skipped.clone());
+        }
+    }
+    all
 }
 
 /// Writes the artifact with its golden answers, opens it afresh, and verifies it.

@@ -1,5 +1,7 @@
 //! Why an experiment cannot be run. Each message is one line.
 
+use std::path::Path;
+
 use homeostat_artifact::ArtifactError;
 use homeostat_config::ConfigError;
 use homeostat_data::DataError;
@@ -32,7 +34,9 @@ pub enum ExperimentError {
     },
     /// An experiment that says where instead of what.
     #[error(
-        "`data.source` names the absolute path {path}: an experiment says what, not where; write the folder's name, and give the folder above it with --data-root"
+        "`data.source` names the absolute path {path}: an experiment says what, not where; write folder = {:?}, and give --data-root {}",
+        last(path),
+        above(path)
     )]
     AbsolutePath {
         /// The path.
@@ -96,7 +100,17 @@ impl ExperimentError {
         Self::Setting { key: key.to_owned(), problem: problem.into() }
     }
 
-    pub(crate) fn run(path: &std::path::Path, problem: impl Into<String>) -> Self {
+    pub(crate) fn run(path: &Path, problem: impl Into<String>) -> Self {
         Self::Run { run: path.display().to_string(), problem: problem.into() }
     }
+}
+
+/// The name of the folder at the end of a path.
+fn last(path: &str) -> String {
+    Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The folder above it.
+fn above(path: &str) -> String {
+    Path::new(path).parent().unwrap_or(Path::new("/")).display().to_string()
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use homeostat_artifact::{Artifact, Figures, Run};
-use homeostat_data::{Image, SourceConfig, SplitRecord};
+use homeostat_data::{Image, Skipped, SourceConfig, SplitRecord};
 use homeostat_metrics::{ConfusionMatrix, Predictions, ReliabilityBins, Truth};
 use homeostat_report::Mistake;
 use homeostat_task::{Task, Weights};
@@ -24,6 +24,8 @@ pub(crate) struct Measured {
     pub(crate) reliability: ReliabilityBins,
     /// Wrong answers, the most confident first.
     pub(crate) mistakes: Vec<Mistake>,
+    /// Samples that could not be read.
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// The figures of a run on samples that it has not learnt from.
@@ -48,10 +50,14 @@ pub(crate) fn measure(
     let mut confusion = ConfusionMatrix::new(plan.task.labels().len());
     let mut reliability = ReliabilityBins::new(BINS);
     let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
+    let mut unseen: BTreeSet<usize> = (0..indices.len()).collect();
     let mut each = |rows: &Rows<ImageClassification>, predictions: &Predictions, _: Event<'_>| {
         confusion.update(predictions);
         reliability.update(predictions);
         wrong.extend(mistakes(rows, predictions));
+        rows.positions.iter().for_each(|position| {
+            unseen.remove(position);
+        });
         // Only the worst are kept, so that a large part costs no memory.
         if wrong.len() > 8 * MISTAKES {
             keep_worst(&mut wrong);
@@ -60,7 +66,9 @@ pub(crate) fn measure(
     let sizing = (plan.experiment().train.batch_size.max(64), setting.workers);
     let meter = evaluate(&plan.task, model, &examples, plan.meters()?.valid, sizing, setting.device, &mut each)?;
     keep_worst(&mut wrong);
-    let figures = if indices.is_empty() { Figures::default() } else { Meter::figures(&meter) };
+    let figures = if unseen.len() == indices.len() { Figures::default() } else { Meter::figures(&meter) };
+    // A batch of which nothing can be read is not heard of above, so they are asked for again.
+    let skipped = examples.rows(&unseen.into_iter().collect::<Vec<_>>(), None)?.skipped;
     let mistakes = wrong.into_iter().map(|(confidence, position, predicted)| {
         let index = indices[position];
         let labels = plan.task.labels();
@@ -73,7 +81,7 @@ pub(crate) fn measure(
         })
     });
     let mistakes = mistakes.collect::<Result<_, ExperimentError>>()?;
-    Ok(Measured { part: "test", figures, confusion, reliability, mistakes })
+    Ok(Measured { part: "test", figures, confusion, reliability, mistakes, skipped })
 }
 
 /// Confidence, position and predicted class of each wrong answer.
@@ -104,13 +112,17 @@ pub fn evaluate_run(
     setting: &Setting<'_>,
 ) -> Result<Evaluation, ExperimentError> {
     let text = run.experiment()?;
-    let plan = match &source {
-        None => reopen(run, &text, setting)?,
-        Some(source) => plan_of_source(&text, source.clone(), setting)?,
-    };
-    let (indices, left_out) = match source {
-        None => (plan.splits.test.clone(), 0),
-        Some(_) => unseen(run, &plan)?,
+    let (plan, indices, left_out) = match source {
+        None => {
+            let plan = reopen(run, &text, setting)?;
+            let test = plan.splits.test.clone();
+            (plan, test, 0)
+        }
+        Some(source) => {
+            let plan = plan_of_source(&text, source, setting)?;
+            let (unseen, left_out) = unseen(run, &plan)?;
+            (plan, unseen, left_out)
+        }
     };
     if indices.is_empty() {
         return Err(ExperimentError::run(

@@ -92,3 +92,86 @@ impl Examples<ImageClassification> for ImageExamples {
         Ok(Rows { inputs, truths, positions, skipped, bytes })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use homeostat_data::{AugmentStep, DataRoot, Flip, ImageFolderConfig, ImagePrepare, Rotate, Shape, SourceConfig};
+    use homeostat_tasks::{ImageClassificationConfig, InputShape};
+
+    use super::*;
+
+    fn examples(source: &Arc<Source>, data: &DataConfig) -> ImageExamples {
+        let shape = source.get(0).unwrap().shape();
+        let config = ImageClassificationConfig {
+            labels: source.classes().to_vec(),
+            input: Some(InputShape::from(shape)),
+            prepare: ImagePrepare(vec![]),
+            ..ImageClassificationConfig::default()
+        };
+        let indices: Vec<usize> = (0..source.len()).rev().collect();
+        ImageExamples::new(&config.init().unwrap(), source, &indices, data)
+    }
+
+    fn draw(epoch: u64, batch: u64) -> Option<Draw> {
+        Some(Draw { seed: 1, epoch, batch })
+    }
+
+    fn turned() -> DataConfig {
+        let steps = vec![AugmentStep::Rotate(Rotate::default()), AugmentStep::FlipVertical(Flip::default())];
+        DataConfig { augment: ImageAugment(steps), ..DataConfig::default() }
+    }
+
+    #[test]
+    fn a_sample_is_augmented_alike_in_whatever_batch_it_comes() {
+        let source = Arc::new(SourceConfig::Digits.open(&DataRoot::default()).unwrap());
+        let examples = examples(&source, &turned());
+        let positions = [5, 900, 17, 3, 44, 1796];
+        let together = examples.rows(&positions, draw(2, 0)).unwrap();
+        let cut = [&positions[..1], &positions[1..4], &positions[4..]];
+        let parts: Vec<_> =
+            cut.iter().zip(7..).map(|(part, batch)| examples.rows(part, draw(2, batch)).unwrap()).collect();
+        assert_eq!(together.inputs, parts.iter().flat_map(|rows| rows.inputs.clone()).collect::<Vec<_>>());
+        assert_eq!(together.truths, parts.iter().flat_map(|rows| rows.truths.clone()).collect::<Vec<_>>());
+        assert_eq!(together.positions, positions);
+        assert_ne!(together.inputs, examples.rows(&positions, draw(3, 0)).unwrap().inputs, "an epoch has its own");
+    }
+
+    #[test]
+    fn without_a_draw_nothing_is_random() {
+        let source = Arc::new(SourceConfig::Digits.open(&DataRoot::default()).unwrap());
+        let mix = MixConfig { mixup: 1.0, cutmix: 1.0, ..MixConfig::default() };
+        let examples = examples(&source, &DataConfig { mix, ..turned() });
+        let rows = examples.rows(&[0, 9], None).unwrap();
+        let last = source.len() - 1;
+        assert_eq!(rows.inputs, [source.get(last).unwrap(), source.get(last - 9).unwrap()]);
+        assert!(rows.truths.iter().all(|truth| matches!(truth, Target::Class(_))), "{:?}", rows.truths);
+        let mixed = examples.rows(&[0, 9], draw(0, 0)).unwrap();
+        assert!(mixed.truths.iter().all(|truth| matches!(truth, Target::Soft(_))), "{:?}", mixed.truths);
+    }
+
+    #[test]
+    fn what_is_left_out_takes_its_position_and_its_truth_along() {
+        let folder = tempfile::tempdir().unwrap();
+        for (class, levels) in [("a", [1, 2, 3]), ("b", [4, 5, 6])] {
+            fs::create_dir_all(folder.path().join("pictures").join(class)).unwrap();
+            for level in levels {
+                let picture = Image::new(Shape { height: 2, width: 2, channels: 1 }, vec![level; 4]).encode_png();
+                fs::write(folder.path().join(format!("pictures/{class}/{level}.png")), picture).unwrap();
+            }
+        }
+        let config = SourceConfig::ImageFolder(ImageFolderConfig { folder: "pictures".to_owned() });
+        let source = Arc::new(config.open(&DataRoot::new([folder.path()])).unwrap());
+        fs::write(folder.path().join("pictures/b/5.png"), b"no picture").unwrap();
+        let skip = DataConfig { on_corrupt: OnCorrupt::Skip, ..DataConfig::default() };
+        // The positions count from the last sample: 6, 5, 4, 3, 2, 1.
+        let rows = examples(&source, &skip).rows(&[0, 1, 2, 5], None).unwrap();
+        assert_eq!(rows.positions, [0, 2, 5]);
+        assert_eq!(rows.inputs.iter().map(|image| image.pixels()[0]).collect::<Vec<_>>(), [6, 4, 1]);
+        assert_eq!(rows.truths, [Target::Class(1), Target::Class(1), Target::Class(0)]);
+        assert_eq!(rows.skipped.iter().map(|skipped| skipped.name.as_str()).collect::<Vec<_>>(), ["b/5.png"]);
+        let error = examples(&source, &DataConfig::default()).rows(&[1], None).unwrap_err().to_string();
+        assert!(error.contains("b/5.png"), "{error}");
+    }
+}

@@ -29,3 +29,12 @@ pub use error::ExperimentError;
 pub use evaluate_run::{Evaluation, evaluate_run};
 pub use experiment::{BUILTIN, Experiment, ExperimentText, reference_page};
 pub use inspect::{Inspected, inspect};
+
+/// The Rust code of the pages for people, compiled as doc tests.
+#[cfg(doctest)]
+mod pages {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/control.md")]
+    struct Control;
+}

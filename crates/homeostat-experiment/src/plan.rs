@@ -1,18 +1,21 @@
 //! From an experiment to what can be trained: the data opened and divided, and every blank filled in, each with the
-//! reason of the choice. It does not know runs or devices.
+//! reason of the choice. It does not know runs.
 
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use homeostat_config::Resolved;
+use homeostat_control::Monitor;
 use homeostat_data::{
     ChannelStats, DataError, DataRoot, Image, ImagePrepare, Loader, LoaderOptions, OnCorrupt, PrepareStep, Source,
     Splits, Weigh,
 };
 use homeostat_metrics::{Classes, MetricSet};
+use homeostat_task::Task;
 use homeostat_tasks::{
     ClassWeights, ImageClassification, ImageClassificationConfig, InputShape, LossConfig, TaskConfig,
 };
-use homeostat_train::{Meters, Workers};
+use homeostat_train::{Meter, Meters, TrainError, Workers};
 
 use crate::{Experiment, ExperimentError, image_examples::ImageExamples};
 
@@ -45,6 +48,16 @@ impl Plan {
 
     pub(crate) fn experiment(&self) -> &Experiment {
         &self.resolved.value
+    }
+
+    /// Refuses what would stop the first step, before a directory is made.
+    pub(crate) fn check(&self, device: &Device) -> Result<(), ExperimentError> {
+        let Experiment { train, control, .. } = self.experiment();
+        train.optimizer.init(&self.task.init(device)?, &train.groups)?;
+        let goals = self.meters()?.valid.goals();
+        Monitor::find(&train.monitor, &goals, "train.monitor").map_err(TrainError::from)?;
+        control.init(&goals).map_err(TrainError::from)?;
+        Ok(())
     }
 
     /// A part of the data as the loop sees it.

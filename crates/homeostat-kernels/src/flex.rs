@@ -72,7 +72,9 @@ pub(crate) fn linear_gradients(layer: &Layer<Flex>, gradient: FlexTensor, relu: 
     let isa = Isa::detect();
     let dense = dense_of(&layer.x, &layer.weight, relu);
     let y = floats(&layer.y);
-    let (gradient, bias) = before_activation(dense.outputs, relu.then_some(&y), straight(gradient));
+    // Moved where it can be: a tensor that nobody shares is masked in place.
+    let gradient = if gradient.as_slice::<f32>().is_some() { gradient } else { gradient.to_contiguous() };
+    let (gradient, bias) = before_activation(dense.outputs, relu.then_some(&y), gradient);
     let gradient = stored(&gradient);
     let [x_wanted, weight_wanted, bias_wanted] = layer.wanted;
     [
@@ -84,11 +86,6 @@ pub(crate) fn linear_gradients(layer: &Layer<Flex>, gradient: FlexTensor, relu: 
         }),
         bias_wanted.then(|| contiguous(bias, [dense.outputs])),
     ]
-}
-
-/// The same tensor in row-major order.
-fn straight(tensor: FlexTensor) -> FlexTensor {
-    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
 /// The same images with the channels of a pixel side by side.

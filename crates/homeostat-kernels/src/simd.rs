@@ -202,10 +202,10 @@ mod x86 {
     #[derive(Clone, Copy)]
     struct F32x16(__m512);
 
+    #[expect(clippy::cast_possible_truncation, reason = "`count` is at most 16, so the mask fits")]
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
     fn mask16(count: usize) -> __mmask16 {
-        u16::MAX.unbounded_shr(16 - count as u32)
+        ((1_u32 << count) - 1) as __mmask16
     }
 
     // SAFETY (every block below): the trait's contract puts the address inside the slice, and `run_avx512` has the features.

@@ -4,11 +4,13 @@
 //! turns it into a living [`Task`](homeostat_task::Task) for whoever does not care which (serving, verifying).
 //!
 //! ```
+//! use homeostat_data::ImagePrepare;
 //! use homeostat_tasks::{ImageClassificationConfig, InputShape};
 //!
 //! let config = ImageClassificationConfig {
 //!     labels: vec!["cat".into(), "dog".into()],
 //!     input: Some(InputShape { channels: 3, height: 32, width: 32 }),
+//!     prepare: ImagePrepare::default(),
 //!     ..ImageClassificationConfig::default()
 //! };
 //! let task = config.init()?;

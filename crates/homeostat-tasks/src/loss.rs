@@ -3,7 +3,7 @@
 
 use burn::tensor::{
     Tensor,
-    activation::{log_softmax, sigmoid, softmax},
+    activation::{log_sigmoid, log_softmax, sigmoid, softmax},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -190,15 +190,18 @@ impl LossConfig {
             Self::Focal(config) => {
                 let log = log_softmax(scores, 1);
                 let miss = log.clone().exp().neg().add_scalar(1.0);
-                // At gamma 0 the factor is 1, also where a power of 0 would have no gradient.
-                let factor = if config.gamma == 0.0 { miss.ones_like() } else { miss.powf_scalar(config.gamma) };
+                // At gamma 0 the factor is 1. Where nothing is missing, a power below 1 has no gradient: hence the floor.
+                let factor = if config.gamma == 0.0 {
+                    miss.ones_like()
+                } else {
+                    miss.clamp_min(f32::MIN_POSITIVE).powf_scalar(config.gamma)
+                };
                 weighted_mean(factor * log.neg() * targets.clone(), targets, &config.class_weights)
             }
             Self::BinaryCrossEntropy(config) => {
                 let targets = smoothed(targets, config.label_smoothing, 0.5);
-                // max(x, 0) - x t + log(1 + exp(-|x|)): never overflows.
-                let terms = scores.clone().clamp_min(0.0) - scores.clone() * targets
-                    + scores.abs().neg().exp().add_scalar(1.0).log();
+                // -log(1 - sigmoid(x)) - x t: never overflows, and its gradient is right at 0, too.
+                let terms = log_sigmoid(scores.clone().neg()).neg() - scores * targets;
                 let terms = match weights_row(&config.class_weights, &terms) {
                     Some(weights) => terms * weights,
                     None => terms,
@@ -232,11 +235,12 @@ fn weights_row(weights: &ClassWeights, like: &Tensor<2>) -> Option<Tensor<2>> {
 /// The sum of `terms` over classes, averaged over samples by the weights of their targets.
 fn weighted_mean(terms: Tensor<2>, targets: Tensor<2>, weights: &ClassWeights) -> LossValue {
     let [batch, _] = terms.dims();
+    // Burn 0.22.1 rounds the gradient of a division by a scalar to 32 bits, also in float64; not that of a product.
     match weights_row(weights, &terms) {
-        None => LossValue { mean: terms.sum().div_scalar(batch as f64), weight: batch as f64 },
+        None => LossValue { mean: terms.sum().mul_scalar(1.0 / batch as f64), weight: batch as f64 },
         Some(row) => {
             let weight = (targets.inner() * row.clone().inner()).sum().into_scalar::<f64>();
-            LossValue { mean: (terms * row).sum().div_scalar(weight), weight }
+            LossValue { mean: (terms * row).sum().mul_scalar(1.0 / weight), weight }
         }
     }
 }

@@ -34,7 +34,11 @@ impl TaskConfig {
     /// # Errors
     /// The text is no such table.
     pub fn parse(text: &str) -> Result<Self, TaskError> {
-        toml::from_str(text).map_err(|error| TaskError::new(format!("task.toml: {}", error.message())))
+        toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            TaskError::new(format!("task.toml, line {line}: {}", error.message()))
+        })
     }
 
     /// The one `match` that opens an artifact's task.

@@ -9,16 +9,18 @@ use crate::{Event, Examples, Meter, Rows, TrainError, Workers, examples::evaluat
 
 /// Measures `model` on all samples of `examples`, in their own order.
 ///
-/// `model` must be without gradients (`module.valid()`), and `device` likewise. `each` sees every batch with its rows.
+/// `model` must be without gradients (`module.valid()`), and `device` likewise. `each` sees every batch with its rows,
+/// except batches of which no sample could be read.
 ///
 /// # Errors
 /// A sample cannot be read.
+#[allow(clippy::type_complexity, reason = "a closure whose arguments all have names")]
 pub fn evaluate<T, M>(
     task: &T,
     model: &T::Model,
     examples: &Arc<dyn Examples<T>>,
-    mut meter: M,
-    (batch_size, workers): (usize, Workers),
+    meter: M,
+    sizing: (usize, Workers),
     device: &Device,
     each: &mut dyn FnMut(&Rows<T>, &M::Record, Event<'_>),
 ) -> Result<M, TrainError>
@@ -27,15 +29,38 @@ where
     M: Meter<Record = <T::Outcome as Outcome>::Record>,
 {
     let (mut done, total) = (0, examples.len());
+    pass(task, model, examples, meter, sizing, device, &mut |rows, record| {
+        done += rows.inputs.len() + rows.skipped.len();
+        if let Some(record) = record {
+            each(rows, record, Event::Evaluated { done, total });
+        }
+    })
+}
+
+/// As [`evaluate`], but `each` sees every batch; those of which no sample could be read have no record.
+#[allow(clippy::type_complexity, reason = "a closure whose arguments all have names")]
+pub(crate) fn pass<T, M>(
+    task: &T,
+    model: &T::Model,
+    examples: &Arc<dyn Examples<T>>,
+    mut meter: M,
+    (batch_size, workers): (usize, Workers),
+    device: &Device,
+    each: &mut dyn FnMut(&Rows<T>, Option<&M::Record>),
+) -> Result<M, TrainError>
+where
+    T: Task,
+    M: Meter<Record = <T::Outcome as Outcome>::Record>,
+{
     for rows in evaluation_batches(examples, batch_size, workers) {
         let rows = rows?;
-        done += rows.inputs.len() + rows.skipped.len();
         if rows.inputs.is_empty() {
+            each(&rows, None);
             continue;
         }
         let record = task.loss(model, task.collate(&rows.inputs, device), &rows.truths).record();
         meter.update(&record);
-        each(&rows, &record, Event::Evaluated { done, total });
+        each(&rows, Some(&record));
     }
     Ok(meter)
 }

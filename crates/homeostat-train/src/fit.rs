@@ -1,7 +1,6 @@
 //! The loop. It does not know concrete tasks, files of data, or who listens.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,13 +10,13 @@ use std::{
 
 use burn::{module::Module, optim::GradientsParams, tensor::Device};
 use homeostat_artifact::{Best, Checkpoint, Figures, MetricsLine, Part, RunWriter};
-use homeostat_control::{Action, ControlConfig, ControlEvent, Decision, Goal, Monitor, Observation};
+use homeostat_control::{Action, ControlConfig, ControlEvent, Decision, Monitor, Observation};
 use homeostat_data::{Rng, Skipped};
 use homeostat_task::{Outcome, Task};
 
 use crate::{
     Accumulation, Event, Examples, Meter, Rows, Schedule, StepReport, TrainConfig, TrainError, Workers, clip,
-    evaluate::evaluate,
+    evaluate::pass,
     examples::training_batches,
     global_norm,
     state::{Memory, Moving, Place, Snapshot, State, load_chosen},
@@ -108,7 +107,7 @@ where
 {
     let mut fitting = Fitting::start(job, run, resume)?;
     fitting.begin(observe);
-    while fitting.state.memory.ended.is_none() && fitting.state.memory.place.epoch < job.config.epochs {
+    while !fitting.is_over() {
         let reason = match fitting.epoch(observe)? {
             Flow::EpochDone => None,
             Flow::Limit(reason) => Some(reason),
@@ -118,6 +117,9 @@ where
             }
         };
         fitting.close_epoch(reason, observe)?;
+        if !fitting.is_over() && job.stop.load(Ordering::Relaxed) {
+            return Ok(End::Interrupted { step: fitting.state.memory.place.step });
+        }
     }
     fitting.finish().map(End::Finished)
 }
@@ -127,6 +129,14 @@ enum Flow {
     EpochDone,
     Limit(String),
     Interrupted,
+}
+
+/// What becomes of a step; where controllers differ, the last of these.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    GoOn,
+    Skip,
+    Rewind,
 }
 
 struct Fitting<'a, T: Task, M> {
@@ -150,8 +160,10 @@ where
         let device = job.device.clone().autodiff();
         device.seed(job.seed);
         let model = job.task.init(&device)?;
+        // Burn draws a weight when it is first looked at: looked at now, it comes from this seed whatever else is on.
+        drop(model.valid());
         let optimizer = config.optimizer.init(&model, &config.groups)?;
-        let goals = goals(&job.meters.valid);
+        let goals = job.meters.valid.goals();
         let monitor = Monitor::find(&config.monitor, &goals, "train.monitor")?;
         let memory = Memory {
             place: Place::default(),
@@ -160,7 +172,6 @@ where
             meter: job.meters.train.clone(),
             skipped: Vec::new(),
             ended: None,
-            good_step: 0,
             logs: run.log_lengths()?,
             seconds: 0.0,
         };
@@ -169,7 +180,8 @@ where
             model: Moving::new(model),
             optimizer,
         };
-        let mut state = State { good: now.clone(), now, memory };
+        let good = job.control.guard.on().map(|_| now.clone());
+        let mut state = State { now, good, memory };
         if let Some(checkpoint) = resume {
             state = state.load(run, checkpoint, &device)?;
         }
@@ -192,6 +204,11 @@ where
         });
     }
 
+    fn is_over(&self) -> bool {
+        let memory = &self.state.memory;
+        memory.ended.is_some() || memory.place.epoch >= self.job.config.epochs
+    }
+
     /// Goes through the rest of the epoch under way.
     fn epoch(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Flow, TrainError> {
         let config = self.job.config;
@@ -211,7 +228,9 @@ where
             }
             let waited = waiting.elapsed().as_secs_f64();
             self.state.memory.place.batch += window.len();
-            self.note_skipped(&window, observe);
+            for rows in &window {
+                self.state.memory.note_skipped(&rows.skipped, observe);
+            }
             if window.iter().all(|rows| rows.inputs.is_empty()) {
                 continue;
             }
@@ -234,18 +253,21 @@ where
         let (mut gradients, loss) = self.gradients(window);
         let gradient_norm = global_norm(&*self.state.now.model, &gradients);
         let rate = self.schedule.rate(step) * self.state.memory.controllers.rate_scale();
-        let action = self.decide(Observation::Step { loss, gradient_norm, rate }, observe)?;
-        match action {
-            None => {
+        match self.decide(Observation::Step { loss, gradient_norm, rate }, observe)? {
+            Verdict::GoOn => {
                 if step.is_multiple_of(SNAPSHOT_STEPS) && self.state.memory.controllers.steady() {
-                    self.state.good = self.state.now.clone();
-                    self.state.memory.good_step = step;
+                    self.state.good = Some(self.state.now.clone());
                 }
                 clip(&*self.state.now.model, &mut gradients, &self.job.config.clip, gradient_norm);
                 self.update(rate, gradients, step);
             }
-            Some(Action::Rewind { .. }) => self.state.now = self.state.good.clone(),
-            Some(_) => {}
+            Verdict::Skip => {}
+            Verdict::Rewind => {
+                let Some(good) = &self.state.good else {
+                    panic!("only the guard rewinds, and with it there is a snapshot")
+                };
+                self.state.now = good.clone();
+            }
         }
         self.state.memory.place.step += 1;
         let samples = window.iter().map(|rows| rows.inputs.len()).sum();
@@ -276,33 +298,32 @@ where
         }
     }
 
-    /// Asks the controllers, logs what they saw and said, and gives the action that concerns this step.
-    fn decide(
-        &mut self,
-        observation: Observation,
-        observe: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Option<Action>, TrainError> {
+    /// Asks the controllers, logs what they saw and said, and gives what is to become of this step.
+    fn decide(&mut self, observation: Observation, observe: &mut dyn FnMut(Event<'_>)) -> Result<Verdict, TrainError> {
         let memory = &mut self.state.memory;
         let decisions = memory.controllers.decide(&observation);
         let Place { step, epoch, .. } = memory.place;
         let event = ControlEvent { step: step as u64, epoch: epoch as u64, observation, decisions };
         self.run.append_event(&event)?;
-        let mut action = None;
+        let mut verdict = Verdict::GoOn;
         for decision in &event.decisions {
             observe(Event::Decided { step, decision });
-            action = Some(self.obey(decision)?);
+            verdict = verdict.max(self.obey(decision)?);
         }
-        Ok(action)
+        Ok(verdict)
     }
 
-    fn obey(&mut self, decision: &Decision) -> Result<Action, TrainError> {
+    fn obey(&mut self, decision: &Decision) -> Result<Verdict, TrainError> {
         let reason = || decision.reason.clone();
         match decision.action {
             Action::Fail => return Err(TrainError::Diverged { step: self.state.memory.place.step, reason: reason() }),
+            Action::Rewind { .. } => return Ok(Verdict::Rewind),
+            Action::SkipStep => return Ok(Verdict::Skip),
             Action::Stop => self.state.memory.ended = Some(reason()),
-            Action::SkipStep | Action::Rewind { .. } | Action::ScaleRate { .. } => {}
+            // Already part of the controllers' rate scale.
+            Action::ScaleRate { .. } => {}
         }
-        Ok(decision.action)
+        Ok(Verdict::GoOn)
     }
 
     /// Whether the training is to end here, by request or by a limit.
@@ -319,16 +340,12 @@ where
 
     /// Evaluates, lets the controllers see it, and writes it all down.
     fn close_epoch(&mut self, ended: Option<String>, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
-        let (job, chosen) = (self.job, self.state.now.chosen());
-        let sizing = (job.config.batch_size.max(64), job.workers);
-        let mut each = |_: &Rows<T>, _: &M::Record, event: Event<'_>| observe(event);
-        let valid =
-            evaluate(job.task, &chosen, job.valid, job.meters.valid.clone(), sizing, job.device, &mut each)?.figures();
+        let valid = self.evaluate(observe)?;
         let train = self.state.memory.meter.figures();
         let memory = &mut self.state.memory;
         memory.place.epoch += 1;
         memory.place.batch = 0;
-        memory.meter = job.meters.train.clone();
+        memory.meter = self.job.meters.train.clone();
         memory.ended = ended;
         let Place { epoch, step, .. } = memory.place;
         let rate = self.schedule.rate(step.saturating_sub(1)) * memory.controllers.rate_scale();
@@ -346,6 +363,20 @@ where
         self.checkpoint(observe)
     }
 
+    /// The figures of the validation part.
+    fn evaluate(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Figures, TrainError> {
+        let (job, chosen) = (self.job, self.state.now.chosen());
+        let sizing = (job.config.batch_size.max(64), job.workers);
+        let (mut done, total) = (0, job.valid.len());
+        let meter = job.meters.valid.clone();
+        let meter = pass(job.task, &chosen, job.valid, meter, sizing, job.device, &mut |rows, _| {
+            self.state.memory.note_skipped(&rows.skipped, observe);
+            done += rows.inputs.len() + rows.skipped.len();
+            observe(Event::Evaluated { done, total });
+        })?;
+        Ok(meter.figures())
+    }
+
     /// Remembers the evaluation if it is the best so far.
     fn choose_best(&mut self, valid: &Figures) -> bool {
         let memory = &mut self.state.memory;
@@ -359,12 +390,7 @@ where
         improved
     }
 
-    /// A checkpoint on schedule: the state now is the one to rewind to, if the guard trusts it.
     fn checkpoint(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
-        if self.state.memory.controllers.steady() {
-            self.state.good = self.state.now.clone();
-            self.state.memory.good_step = self.state.memory.place.step;
-        }
         self.save()?;
         observe(Event::Checkpoint { step: self.state.memory.place.step });
         Ok(())
@@ -395,25 +421,9 @@ where
         })
     }
 
-    fn note_skipped(&mut self, window: &[Rows<T>], observe: &mut dyn FnMut(Event<'_>)) {
-        for skipped in window.iter().flat_map(|rows| &rows.skipped) {
-            let known = &mut self.state.memory.skipped;
-            if !known.iter().any(|other| other.name == skipped.name) {
-                known.push(skipped.clone());
-                observe(Event::Skipped(skipped));
-            }
-        }
-    }
-
     fn seconds(&self) -> f64 {
         self.state.memory.seconds + self.since.elapsed().as_secs_f64()
     }
 }
 
 const DROPOUT: u64 = u64::MAX - 1;
-
-/// Every figure of a meter with the direction in which it is good.
-fn goals<M: Meter>(meter: &M) -> BTreeMap<String, Goal> {
-    let goal = |name: &str| if meter.higher_is_better(name) == Some(false) { Goal::Minimize } else { Goal::Maximize };
-    meter.figures().iter().map(|(name, _)| (name.to_owned(), goal(name))).collect()
-}

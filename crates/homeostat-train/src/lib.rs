@@ -15,6 +15,7 @@
 //!
 //! It does not know the server, nor any concrete task.
 
+mod bound;
 mod ema;
 mod error;
 mod evaluate;

@@ -1,6 +1,9 @@
 //! What the loop needs of a set of metrics. It does not know which there are.
 
+use std::collections::BTreeMap;
+
 use homeostat_artifact::Figures;
+use homeostat_control::Goal;
 use homeostat_metrics::{MetricSet, Predictions};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -17,6 +20,13 @@ pub trait Meter: Clone + Serialize + DeserializeOwned {
 
     /// Whether a larger value of this figure is a better one; `None` if there is no such figure.
     fn higher_is_better(&self, figure: &str) -> Option<bool>;
+
+    /// Every figure with the direction in which it is good: what controllers may watch.
+    fn goals(&self) -> BTreeMap<String, Goal> {
+        let goal =
+            |name: &str| if self.higher_is_better(name) == Some(false) { Goal::Minimize } else { Goal::Maximize };
+        self.figures().iter().map(|(name, _)| (name.to_owned(), goal(name))).collect()
+    }
 }
 
 impl Meter for MetricSet {

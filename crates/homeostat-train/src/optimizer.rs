@@ -24,10 +24,15 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{
+    TrainError,
+    bound::{DECAY, NOT_NEGATIVE, POSITIVE},
+};
 
 macro_rules! config {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty = $default:expr,)* }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$field_doc:meta])* $field:ident: $kind:ty = $default:expr $(=> $bound:ident)?,)*
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -38,159 +43,172 @@ macro_rules! config {
                 Self { $($field: $default,)* }
             }
         }
+
+        impl $name {
+            /// Refuses numbers outside the bounds that stand beside the fields.
+            fn check(&self, key: &'static str) -> Result<(), TrainError> {
+                $($($bound.check(key, &stringify!($field).replace('_', "-"), self.$field)?;)?)*
+                Ok(())
+            }
+        }
     };
 }
 
 config! {
-    /// Stochastic gradient descent with momentum; the weight decay is L2.
+    /// Stochastic gradient descent with momentum, without dampening; the weight decay is L2. Steps are those of PyTorch.
     SgdConfig {
         /// The learning rate before the schedule.
-        learning_rate: f64 = 0.01,
+        learning_rate: f64 = 0.01 => POSITIVE,
         /// Share of the velocity kept at each step, in 0..1; 0 is plain gradient descent.
-        momentum: f64 = 0.9,
+        momentum: f64 = 0.9 => DECAY,
         /// Whether the gradient is taken ahead along the velocity (Nesterov 1983).
         nesterov: bool = false,
         /// L2 penalty, added to the gradient; not on biases and norms.
-        weight_decay: f64 = 0.0,
+        weight_decay: f64 = 0.0 => NOT_NEGATIVE,
     }
 }
 config! {
-    /// Adam (Kingma & Ba 2015); the weight decay is L2.
+    /// Adam (Kingma & Ba 2015); the weight decay is L2. Steps are those of PyTorch.
     AdamConfig {
         /// The learning rate before the schedule.
-        learning_rate: f64 = 1e-3,
+        learning_rate: f64 = 1e-3 => POSITIVE,
         /// Decay of the mean of gradients.
-        beta_1: f64 = 0.9,
+        beta_1: f64 = 0.9 => DECAY,
         /// Decay of the mean of squared gradients.
-        beta_2: f64 = 0.999,
+        beta_2: f64 = 0.999 => DECAY,
         /// Added to the denominator.
-        epsilon: f64 = 1e-8,
+        epsilon: f64 = 1e-8 => POSITIVE,
         /// L2 penalty, added to the gradient; not on biases and norms.
-        weight_decay: f64 = 0.0,
+        weight_decay: f64 = 0.0 => NOT_NEGATIVE,
         /// Whether the largest mean of squares so far is used (Reddi et al. 2018).
         amsgrad: bool = false,
     }
 }
 config! {
-    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+    /// Adam with decoupled weight decay (Loshchilov & Hutter 2019). Steps are those of PyTorch.
     AdamwConfig {
         /// The learning rate before the schedule.
-        learning_rate: f64 = 1e-3,
+        learning_rate: f64 = 1e-3 => POSITIVE,
         /// Decay of the mean of gradients.
-        beta_1: f64 = 0.9,
+        beta_1: f64 = 0.9 => DECAY,
         /// Decay of the mean of squared gradients.
-        beta_2: f64 = 0.999,
+        beta_2: f64 = 0.999 => DECAY,
         /// Added to the denominator.
-        epsilon: f64 = 1e-8,
+        epsilon: f64 = 1e-8 => POSITIVE,
         /// Share of a weight, times the rate, that is lost at each step; not on biases and norms.
-        weight_decay: f64 = 0.01,
+        weight_decay: f64 = 0.01 => NOT_NEGATIVE,
         /// Whether the largest mean of squares so far is used (Reddi et al. 2018).
         amsgrad: bool = false,
     }
 }
 config! {
-    /// RMSprop (Tieleman & Hinton 2012); the weight decay is L2.
+    /// RMSprop (Tieleman & Hinton 2012); the weight decay is L2. Steps are those of PyTorch.
     RmspropConfig {
         /// The learning rate before the schedule.
-        learning_rate: f64 = 1e-3,
+        learning_rate: f64 = 1e-3 => POSITIVE,
         /// Decay of the mean of squared gradients.
-        alpha: f64 = 0.99,
+        alpha: f64 = 0.99 => DECAY,
         /// Share of the velocity kept at each step.
-        momentum: f64 = 0.0,
+        momentum: f64 = 0.0 => DECAY,
         /// Added to the denominator.
-        epsilon: f64 = 1e-8,
+        epsilon: f64 = 1e-8 => POSITIVE,
         /// Whether the mean gradient is taken off (Graves 2013).
         centered: bool = false,
         /// L2 penalty, added to the gradient; not on biases and norms.
-        weight_decay: f64 = 0.0,
+        weight_decay: f64 = 0.0 => NOT_NEGATIVE,
     }
 }
 config! {
-    /// Adagrad (Duchi et al. 2011); the weight decay is L2.
+    /// Adagrad (Duchi et al. 2011); the weight decay is L2. Steps are those of PyTorch.
     AdagradConfig {
         /// The learning rate before the schedule.
-        learning_rate: f64 = 0.01,
+        learning_rate: f64 = 0.01 => POSITIVE,
         /// How fast the rate falls with the step, beside the schedule.
-        rate_decay: f64 = 0.0,
+        rate_decay: f64 = 0.0 => NOT_NEGATIVE,
         /// Added to the denominator.
-        epsilon: f64 = 1e-10,
+        epsilon: f64 = 1e-10 => POSITIVE,
         /// L2 penalty, added to the gradient; not on biases and norms.
-        weight_decay: f64 = 0.0,
+        weight_decay: f64 = 0.0 => NOT_NEGATIVE,
     }
 }
 config! {
-    /// Adan (Xie et al. 2022); the weight decay is decoupled.
+    /// Adan (Xie et al. 2022), with the bias corrections of the authors' code. The weight decay is decoupled and proximal:
+    /// a weight is divided by 1 plus the rate times the decay.
     AdanConfig {
         /// The learning rate before the schedule.
-        learning_rate: f64 = 1e-3,
+        learning_rate: f64 = 1e-3 => POSITIVE,
         /// Decay of the mean of gradients.
-        beta_1: f64 = 0.98,
+        beta_1: f64 = 0.98 => DECAY,
         /// Decay of the mean of gradient differences.
-        beta_2: f64 = 0.92,
+        beta_2: f64 = 0.92 => DECAY,
         /// Decay of the mean of squares.
-        beta_3: f64 = 0.99,
+        beta_3: f64 = 0.99 => DECAY,
         /// Added to the denominator.
-        epsilon: f64 = 1e-8,
+        epsilon: f64 = 1e-8 => POSITIVE,
         /// Decoupled weight decay; not on biases and norms.
-        weight_decay: f64 = 0.0,
+        weight_decay: f64 = 0.0 => NOT_NEGATIVE,
     }
 }
 config! {
-    /// Adafactor (Shazeer & Stern 2018): second moments by rows and columns.
+    /// Adafactor (Shazeer & Stern 2018): second moments by rows and columns. PyTorch's steps are those with both
+    /// `relative-step` and `scale-parameter`.
     AdafactorSettings {
         /// The learning rate before the schedule; with `relative-step` it only caps the rate that Adafactor finds.
-        learning_rate: f64 = 1e-2,
+        learning_rate: f64 = 1e-2 => POSITIVE,
         /// Whether the rate is found from the step.
         relative_step: bool = false,
         /// Whether the rate is multiplied by the size of the parameter.
         scale_parameter: bool = true,
         /// The largest root mean square of an update.
-        clip_threshold: f64 = 1.0,
+        clip_threshold: f64 = 1.0 => POSITIVE,
         /// Decoupled weight decay; not on biases and norms.
-        weight_decay: f64 = 0.0,
+        weight_decay: f64 = 0.0 => NOT_NEGATIVE,
     }
 }
 config! {
-    /// LAMB (You et al. 2020): Adam's step, scaled layer by layer to the size of the weights.
+    /// LAMB (You et al. 2020): Adam's step, scaled layer by layer to the size of the weights. As in the authors' code,
+    /// biases and norms take Adam's step as it is: they start at 0, and would hardly leave it.
     LambConfig {
         /// The learning rate before the schedule.
-        learning_rate: f64 = 5e-3,
+        learning_rate: f64 = 5e-3 => POSITIVE,
         /// Decay of the mean of gradients.
-        beta_1: f64 = 0.9,
+        beta_1: f64 = 0.9 => DECAY,
         /// Decay of the mean of squared gradients.
-        beta_2: f64 = 0.999,
+        beta_2: f64 = 0.999 => DECAY,
         /// Added to the denominator.
-        epsilon: f64 = 1e-6,
+        epsilon: f64 = 1e-6 => POSITIVE,
         /// Weight decay inside the trust ratio; not on biases and norms.
-        weight_decay: f64 = 0.0,
+        weight_decay: f64 = 0.0 => NOT_NEGATIVE,
     }
 }
 config! {
     /// Lion (Chen et al. 2023): the sign of a momentum; the weight decay is decoupled.
     LionConfig {
         /// The learning rate before the schedule; about a tenth of AdamW's.
-        learning_rate: f64 = 1e-4,
+        learning_rate: f64 = 1e-4 => POSITIVE,
         /// Weight of the momentum in the step.
-        beta_1: f64 = 0.9,
+        beta_1: f64 = 0.9 => DECAY,
         /// Decay of the momentum.
-        beta_2: f64 = 0.99,
+        beta_2: f64 = 0.99 => DECAY,
         /// Decoupled weight decay, about ten times AdamW's; not on biases and norms.
-        weight_decay: f64 = 0.0,
+        weight_decay: f64 = 0.0 => NOT_NEGATIVE,
     }
 }
 config! {
-    /// Muon (Jordan et al. 2024) for matrices; convolutions, biases and norms are trained by AdamW.
+    /// Muon (Jordan et al. 2024) for matrices; convolutions, biases and norms are trained by AdamW. Steps are those of
+    /// PyTorch for the same matrix, but in 32 bits, not 16. A matrix with more rows than columns takes longer steps, by the
+    /// root of their ratio; a linear layer's rows are its inputs here, and its outputs in PyTorch.
     MuonConfig {
         /// The learning rate of the matrices before the schedule.
-        learning_rate: f64 = 0.02,
+        learning_rate: f64 = 0.02 => POSITIVE,
         /// Share of the velocity kept at each step.
-        momentum: f64 = 0.95,
+        momentum: f64 = 0.95 => DECAY,
         /// Newton-Schulz iterations.
         iterations: usize = 5,
         /// Decoupled weight decay, of the matrices and, by AdamW, of the rest; not on biases and norms.
-        weight_decay: f64 = 0.0,
+        weight_decay: f64 = 0.0 => NOT_NEGATIVE,
         /// The learning rate of what is no matrix.
-        adamw_learning_rate: f64 = 1e-3,
+        adamw_learning_rate: f64 = 1e-3 => POSITIVE,
     }
 }
 
@@ -232,7 +250,7 @@ config! {
         /// Which parameters: a path with `*` for any characters, as in `classifier.*` or `*.bias`.
         parameters: String = "*".to_owned(),
         /// What the learning rate is multiplied by; 0 leaves them as they are.
-        rate_factor: f64 = 1.0,
+        rate_factor: f64 = 1.0 => NOT_NEGATIVE,
         /// Weight decay instead of the optimiser's; also applies to biases and norms that match.
         weight_decay: Option<f64> = None,
     }
@@ -289,6 +307,28 @@ impl OptimizerConfig {
             Self::Lamb(c) => c.weight_decay,
             Self::Lion(c) => c.weight_decay,
             Self::Muon(c) => c.weight_decay,
+        }
+    }
+
+    fn check(&self) -> Result<(), TrainError> {
+        const KEY: &str = "train.optimizer";
+        match self {
+            Self::Sgd(c) if c.nesterov && c.momentum == 0.0 => {
+                Err(TrainError::setting(KEY, "nesterov needs a momentum above 0"))
+            }
+            Self::Muon(c) if !(1..100).contains(&c.iterations) => {
+                Err(TrainError::setting(KEY, format!("iterations is {}, but must lie in 1..100", c.iterations)))
+            }
+            Self::Sgd(c) => c.check(KEY),
+            Self::Adam(c) => c.check(KEY),
+            Self::Adamw(c) => c.check(KEY),
+            Self::Rmsprop(c) => c.check(KEY),
+            Self::Adagrad(c) => c.check(KEY),
+            Self::Adan(c) => c.check(KEY),
+            Self::Adafactor(c) => c.check(KEY),
+            Self::Lamb(c) => c.check(KEY),
+            Self::Lion(c) => c.check(KEY),
+            Self::Muon(c) => c.check(KEY),
         }
     }
 
@@ -353,6 +393,7 @@ impl OptimizerConfig {
                     .with_beta_2(c.beta_2 as f32)
                     .with_epsilon(c.epsilon as f32)
                     .with_weight_decay(decay)
+                    .with_use_trust_ratio(rank > 1)
                     .build(),
             ),
             Self::Lion(c) => Arc::new(
@@ -386,15 +427,12 @@ impl OptimizerConfig {
     /// # Errors
     /// A group matches no parameter, or a setting is out of range.
     pub fn init<M: Module>(&self, module: &M, groups: &[GroupConfig]) -> Result<Optimizer, TrainError> {
-        if !(self.learning_rate() > 0.0 && self.learning_rate().is_finite()) {
-            return Err(TrainError::setting(
-                "train.optimizer",
-                format!("learning-rate is {}, but must be above 0", self.learning_rate()),
-            ));
-        }
+        self.check()?;
         let mut parameters = Parameters::default();
         module.visit(&mut parameters);
         for group in groups {
+            group.check("train.groups")?;
+            NOT_NEGATIVE.check("train.groups", "weight-decay", group.weight_decay.unwrap_or(0.0))?;
             if !parameters.ranks.keys().any(|path| glob(&group.parameters, path)) {
                 let known = parameters.ranks.keys().take(6).cloned().collect::<Vec<_>>().join(", ");
                 return Err(TrainError::setting(
@@ -409,7 +447,7 @@ impl OptimizerConfig {
             let decay = group.and_then(|group| group.weight_decay).unwrap_or(default_decay);
             let (rule, factor) = self.rule(rank, decay);
             let rate_factor = factor * group.map_or(1.0, |group| group.rate_factor);
-            (path, Slot { rule, rate_factor, state: None })
+            (path, Slot { rule, rank, rate_factor, state: None })
         });
         Ok(Optimizer { slots: slots.collect() })
     }
@@ -435,6 +473,7 @@ pub struct Optimizer {
 #[derive(Clone)]
 struct Slot {
     rule: Arc<dyn DynOptimizer>,
+    rank: usize,
     rate_factor: f64,
     state: Option<DynState>,
 }
@@ -455,14 +494,7 @@ impl Optimizer {
     /// The state as a safetensors file; the same bytes for the same state.
     #[must_use]
     pub fn to_safetensors(&self) -> Vec<u8> {
-        let mut sink = StateSink::default();
-        let mut ranks = BTreeMap::new();
-        for (path, slot) in &self.slots {
-            if let Some(state) = &slot.state {
-                slot.rule.state_flatten(path, state, &mut sink);
-                ranks.insert(path.clone(), state.rank());
-            }
-        }
+        let (sink, ranks) = self.flatten();
         let scalars = sink.scalars.into_iter().map(|(name, value)| (name, Number::from(value))).collect();
         let header = serde_json::to_string(&StateHeader { ranks, scalars }).unwrap_or_default();
         let tensors: BTreeMap<String, TensorData> = sink.tensors.into_iter().collect();
@@ -473,6 +505,17 @@ impl Optimizer {
         });
         safetensors::serialize(views, Some(HashMap::from([(HEADER.to_owned(), header)])))
             .unwrap_or_else(|error| panic!("states with distinct names: {error}"))
+    }
+
+    fn flatten(&self) -> (StateSink, BTreeMap<String, usize>) {
+        let (mut sink, mut ranks) = (StateSink::default(), BTreeMap::new());
+        for (path, slot) in &self.slots {
+            if let Some(state) = &slot.state {
+                slot.rule.state_flatten(path, state, &mut sink);
+                ranks.insert(path.clone(), slot.rank);
+            }
+        }
+        (sink, ranks)
     }
 
     /// Takes over a state that [`to_safetensors`](Self::to_safetensors) wrote for the same parameters.
@@ -503,8 +546,14 @@ impl Optimizer {
         for (path, rank) in header.ranks {
             let slot =
                 self.slots.get_mut(&path).ok_or_else(|| broken(format!("`{path}` is no parameter of this network")))?;
+            if slot.rank != rank {
+                return Err(broken(format!("`{path}` has rank {rank}, but in this network {}", slot.rank)));
+            }
             let state = slot.rule.state_unflatten(rank, &path, &mut source, device);
             slot.state = Some(state.ok_or_else(|| broken(format!("the state of `{path}` is incomplete")))?);
+        }
+        if self.flatten().0.tensors.len() != file.len() {
+            return Err(broken("it is of another optimizer".to_owned()));
         }
         Ok(())
     }

@@ -6,6 +6,11 @@ use std::f64::consts::PI;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    TrainError,
+    bound::{NOT_NEGATIVE, POSITIVE, SHARE},
+};
+
 /// How the learning rate moves over a run; every schedule starts with a linear warm-up of `warmup-steps`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -62,7 +67,7 @@ impl Default for StepConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LinearConfig {
-    /// The last rate, as a share of the learning rate.
+    /// The rate at the end of the run, behind its last step, as a share of the learning rate.
     pub final_factor: f64,
     /// Optimiser steps over which the rate rises from near zero.
     pub warmup_steps: usize,
@@ -72,7 +77,7 @@ pub struct LinearConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CosineConfig {
-    /// The last rate, as a share of the learning rate.
+    /// The rate at the end of the run, behind its last step, as a share of the learning rate.
     pub final_factor: f64,
     /// Optimiser steps over which the rate rises from near zero.
     pub warmup_steps: usize,
@@ -147,6 +152,24 @@ impl ScheduleConfig {
         }
     }
 
+    /// Refuses numbers that make no schedule.
+    pub(crate) fn check(&self) -> Result<(), TrainError> {
+        let numbers = match self {
+            Self::Constant(_) | Self::Noam(_) => vec![],
+            Self::Step(c) => vec![("every-epochs", c.every_epochs, POSITIVE), ("factor", c.factor, NOT_NEGATIVE)],
+            Self::Linear(LinearConfig { final_factor, .. }) | Self::Cosine(CosineConfig { final_factor, .. }) => {
+                vec![("final-factor", *final_factor, NOT_NEGATIVE)]
+            }
+            Self::Exponential(c) => vec![("factor", c.factor, NOT_NEGATIVE)],
+            Self::OneCycle(c) => vec![
+                ("warmup-share", c.warmup_share, SHARE),
+                ("initial-factor", c.initial_factor, NOT_NEGATIVE),
+                ("final-factor", c.final_factor, NOT_NEGATIVE),
+            ],
+        };
+        numbers.into_iter().try_for_each(|(name, value, bound)| bound.check("train.schedule", name, value))
+    }
+
     fn warmup_steps(&self) -> usize {
         match self {
             Self::Constant(c) => c.warmup_steps,
@@ -188,12 +211,14 @@ impl Schedule {
             }
             ScheduleConfig::OneCycle(c) => {
                 let last = (self.total_steps - 1.0).max(1.0);
-                let peak = (c.warmup_share * self.total_steps - 1.0).max(f64::MIN_POSITIVE);
+                // As in PyTorch; below 0 the rise is over before the first step.
+                let peak = c.warmup_share * self.total_steps - 1.0;
                 let step = step as f64;
-                if step <= peak {
+                if step < peak {
                     half_cosine(c.initial_factor, 1.0, step / peak)
                 } else {
-                    half_cosine(1.0, c.final_factor, ((step - peak) / (last - peak)).min(1.0))
+                    let fall = (last - peak).max(f64::MIN_POSITIVE);
+                    half_cosine(1.0, c.final_factor, ((step - peak) / fall).min(1.0))
                 }
             }
         }

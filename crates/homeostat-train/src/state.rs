@@ -9,7 +9,7 @@ use homeostat_data::Skipped;
 use homeostat_task::Weights;
 use serde::{Deserialize, Serialize};
 
-use crate::{Optimizer, TrainError};
+use crate::{Event, Optimizer, TrainError};
 
 /// Where a training stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +35,21 @@ pub(crate) struct Memory<M> {
     pub(crate) skipped: Vec<Skipped>,
     /// Why the training ended, if it has.
     pub(crate) ended: Option<String>,
-    /// The step of the last good snapshot.
-    pub(crate) good_step: usize,
     pub(crate) logs: LogLengths,
     /// Wall time over all sessions.
     pub(crate) seconds: f64,
+}
+
+impl<M> Memory<M> {
+    /// Each sample is counted once, however many epochs meet it.
+    pub(crate) fn note_skipped(&mut self, skipped: &[Skipped], observe: &mut dyn FnMut(Event<'_>)) {
+        for skipped in skipped {
+            if !self.skipped.iter().any(|known| known.name == skipped.name) {
+                self.skipped.push(skipped.clone());
+                observe(Event::Skipped(skipped));
+            }
+        }
+    }
 }
 
 /// What a rewind brings back.
@@ -83,7 +93,8 @@ impl<N> Deref for Moving<N> {
 #[derive(Debug)]
 pub(crate) struct State<N, M> {
     pub(crate) now: Snapshot<N>,
-    pub(crate) good: Snapshot<N>,
+    /// Where the guard rewinds to; none while it is off.
+    pub(crate) good: Option<Snapshot<N>>,
     pub(crate) memory: Memory<M>,
 }
 
@@ -122,15 +133,15 @@ impl<N: Module> Snapshot<N> {
 }
 
 impl<N: Module, M: Serialize + for<'de> Deserialize<'de>> State<N, M> {
-    /// Writes a checkpoint of everything. The good snapshot is written only where it is not the present state.
+    /// Writes a checkpoint of everything.
     pub(crate) fn save(&mut self, run: &RunWriter, keep_last: usize) -> Result<(), TrainError> {
         self.memory.logs = run.log_lengths()?;
         let checkpoints = run.checkpoints()?;
         let best = self.memory.best.as_ref().map(|best| best.step);
         checkpoints.save(self.memory.place.step as u64, best, |folder| {
             self.now.save(folder, "")?;
-            if self.memory.good_step != self.memory.place.step {
-                self.good.save(folder, GOOD)?;
+            if let Some(good) = &self.good {
+                good.save(folder, GOOD)?;
             }
             let path = folder.join(STATE);
             let text = serde_json::to_vec_pretty(&self.memory)
@@ -149,11 +160,7 @@ impl<N: Module, M: Serialize + for<'de> Deserialize<'de>> State<N, M> {
             reason: error.to_string(),
         })?;
         let now = self.now.load(checkpoint, "", device)?;
-        let good = if memory.good_step == memory.place.step {
-            now.clone()
-        } else {
-            self.good.load(checkpoint, GOOD, device)?
-        };
+        let good = self.good.map(|good| good.load(checkpoint, GOOD, device)).transpose()?;
         run.truncate_logs(memory.logs)?;
         Ok(Self { now, good, memory })
     }

@@ -4,7 +4,10 @@ use homeostat_metrics::MetricConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ClipConfig, EmaConfig, GroupConfig, OptimizerConfig, ScheduleConfig, TrainError};
+use crate::{
+    ClipConfig, EmaConfig, GroupConfig, OptimizerConfig, ScheduleConfig, TrainError,
+    bound::{DECAY, POSITIVE},
+};
 
 /// How a network is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -99,19 +102,10 @@ impl TrainConfig {
             ("train.clip.value", self.clip.value),
         ];
         for (key, value) in positive {
-            if let Some(value) = value
-                && !(value > 0.0 && value.is_finite())
-            {
-                return Err(TrainError::setting(key, format!("is {value}, but must be above 0")));
-            }
+            value.map_or(Ok(()), |value| POSITIVE.check(key, "", value))?;
         }
-        match &self.ema {
-            Some(ema) if !(0.0..1.0).contains(&ema.decay) => Err(TrainError::setting(
-                "train.ema.decay",
-                format!("is {}, but must lie in 0..1 (1 excluded)", ema.decay),
-            )),
-            _ => Ok(()),
-        }
+        self.ema.as_ref().map_or(Ok(()), |ema| DECAY.check("train.ema.decay", "", ema.decay))?;
+        self.schedule.check()
     }
 
     /// Optimiser steps of one epoch over `samples` samples; the last, short window counts.

@@ -47,10 +47,12 @@ pub(super) fn unsafe_code(tree: &Tree) -> Vec<Breach> {
 }
 
 /// Whether the line itself, or the comments and attributes right above it, justify an `unsafe`; a function's docs
-/// may do it under `# Safety`, for there the caller promises.
+/// may do it under `# Safety`, for there the caller promises. The contract of a method stands once, on its trait or
+/// type; the `unsafe` blocks in its body are asked all the same.
 fn says_why(lines: &[&str], at: usize, rest: &str) -> bool {
     let promised = ["fn", "trait", "extern"].contains(&rest.split_whitespace().next().unwrap_or_default());
-    let reason = |line: &str| line.contains("SAFETY:") || promised && line.trim_end().ends_with("# Safety");
+    let method = promised && lines[at].starts_with(char::is_whitespace);
+    let reason = |line: &str| method || line.contains("SAFETY:") || promised && line.trim_end().ends_with("# Safety");
     let above = lines[..at].iter().rev().map(|line| line.trim_start());
     let mut above = above.take_while(|line| line.starts_with("//") || line.starts_with("#["));
     reason(lines[at]) || above.any(reason)
@@ -114,6 +116,9 @@ mod tests {
                 "/// Reads.\n///\n/// # Safety\n/// `at` is in bounds.\n#[inline]\npub unsafe fn read(at: usize) {}",
                 true,
             ),
+            ("impl V for A {\n    unsafe fn a() {}\n}", true),
+            ("impl V for A {\n    unsafe fn a() { unsafe { b() } }\n}", false),
+            ("unsafe fn a() {}", false),
             ("unsafe { a() }", false),
             ("// SAFETY: in bounds\nlet c = 1;\nunsafe { a() }", false),
             ("// # Safety\nunsafe { a() }", false),

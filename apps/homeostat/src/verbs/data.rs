@@ -28,7 +28,9 @@ pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
         description.corrupt.len()
     )?;
     for shape in &description.shapes {
-        writeln!(out, "{} of {} x {} pixels, {} channels", shape.count, shape.height, shape.width, shape.channels)?;
+        let channels = if shape.channels == 1 { "channel" } else { "channels" };
+        let size = format!("{} x {} pixels", shape.height, shape.width);
+        writeln!(out, "{} of {size}, {} {channels}", shape.count, shape.channels)?;
     }
     let row = |class: &homeostat_data::ClassCount| {
         let counts = [class.train, class.valid, class.test, class.unassigned];
@@ -49,8 +51,8 @@ pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
 
 /// A source, or that of an experiment.
 fn find(word: &str) -> anyhow::Result<SourceConfig> {
-    args::source(word).or_else(|error| match Experiment::find(word) {
-        Ok(experiment) => Ok(experiment.load()?.value.data.source),
-        Err(_) => Err(error),
-    })
+    if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
+        return Ok(args::find(word)?.load()?.value.data.source);
+    }
+    args::source(word)
 }

@@ -1,17 +1,17 @@
 //! `homeostat eval`: measures a run.
 
-use std::io::Write;
+use std::{io::Write, sync::atomic::AtomicBool};
 
 use homeostat_artifact::Run;
 use homeostat_experiment::evaluate_run;
 
-use super::{Done, table::figures_line};
+use super::{Done, table::print_figures};
 use crate::{args, cli::Eval};
 
 pub(crate) fn run(arguments: &Eval) -> anyhow::Result<Done> {
     let run = Run::open(&arguments.run)?;
     let source = arguments.data.as_deref().map(args::source).transpose()?;
-    args::with_setting(&arguments.place, |setting| {
+    args::with_setting(&arguments.place, &AtomicBool::new(false), |setting| {
         let evaluation = evaluate_run(&run, source, setting)?;
         let mut out = std::io::stdout().lock();
         if arguments.output.json {
@@ -20,9 +20,10 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<Done> {
         } else if !arguments.output.quiet {
             let left_out = match evaluation.left_out {
                 0 => String::new(),
-                count => format!(" ({count} left out: the run has learnt from them)"),
+                count => format!(", {count} left out since the run has learnt from them"),
             };
-            writeln!(out, "{}  on {} samples{left_out}", figures_line(&evaluation.figures), evaluation.samples)?;
+            print_figures(&mut out, "test", &evaluation.figures)?;
+            writeln!(out, "on      {} samples{left_out}", evaluation.samples)?;
         }
         Ok(Done::Well)
     })

@@ -1,6 +1,6 @@
 //! `homeostat inspect`: walks one sample through an experiment.
 
-use std::io::Write;
+use std::{io::Write, sync::atomic::AtomicBool};
 
 use homeostat_experiment::inspect;
 
@@ -9,7 +9,7 @@ use crate::{args, cli::Inspect};
 
 pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<Done> {
     let resolved = args::experiment(&arguments.experiment)?;
-    args::with_setting(&arguments.place, |setting| {
+    args::with_setting(&arguments.place, &AtomicBool::new(false), |setting| {
         let steps = inspect(resolved, arguments.sample, setting)?;
         let mut out = std::io::stdout().lock();
         if arguments.json {

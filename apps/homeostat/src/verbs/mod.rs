@@ -12,6 +12,8 @@ mod table;
 mod train;
 mod verify;
 
+use std::io::Write;
+
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Verb};
@@ -38,7 +40,10 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Data(args) => data::run(args),
         Verb::Devices(output) => devices::run(*output),
         Verb::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "homeostat", &mut std::io::stdout());
+            // In memory first: the generator panics where it cannot write.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "homeostat", &mut script);
+            std::io::stdout().write_all(&script)?;
             Ok(Done::Well)
         }
     }

@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
     let artifact = Artifact::open(&arguments.artifact)?;
     let TaskConfig::ImageClassification(task) = TaskConfig::parse(&artifact.task()?)?;
     let files = files(&arguments.files)?;
-    let endpoint = super::verify::open(&artifact, arguments.device)?;
+    let endpoint = super::verify::open(&artifact, &arguments.device)?;
     let mut answers = Vec::with_capacity(files.len());
     for batch in files.chunks(BATCH) {
         let bytes = batch

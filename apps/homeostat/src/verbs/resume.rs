@@ -4,14 +4,17 @@ use homeostat_artifact::Run;
 use homeostat_experiment::resume;
 
 use super::{Done, train::conclude};
-use crate::{args, cli::Resume, progress::Progress};
+use crate::{args, cli::Resume, interrupt, progress::Progress};
 
 pub(crate) fn run(arguments: &Resume) -> anyhow::Result<Done> {
     let run = Run::open(&arguments.run)?;
-    args::with_setting(&arguments.place, |setting| {
+    let stop = interrupt::flag()?;
+    args::with_setting(&arguments.place, &stop, |setting| {
         let mut progress = Progress::new(arguments.output);
         let ended = resume(&run, setting, &mut |stage| progress.observe(&stage));
-        progress.finish()?;
-        conclude(run.path(), &ended?, arguments.output)
+        let written = progress.finish();
+        let outcome = ended?;
+        written?;
+        conclude(run.path(), &outcome, arguments.output)
     })
 }

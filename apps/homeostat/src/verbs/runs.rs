@@ -12,7 +12,7 @@ use homeostat_experiment::Experiment;
 
 use super::{
     Done,
-    table::{figures_line, print_table},
+    table::{print_figures, print_table},
 };
 use crate::cli::{Runs, RunsPlace};
 
@@ -80,31 +80,31 @@ fn show(path: &Path, json: bool) -> anyhow::Result<Done> {
     if let Some(result) = &summary.result {
         for (part, figures) in [("test", &result.test), ("valid", &result.valid)] {
             if !figures.is_empty() {
-                writeln!(out, "{part:<6} {}", figures_line(figures))?;
+                print_figures(&mut out, part, figures)?;
             }
         }
         if let Some(best) = &result.best {
-            writeln!(out, "best   {} {:.4} at epoch {}, step {}", best.monitor, best.value, best.epoch, best.step)?;
+            writeln!(out, "best    {} {:.4} at epoch {}, step {}", best.monitor, best.value, best.epoch, best.step)?;
         }
         if let Some(reason) = &result.reason {
-            writeln!(out, "ended  {reason}")?;
+            writeln!(out, "ended   {reason}")?;
         }
         writeln!(
             out,
-            "work   {} epochs, {} steps, {} parameters, {:.1} s",
+            "work    epochs {}  steps {}  parameters {}  seconds {:.1}",
             result.epochs, result.steps, result.parameters, result.seconds
         )?;
     }
     if let Some(provenance) = run.provenance()? {
         writeln!(
             out,
-            "made   homeostat {} on {} ({}), seed {}",
+            "made    homeostat {} on {} ({}), seed {}",
             provenance.homeostat, provenance.device, provenance.cpu, provenance.seed
         )?;
     }
-    writeln!(out, "run    {}", run.path().display())?;
+    writeln!(out, "run     {}", run.path().display())?;
     if run.report_file().exists() {
-        writeln!(out, "report {}", run.report_file().display())?;
+        writeln!(out, "report  {}", run.report_file().display())?;
     }
     Ok(Done::Well)
 }

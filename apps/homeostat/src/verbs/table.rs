@@ -19,7 +19,22 @@ pub(super) fn print_table(out: &mut dyn Write, header: &[&str], rows: &[Vec<Stri
     rows.iter().try_for_each(|row| line(&row.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
-/// All figures on a line.
-pub(super) fn figures_line(figures: &Figures) -> String {
-    figures.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>().join("  ")
+/// Columns that every terminal has.
+const WIDTH: usize = 80;
+/// The width of the names before what is told of a run.
+const INDENT: usize = 8;
+
+/// A name and figures behind it, in as many lines as they need.
+pub(super) fn print_figures(out: &mut dyn Write, name: &str, figures: &Figures) -> io::Result<()> {
+    let mut line = format!("{name:<INDENT$}");
+    for (name, value) in figures.iter() {
+        let figure = format!("{name} {value:.4}");
+        if line.len() > INDENT && line.len() + figure.len() > WIDTH {
+            writeln!(out, "{}", line.trim_end())?;
+            line = " ".repeat(INDENT);
+        }
+        line.push_str(&figure);
+        line.push_str("  ");
+    }
+    writeln!(out, "{}", line.trim_end())
 }

@@ -1,24 +1,32 @@
 //! `homeostat train`: makes a run of an experiment.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
+use homeostat_artifact::RunResult;
 use homeostat_experiment::{Outcome, train};
 
-use super::{Done, table::figures_line};
+use super::{Done, table::print_figures};
 use crate::{
     args,
     cli::{Output, Train},
+    interrupt,
     progress::Progress,
 };
 
 pub(crate) fn run(arguments: &Train) -> anyhow::Result<Done> {
     let resolved = args::experiment(&arguments.experiment)?;
-    args::with_setting(&arguments.place, |setting| {
+    let stop = interrupt::flag()?;
+    args::with_setting(&arguments.place, &stop, |setting| {
         let when = args::now();
         let mut progress = Progress::new(arguments.output);
         let ended = train(resolved, (&arguments.out, &when), setting, &mut |stage| progress.observe(&stage));
-        progress.finish()?;
+        // How the training ended is of more weight than that nobody listened.
+        let written = progress.finish();
         let (run, outcome) = ended?;
+        written?;
         conclude(&run, &outcome, arguments.output)
     })
 }
@@ -26,32 +34,40 @@ pub(crate) fn run(arguments: &Train) -> anyhow::Result<Done> {
 /// Says how a run ended, and what may be typed next.
 pub(super) fn conclude(run: &Path, outcome: &Outcome, output: Output) -> anyhow::Result<Done> {
     let path = run.display();
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     match outcome {
         Outcome::Interrupted => {
-            if !output.quiet {
-                writeln!(std::io::stderr(), "stopped, with a checkpoint; to go on: homeostat resume {path}")?;
+            if output.json {
+                let value = serde_json::json!({ "event": "interrupted", "run": path.to_string() });
+                writeln!(out, "{value}")?;
+            } else if !output.quiet {
+                writeln!(io::stderr(), "stopped, with a checkpoint; to go on: homeostat resume {path}")?;
             }
             Ok(Done::Interrupted)
         }
         Outcome::Finished(result) => {
             if output.json {
-                writeln!(
-                    out,
-                    "{}",
-                    serde_json::json!({ "event": "finished", "run": path.to_string(), "result": result })
-                )?;
+                let value = serde_json::json!({ "event": "finished", "run": path.to_string(), "result": result });
+                writeln!(out, "{value}")?;
             } else if !output.quiet {
-                let measured = if result.test.is_empty() { ("valid", &result.valid) } else { ("test", &result.test) };
-                writeln!(out, "{}  {}  in {:.1} s", measured.0, figures_line(measured.1), result.seconds)?;
-                writeln!(out, "run    {path}")?;
-                writeln!(out, "report {path}/report.html")?;
-                writeln!(
-                    out,
-                    "next   homeostat predict {path} FILE...   homeostat verify {path}   homeostat runs compare"
-                )?;
+                print_result(&mut out, run, result)?;
             }
             Ok(Done::Well)
         }
     }
+}
+
+fn print_result(out: &mut dyn Write, run: &Path, result: &RunResult) -> io::Result<()> {
+    let path = run.display();
+    let (part, figures) = if result.test.is_empty() { ("valid", &result.valid) } else { ("test", &result.test) };
+    print_figures(out, part, figures)?;
+    if let Some(reason) = &result.reason {
+        writeln!(out, "ended   {reason}")?;
+    }
+    writeln!(out, "took    {:.1} s", result.seconds)?;
+    writeln!(out, "run     {path}")?;
+    writeln!(out, "report  {path}/report.html")?;
+    writeln!(out, "next    homeostat predict {path} FILE...")?;
+    writeln!(out, "        homeostat verify {path}")?;
+    writeln!(out, "        homeostat runs compare")
 }

@@ -11,7 +11,7 @@ use crate::cli::Verify;
 
 pub(crate) fn run(arguments: &Verify) -> anyhow::Result<Done> {
     let artifact = Artifact::open(&arguments.artifact)?;
-    let endpoint = open(&artifact, arguments.device)?;
+    let endpoint = open(&artifact, &arguments.device)?;
     let verified = verify(endpoint.as_ref(), &artifact)?;
     let mut out = std::io::stdout().lock();
     if arguments.output.json {
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Verify) -> anyhow::Result<Done> {
 }
 
 /// An artifact at work on a device.
-pub(super) fn open(artifact: &Artifact, device: homeostat_device::DeviceChoice) -> anyhow::Result<Box<dyn Endpoint>> {
-    let device = homeostat_device::open(device)?;
+pub(super) fn open(artifact: &Artifact, device: &str) -> anyhow::Result<Box<dyn Endpoint>> {
+    let device = homeostat_device::open(device.parse()?)?;
     Ok(TaskConfig::parse(&artifact.task()?)?.open(OpenEndpoint { artifact, device: &device })??)
 }

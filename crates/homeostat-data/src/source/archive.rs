@@ -62,8 +62,11 @@ impl Archive {
     }
 }
 
+/// Each file with its name, in the order of the archive.
+type Found<N> = Vec<(N, Member)>;
+
 /// Where the files of a plain tar file lie in it.
-fn list<N>(path: &Path, file: File, name: &mut impl FnMut(&str) -> Option<N>) -> Result<Vec<(N, Member)>, DataError> {
+fn list<N>(path: &Path, file: File, name: &mut impl FnMut(&str) -> Option<N>) -> Result<Found<N>, DataError> {
     let end = file.metadata().map_err(|error| DataError::read(path, error))?.len();
     let mut tar = tar::Archive::new(file);
     let mut found = Vec::new();
@@ -84,7 +87,7 @@ fn unpack<N>(
     path: &Path,
     file: File,
     name: &mut impl FnMut(&str) -> Option<N>,
-) -> Result<(Vec<(N, Member)>, Vec<u8>), DataError> {
+) -> Result<(Found<N>, Vec<u8>), DataError> {
     let mut tar = tar::Archive::new(MultiGzDecoder::new(BufReader::new(file)));
     let (mut found, mut bytes) = (Vec::new(), Vec::new());
     for entry in tar.entries().map_err(|error| broken(path, &error))? {

@@ -77,6 +77,21 @@ fn a_panic_becomes_an_error_that_says_where_and_why() {
     }
 }
 
+/// A batch that cannot be weighed.
+struct Weightless;
+
+impl Weigh for Weightless {
+    fn bytes(&self) -> usize {
+        panic!("no weight")
+    }
+}
+
+#[test]
+fn a_panic_while_a_batch_is_weighed_is_no_silence_either() {
+    let items: Vec<_> = Loader::start(0..9, options(2, 1000), Arc::new(|_| Ok(Weightless))).collect();
+    assert!(matches!(&items[..], [Err(DataError::Panicked { batch: 0, message })] if message == "no weight"));
+}
+
 /// A batch of 100 bytes that knows how many of its kind are alive.
 struct Counted(Arc<AtomicUsize>);
 

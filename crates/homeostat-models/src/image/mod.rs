@@ -71,13 +71,7 @@ impl ImageModelConfig {
         vec![
             Self::Mlp(MlpConfig { hidden: vec![16, 8], dropout: 0.1 }),
             Self::Cnn(CnnConfig { widths: vec![4, 8], hidden: vec![16], ..CnnConfig::default() }),
-            Self::Cnn(CnnConfig {
-                widths: vec![4, 6, 8],
-                hidden: vec![],
-                padding: cnn::Padding::Same,
-                dropout: 0.2,
-                ..CnnConfig::default()
-            }),
+            Self::Cnn(CnnConfig { widths: vec![4, 6, 8], hidden: vec![], padding: cnn::Padding::Same, dropout: 0.2 }),
         ]
     }
 }

@@ -1,4 +1,5 @@
 //! Weights go to a file and back, and refuse what does not fit.
+#![expect(clippy::unwrap_used, reason = "functions beside the tests unwrap, too")]
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,13 @@
+//! The command line from outside: the real program, in a folder of its own, judged by what it prints, leaves and returns.
+#![expect(clippy::unwrap_used, reason = "functions beside the tests unwrap, too")]
+#![expect(clippy::cast_possible_truncation, reason = "pixels are cut to bytes")]
+
+mod broken_data;
+mod broken_runs;
+mod devices_and_disks;
+mod place;
+mod resuming;
+mod settings;
+mod signals;
+mod training;
+mod verbs;

@@ -1,0 +1,39 @@
+//! Settings that cannot be: one line each, and no run begins.
+
+use crate::place::{Place, says};
+
+#[test]
+fn what_is_wrong_with_a_setting_is_said_with_its_place_and_the_nearest_right_one() {
+    let place = Place::new();
+    place.write("key.toml", "name = \"x\"\n\n[train]\nepocs = 3\n");
+    place.write("type.toml", "[train]\nepochs = \"three\"\n");
+    place.write("name.toml", "[task.image-classification]\nmodel = \"cn\"\n");
+    place.write("broken.toml", "[train\n");
+    place.write("notes.txt", "");
+    for (words, wanted) in [
+        (&["key.toml"][..], &["key.toml:4", "`train.epocs`", "`train.epochs`"][..]),
+        (&["digits", "trian.epochs=3"], &["command line", "`trian`", "`train`"]),
+        (&["type.toml"], &["type.toml:2", "`train.epochs`", "whole number", "\"three\""]),
+        (&["digits", "epochs=x"], &["command line", "`train.epochs`", "whole number"]),
+        (&["digits", "seed=-1"], &["`seed`", "-1"]),
+        (&["name.toml"], &["name.toml:2", "`cn`", "`cnn`"]),
+        (&["digits", "optimizer=adm"], &["`adm`", "did you mean"]),
+        (&["broken.toml"], &["broken.toml:1:"]),
+        (&["digits", "epochs"], &["`train.epochs`", "key=value"]),
+        (&["digits", "epochs=0"], &["train.epochs", "at least 1"]),
+        (&["digits", "split.stratified.valid=2"], &["data.split.stratified", "below 1"]),
+        (&["digits", "name=../up"], &["../up", "letters"]),
+        (&["digit"], &["no experiment `digit`", "did you mean `digits`"]),
+        (&["key"], &["did you mean `key.toml`"]),
+        (&["notes.txt"], &["notes.txt", ".toml"]),
+        (&["digits.toml"], &["no file digits.toml", "`digits`"]),
+        (&["gone.toml"], &["cannot read gone.toml"]),
+        (&["digits", "--log-level", "loud"], &["--log-level `loud`", "debug"]),
+        (&["digits", "--log-level", "a=b=c"], &["--log-level"]),
+    ] {
+        let line = place.refused(&[&["train"], words, &["--quiet"]].concat());
+        says(&line, wanted);
+        assert!(!place.path("runs").exists(), "{words:?}");
+    }
+    says(&place.refused(&["config", "check", "key.toml"]), &["key.toml:4", "`train.epochs`"]);
+}

@@ -1,0 +1,139 @@
+//! `train`: what it prints and leaves, and how it takes its settings.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::place::{Place, SMALL, runs_in, says, text};
+
+#[test]
+fn a_run_has_all_that_was_promised() {
+    let place = Place::new();
+    let output = place.run(&[&["train"], &SMALL[..], &["name=mine", "--out", "there", "--device", "cpu"]].concat());
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{err}");
+    let [run] = &runs_in(&place.path("there"))[..] else { panic!("one run") };
+    let shown = run.strip_prefix(place.path("")).unwrap().display().to_string();
+    assert!(shown.starts_with("there/mine/"), "{shown}");
+    says(
+        &err,
+        &["1439 samples to learn from", &shown, "train loss", "valid loss", "best", "published and verified: 16"],
+    );
+    says(&out, &["test    loss ", &format!("run     {shown}"), &format!("homeostat predict {shown} FILE...")]);
+    assert!(out.lines().chain(err.lines()).all(|line| line.chars().count() <= 80), "{out}{err}");
+    for file in [
+        "experiment.toml",
+        "provenance.json",
+        "split.json",
+        "metrics.jsonl",
+        "events.jsonl",
+        "result.json",
+        "report.html",
+        "tensorboard",
+        "checkpoints",
+        "artifact/artifact.json",
+        "artifact/task.toml",
+        "artifact/model.safetensors",
+        "artifact/golden",
+    ] {
+        assert!(run.join(file).exists(), "{file}");
+    }
+    assert_eq!(fs::canonicalize(place.path("there/latest")).unwrap(), fs::canonicalize(run).unwrap());
+    assert!(!place.path("runs").exists(), "--out is where it all goes");
+
+    let result: Value = serde_json::from_slice(&fs::read(run.join("result.json")).unwrap()).unwrap();
+    assert!(result["test"]["accuracy"].as_f64().unwrap() > 0.5, "{result}");
+    assert!(result["valid"]["loss"].is_f64() && result["seconds"].is_f64(), "{result}");
+    assert_eq!((&result["state"], &result["best"]["epoch"]), (&"finished".into(), &1.into()));
+    assert_eq!((&result["epochs"], &result["steps"], &result["parameters"]), (&1.into(), &23.into(), &34186.into()));
+}
+
+#[test]
+fn json_is_an_event_a_line() {
+    let place = Place::new();
+    let lines = place.json(&[&["train"], &SMALL[..], &["--json"]].concat());
+    let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!((events[0], events[1], events[2]), ("prepared", "begin", "step"));
+    assert_eq!(events.iter().filter(|event| **event == "step").count(), 23);
+    assert_eq!(events[events.len() - 5..], ["epoch", "checkpoint", "testing", "published", "finished"]);
+    let last = lines.last().unwrap();
+    let result = fs::read(place.path(last["run"].as_str().unwrap()).join("result.json")).unwrap();
+    assert_eq!(last["result"], serde_json::from_slice::<Value>(&result).unwrap());
+}
+
+#[test]
+fn quiet_is_quiet() {
+    let place = Place::new();
+    let output = place.run(&[&["train"], &SMALL[..], &["--quiet"]].concat());
+    assert_eq!(
+        (output.status.code(), text(&output.stdout), text(&output.stderr)),
+        (Some(0), String::new(), String::new())
+    );
+    assert_eq!(runs_in(&place.path("runs")).len(), 1);
+}
+
+#[test]
+fn a_training_to_which_nobody_listens_goes_on() {
+    let place = Place::new();
+    let words = [&["train"], &SMALL[..], &["--json"]].concat();
+    let mut child = place.command(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    assert!(place.path("runs/latest/result.json").exists());
+}
+
+#[test]
+fn a_file_with_settings_on_top() {
+    let place = Place::new();
+    place.write("mine.toml", "name = \"mine\"\n[task.image-classification]\nmodel = \"mlp\"\n[train]\nepochs = 7\n");
+    place.well(&["train", "mine.toml", "train.epochs=1", "train.max-steps=2", "--quiet"]);
+    let [run] = &runs_in(&place.path("runs"))[..] else { panic!("one run") };
+    let experiment = fs::read_to_string(run.join("experiment.toml")).unwrap();
+    says(&experiment, &["# mine.toml:1", "epochs = 1", "# command line", "max-steps = 2", "labels = ["]);
+    let result: Value = serde_json::from_slice(&fs::read(run.join("result.json")).unwrap()).unwrap();
+    assert_eq!((&result["steps"], &result["reason"]), (&2.into(), &"train.max-steps = 2".into()));
+}
+
+#[test]
+fn data_are_found_below_the_root_of_the_option_or_the_environment() {
+    let place = Place::new();
+    for class in ["cat", "dog"] {
+        (0..5).for_each(|at| place.picture(&format!("all/pets/{class}/{at}.png"), 10 * at + class.as_bytes()[0]));
+    }
+    let words = ["data", "describe", "image-folder:pets"];
+    says(&place.refused(&words), &["cannot find the folder `pets`", "./pets", "--data-root", "HOMEOSTAT_DATA"]);
+    says(&place.well(&[&words[..], &["--data-root", "all"]].concat()), &["pets: 10 samples, 2 classes"]);
+    let output = place.command(&words).env("HOMEOSTAT_DATA", place.path("all")).output().unwrap();
+    says(&text(&output.stdout), &["pets: 10 samples"]);
+
+    // The way to the first training of one's own pictures that the program itself shows.
+    let hint = place.refused(&["train", "all/pets"]);
+    let shown = hint.split_once(": homeostat ").unwrap().1;
+    let line = format!("{} {shown} epochs=1 model=mlp --quiet", env!("CARGO_BIN_EXE_homeostat"));
+    assert!(Command::new("sh").args(["-c", &line]).current_dir(place.path("")).status().unwrap().success(), "{line}");
+    assert!(place.path("runs/pets").is_dir());
+
+    let all = place.path("all").display().to_string();
+    let hint = place.refused(&["train", "digits", &format!("source.image-folder.folder={all}/pets")]);
+    says(&hint, &["absolute path", "folder = \"pets\"", &format!("--data-root {all}")]);
+}
+
+#[test]
+fn both_sets_of_kernels_train_alike() {
+    let network =
+        ["model.cnn.widths=[4,8]", "model.cnn.hidden=[]", "model.cnn.dropout=0", "epochs=1", "train.max-steps=5"];
+    let loss = |kernels: &str| {
+        let place = Place::new();
+        place.run(&[&["train", "digits"], &network[..], &["--quiet", "--kernels", kernels]].concat());
+        let run = runs_in(&place.path("runs")).remove(0);
+        let result: Value = serde_json::from_slice(&fs::read(run.join("result.json")).unwrap()).unwrap();
+        result["valid"]["loss"].as_f64().unwrap()
+    };
+    let (own, burn) = (loss("own"), loss("burn"));
+    assert!((own - burn).abs() < 1e-4, "own {own}, burn {burn}");
+    assert_ne!(own.to_bits(), burn.to_bits(), "the option chose the same kernels twice");
+}

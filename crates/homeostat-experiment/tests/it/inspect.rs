@@ -1,0 +1,51 @@
+//! One sample's walk through an experiment.
+
+use std::sync::atomic::AtomicBool;
+
+use homeostat_experiment::{Experiment, inspect};
+
+use crate::place::{Place, digits};
+
+#[test]
+fn every_step_is_told_in_order_with_its_shape_and_range() {
+    let place = Place::new();
+    let resolved = Experiment::builtin("digits").unwrap().load().unwrap();
+    let steps = inspect(resolved, 0, &place.setting(&AtomicBool::new(false))).unwrap();
+    let names: Vec<&str> = steps.iter().map(|step| step.step.as_str()).collect();
+    assert!(names[0].starts_with("sample digits["), "{names:?}");
+    assert_eq!(
+        names[1..],
+        [
+            "read",
+            "augment: rotate",
+            "augment: scale",
+            "augment: translate",
+            "prepare",
+            "collate",
+            "loss (untrained)",
+            "respond (untrained)"
+        ]
+    );
+    let shape = |name: &str| &steps.iter().find(|step| step.step == name).unwrap().shape;
+    assert!(shape("read").starts_with("Image 8 x 8 x 1"), "{}", shape("read"));
+    assert!(shape("prepare").starts_with("Image 16 x 16 x 1"), "{}", shape("prepare"));
+    assert_eq!(shape("collate"), "Tensor [1, 1, 16, 16] on cpu");
+    assert!(steps[1].range.starts_with("0.000 .. 2"), "{}", steps[1].range);
+    let loss: f64 = steps[names.len() - 2].range.parse().unwrap();
+    assert!((1.0..4.0).contains(&loss), "an untrained network of ten classes loses about ln 10, not {loss}");
+}
+
+#[test]
+fn the_walk_is_that_of_training_and_a_sample_that_is_not_there_is_named() {
+    let place = Place::new();
+    let stop = AtomicBool::new(false);
+    let walk = |words: &[&str], sample| {
+        let steps = inspect(digits(words), sample, &place.setting(&stop))?;
+        Ok::<_, homeostat_experiment::ExperimentError>(serde_json::to_string(&steps).unwrap())
+    };
+    let flipped = ["augment=[{ flip-vertical = { probability = 1.0 } }, { rotate = { degrees = 90.0 } }]"];
+    assert_eq!(walk(&flipped, 3).unwrap(), walk(&flipped, 3).unwrap(), "the same numbers are drawn");
+    assert_ne!(walk(&flipped, 3).unwrap(), walk(&flipped, 4).unwrap());
+    let error = walk(&[], 9999).unwrap_err().to_string();
+    assert!(error.contains("`--sample`: is 9999") && error.contains("numbered from 0"), "{error}");
+}

@@ -1,0 +1,11 @@
+//! The promises of `homeostat-experiment`: what a file says, what is chosen for it, and what a run leaves behind.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, in its helpers, too")]
+
+mod choices;
+mod experiments;
+mod inspect;
+mod place;
+mod reference;
+mod resume;
+mod run;
+mod settings;

@@ -1,0 +1,149 @@
+//! A place to make runs in: a folder that goes away, a CPU, and the right to draw from its generator. It does not know
+//! what is tested.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+};
+
+use burn::tensor::Device;
+use homeostat_artifact::{Run, RunResult};
+use homeostat_config::Resolved;
+use homeostat_data::{DataRoot, Image, Shape};
+use homeostat_device::DeviceChoice;
+use homeostat_experiment::{Evaluation, Experiment, ExperimentError, Outcome, Setting, Stage};
+use homeostat_train::{Event, Workers};
+use tempfile::TempDir;
+
+/// Burn's generator of random numbers belongs to the whole process, so only one test at a time may train.
+static GENERATOR: Mutex<()> = Mutex::new(());
+
+/// The smallest experiment that learns something: about a second.
+pub(crate) const SMALL: [&str; 6] = [
+    "model.mlp.hidden=[16]",
+    "epochs=2",
+    "prepare=[\"normalize-from-train\"]",
+    "augment=[]",
+    "schedule.constant={}",
+    "train.ema.decay=0.9",
+];
+
+pub(crate) struct Place {
+    folder: TempDir,
+    device: Device,
+    _generator: MutexGuard<'static, ()>,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let generator = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+        let device = homeostat_device::open(DeviceChoice::Cpu).unwrap();
+        Self { folder: tempfile::tempdir().unwrap(), device, _generator: generator }
+    }
+
+    /// Where runs are made.
+    pub(crate) fn out(&self) -> PathBuf {
+        self.folder.path().join("runs")
+    }
+
+    /// Where data are looked for.
+    pub(crate) fn data(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn setting<'a>(&'a self, stop: &'a AtomicBool) -> Setting<'a> {
+        Setting {
+            device: &self.device,
+            device_name: "cpu",
+            workers: Workers { threads: 2, prefetch_bytes: 1 << 20 },
+            roots: DataRoot::new([self.data()]),
+            stop,
+            features: vec!["cpu".to_owned()],
+            git: None,
+        }
+    }
+
+    pub(crate) fn try_train(&self, resolved: Resolved<Experiment>) -> Result<(Run, Outcome), ExperimentError> {
+        let stop = AtomicBool::new(false);
+        let out = self.out();
+        let (path, outcome) =
+            homeostat_experiment::train(resolved, (&out, "2026-11-23T17-13-05Z"), &self.setting(&stop), &mut |_| ())?;
+        Ok((Run::open(&path).unwrap(), outcome))
+    }
+
+    /// Trains to the end.
+    pub(crate) fn train(&self, resolved: Resolved<Experiment>) -> (Run, RunResult) {
+        let (run, outcome) = self.try_train(resolved).unwrap();
+        (run, finished(outcome))
+    }
+
+    /// Trains, and is stopped from outside after this step.
+    pub(crate) fn train_until(&self, resolved: Resolved<Experiment>, last: usize) -> Run {
+        let stop = AtomicBool::new(false);
+        let out = self.out();
+        let mut watch = |stage: Stage<'_>| {
+            if matches!(stage, Stage::Training(Event::Step(report)) if report.step == last) {
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        };
+        let setting = self.setting(&stop);
+        let (path, outcome) =
+            homeostat_experiment::train(resolved, (&out, "2026-11-23T18-00-00Z"), &setting, &mut watch).unwrap();
+        assert!(matches!(outcome, Outcome::Interrupted), "{outcome:?}");
+        Run::open(&path).unwrap()
+    }
+
+    pub(crate) fn resume(&self, run: &Run) -> Result<RunResult, ExperimentError> {
+        let stop = AtomicBool::new(false);
+        homeostat_experiment::resume(run, &self.setting(&stop), &mut |_| ()).map(finished)
+    }
+
+    pub(crate) fn evaluate(
+        &self,
+        run: &Run,
+        source: Option<homeostat_data::SourceConfig>,
+    ) -> Result<Evaluation, ExperimentError> {
+        homeostat_experiment::evaluate_run(run, source, &self.setting(&AtomicBool::new(false)))
+    }
+
+    /// A folder of pictures below the data root: 12 cats, which are dark, and 6 dogs, which are light.
+    pub(crate) fn pictures(&self) -> PathBuf {
+        let folder = self.data().join("pets");
+        for (class, count, level) in [("cat", 12, 40), ("dog", 6, 190)] {
+            fs::create_dir_all(folder.join(class)).unwrap();
+            (0..count)
+                .for_each(|at| fs::write(folder.join(class).join(format!("{at:02}.png")), png(level + at)).unwrap());
+        }
+        folder
+    }
+}
+
+fn finished(outcome: Outcome) -> RunResult {
+    match outcome {
+        Outcome::Finished(result) => result,
+        Outcome::Interrupted => panic!("nobody stopped this run"),
+    }
+}
+
+/// A picture of 5 x 6 pixels in colour, no two of which are equal for different levels.
+pub(crate) fn png(level: u8) -> Vec<u8> {
+    let shape = Shape { height: 5, width: 6, channels: 3 };
+    Image::new(shape, (0..90).map(|at| level + at % 7 * 3).collect()).encode_png()
+}
+
+/// The digits, small, with these words on top.
+pub(crate) fn digits(words: &[&str]) -> Resolved<Experiment> {
+    Experiment::builtin("digits").unwrap().overrides(&SMALL).overrides(words).load().unwrap()
+}
+
+/// The pictures of [`Place::pictures`], small, with these words on top.
+pub(crate) fn pets(words: &[&str]) -> Resolved<Experiment> {
+    let text = "name = \"pets\"\n[data]\nsource.image-folder = { folder = \"pets\" }\nsplit.stratified = { valid = 0.25, test = 0.25 }\n[train]\nbatch-size = 4\n";
+    Experiment::text("pets.toml", text).overrides(&SMALL).overrides(words).load().unwrap()
+}
+
+/// The experiment that a run has recorded.
+pub(crate) fn recorded(run: &Run) -> Resolved<Experiment> {
+    Experiment::text("experiment.toml", &run.experiment().unwrap()).load().unwrap()
+}

@@ -1,0 +1,165 @@
+//! What a run leaves behind, and that its figures can be had again.
+
+use std::{collections::BTreeSet, fs};
+
+use homeostat_artifact::{Artifact, Run, RunState};
+use homeostat_control::{ControlEvent, replay};
+use homeostat_data::{OnCorrupt, SourceConfig, SplitRecord};
+use homeostat_experiment::ExperimentError;
+use homeostat_metrics::{Classes, MetricSet};
+use homeostat_train::Meter;
+
+use crate::place::{Place, digits, pets, png, recorded};
+
+#[test]
+fn a_run_leaves_every_file_that_is_promised() {
+    let place = Place::new();
+    let (run, result) = place.train(digits(&[]));
+    let path = run.path();
+    assert!(path.ends_with("digits/2026-11-23T17-13-05Z"), "{}", path.display());
+    for file in [
+        "experiment.toml",
+        "provenance.json",
+        "split.json",
+        "metrics.jsonl",
+        "events.jsonl",
+        "result.json",
+        "report.html",
+        "artifact/artifact.json",
+        "artifact/task.toml",
+        "artifact/model.safetensors",
+    ] {
+        assert!(path.join(file).metadata().is_ok_and(|data| data.len() > 0), "{file} is missing");
+    }
+    let last = run.checkpoints().unwrap().latest().unwrap().unwrap();
+    for file in ["model.safetensors", "optimizer.safetensors", "average.safetensors", "state.json"] {
+        assert!(last.file(file).is_ok(), "{file} is missing in {}", last.path().display());
+    }
+    assert_eq!(last.step(), result.steps);
+    assert_eq!(fs::read_dir(run.tensorboard_dir()).unwrap().count(), 1);
+    assert_eq!(
+        Run::open(&place.out().join("latest")).unwrap().path().canonicalize().unwrap(),
+        path.canonicalize().unwrap()
+    );
+
+    let artifact = Artifact::open(path).unwrap();
+    assert_eq!((artifact.kind(), artifact.golden().unwrap().len()), ("image-classification", 16));
+    // Serving reads the task and nothing else.
+    assert!(!artifact.task().unwrap().contains("batch-size") && !artifact.task().unwrap().contains("augment"));
+
+    assert_eq!(run.metrics().unwrap().len(), 2 * 2, "training and validation of two epochs");
+    let provenance = run.provenance().unwrap().unwrap();
+    assert_eq!((provenance.seed, provenance.device.as_str(), provenance.burn.as_str()), (1, "cpu", "0.22.1"));
+    assert!([&provenance.hashes.data, &provenance.hashes.split].iter().all(|hash| hash.len() == 64));
+}
+
+#[test]
+fn the_result_says_how_the_run_ended() {
+    let place = Place::new();
+    let (run, result) = place.train(digits(&[]));
+    assert_eq!(run.result().unwrap().as_ref(), Some(&result));
+    assert_eq!((result.state, result.reason, result.epochs, result.steps), (RunState::Finished, None, 2, 46));
+    assert_eq!(result.parameters, 64 * 16 + 16 + 16 * 10 + 10);
+    let best = result.best.unwrap();
+    assert_eq!((best.monitor.as_str(), Some(best.value)), ("loss", result.valid.get("loss")));
+    // Far above chance: what is tested is what has learnt.
+    assert!(result.test.get("accuracy").unwrap() > 0.5, "{:?}", result.test);
+    let text: serde_json::Value = serde_json::from_slice(&fs::read(run.path().join("result.json")).unwrap()).unwrap();
+    assert_eq!(text["test"]["accuracy"].as_f64(), result.test.get("accuracy"));
+}
+
+#[test]
+fn the_report_shows_the_run_and_fetches_nothing() {
+    let place = Place::new();
+    let (run, result) = place.train(digits(&[]));
+    let page = fs::read_to_string(run.report_file()).unwrap();
+    for outside in ["src=\"http", "href=\"http", "src=\"//", "url(http", "@import", "<link", "<script src"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    for shown in ["<h2>Confusions</h2>", "calibration", "macro-f1", "data:image/png;base64,", "learning-rate", "46"] {
+        assert!(page.contains(shown), "{shown} is missing");
+    }
+    let accuracy = format!("{:.2}", 100.0 * result.test.get("accuracy").unwrap());
+    assert!(page.contains(&accuracy), "{accuracy} is missing");
+}
+
+#[test]
+fn the_figures_of_the_test_are_had_again_from_the_artifact() {
+    let place = Place::new();
+    let (run, result) = place.train(digits(&[]));
+    let again = place.evaluate(&run, None).unwrap();
+    assert_eq!(again.figures, result.test);
+    let record: SplitRecord = run.split().unwrap().unwrap();
+    assert_eq!((again.samples, again.left_out), (record.test.len(), 0));
+}
+
+#[test]
+fn a_run_is_never_measured_with_what_it_has_learnt_from() {
+    let place = Place::new();
+    let (run, _) = place.train(digits(&[]));
+    let record: SplitRecord = run.split().unwrap().unwrap();
+    let all = place.evaluate(&run, Some(SourceConfig::Digits)).unwrap();
+    assert_eq!(all.left_out, record.train.len());
+    assert_eq!(all.samples, record.valid.len() + record.test.len());
+    // What the run does not know the classes of cannot be measured at all.
+    place.pictures();
+    let pets = SourceConfig::ImageFolder(homeostat_data::ImageFolderConfig { folder: "pets".to_owned() });
+    let error = place.evaluate(&run, Some(pets)).unwrap_err();
+    assert!(matches!(&error, ExperimentError::Setting { key, .. } if key == "--data"), "{error}");
+}
+
+#[test]
+fn the_recorded_decisions_follow_from_the_recorded_observations() {
+    let place = Place::new();
+    let words = ["train.metrics=[\"accuracy\"]", "epochs=4", "control.plateau.on={ patience = 1, threshold = 0.9 }"];
+    let (run, _) = place.train(digits(&words));
+    let events: Vec<ControlEvent> = run.events().unwrap();
+    assert_eq!(events.len(), 4 * 23 + 4, "one a step and one an evaluation");
+    assert!(events.iter().any(|event| !event.decisions.is_empty()), "so strict a plateau decides something");
+    let experiment = recorded(&run).value;
+    let metrics = MetricSet::init(&experiment.train.metrics, Classes::OneOf(10)).unwrap();
+    let again =
+        replay(experiment.control.init(&metrics.goals()).unwrap(), events.iter().map(|event| &event.observation));
+    assert_eq!(again, events.into_iter().map(|event| event.decisions).collect::<Vec<_>>());
+}
+
+#[test]
+fn folds_differ_in_what_they_learn_from_and_share_the_test() {
+    let place = Place::new();
+    let parts = |fold: usize| {
+        let split = format!("split.k-fold={{ folds = 3, fold = {fold}, test = 0.2 }}");
+        let (run, _) = place.train(digits(&[split.as_str(), "epochs=1"]));
+        let SplitRecord { train, valid, test } = run.split().unwrap().unwrap();
+        [train, valid, test].map(|part| part.into_iter().collect::<BTreeSet<_>>())
+    };
+    let ([_, first, test], [train, second, same]) = (parts(0), parts(1));
+    assert_eq!(test, same);
+    assert!(first.is_disjoint(&second) && first.is_subset(&train));
+}
+
+#[test]
+fn mixing_changes_what_is_learnt_and_not_what_is_measured() {
+    let place = Place::new();
+    let plain = place.train(digits(&["epochs=1"]));
+    for mix in ["mix={ mixup = 0.4 }", "mix={ cutmix = 1.0 }", "mix={ mixup = 0.4, cutmix = 1.0 }"] {
+        let mixed = place.train(digits(&["epochs=1", mix]));
+        let loss = |run: &Run, at: usize| run.metrics().unwrap()[at].figures.get("loss").unwrap();
+        assert!(loss(&mixed.0, 0) > loss(&plain.0, 0), "{mix}: soft targets cost more than hard ones");
+        assert!(mixed.1.test.get("accuracy").unwrap() > 0.2, "{mix}");
+    }
+}
+
+#[test]
+fn a_broken_picture_ends_the_run_or_is_listed_as_the_experiment_says() {
+    let place = Place::new();
+    let folder = place.pictures();
+    // Enough of the picture for it to be listed, not enough to be decoded.
+    fs::write(folder.join("cat/07.png"), &png(47)[..60]).unwrap();
+    let named = "cat/07.png";
+    let error = place.try_train(pets(&[])).unwrap_err().to_string();
+    assert!(error.contains(named), "{error}");
+    let skip = pets(&["data.on-corrupt=skip"]);
+    assert_eq!(skip.value.data.on_corrupt, OnCorrupt::Skip);
+    let (run, _) = place.train(skip);
+    assert!(fs::read_to_string(run.report_file()).unwrap().contains(named), "the report lists it");
+}

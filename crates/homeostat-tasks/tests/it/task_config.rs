@@ -1,0 +1,75 @@
+//! The `[task]` table on its way through an artifact.
+
+use burn::{module::Module, tensor::Device};
+use homeostat_config::to_toml;
+use homeostat_data::{CenterCrop, PrepareStep, Resize};
+use homeostat_models::ImageModelConfig;
+use homeostat_task::{Task, TaskError, TaskVisitor};
+use homeostat_tasks::{ImageClassificationConfig, TaskConfig};
+
+use crate::{config, device, line, losses};
+
+/// Every network and every loss, and a default that is incomplete.
+fn tables() -> Vec<TaskConfig> {
+    let complete = ImageModelConfig::examples().into_iter().flat_map(|model| {
+        losses().into_iter().map(move |loss| TaskConfig::ImageClassification(config(model.clone(), loss)))
+    });
+    complete.chain([TaskConfig::default()]).collect()
+}
+
+#[test]
+fn every_table_survives_its_file() {
+    for task in tables() {
+        let text = to_toml(&task);
+        assert_eq!(TaskConfig::parse(&text).unwrap(), task, "{text}");
+        assert!(text.contains(task.kind()), "{text}");
+    }
+    let mut odd = ImageClassificationConfig { labels: vec!["a \"b\"\n".into(), "é\\".into()], ..Default::default() };
+    odd.prepare.0.insert(0, PrepareStep::CenterCrop(CenterCrop::default()));
+    odd.prepare.0.insert(0, PrepareStep::Resize(Resize::default()));
+    let odd = TaskConfig::ImageClassification(odd);
+    assert_eq!(TaskConfig::parse(&to_toml(&odd)).unwrap(), odd);
+}
+
+#[test]
+fn a_text_that_is_no_such_table_is_refused_in_one_line() {
+    for (text, said) in [
+        ("", "1 element"),
+        ("[image-segmentation]", "image-segmentation"),
+        ("[image-classification]\nlabel = []", "label"),
+        ("[image-classification]\nlabels = 3", "line 2: invalid type: integer `3`"),
+        ("[image-classification]\n\nmodel.resnext = {}", "line 3: unknown variant `resnext`"),
+        ("[image-classification]\ninput = { channels = 3, height = -1, width = 3 }", "-1"),
+        ("[image-classification]\ninput = { channels = 3 }", "height"),
+        ("[image-classification", "task.toml"),
+        ("\u{0}", "task.toml"),
+        ("labels = \"\"\"a\nb", "task.toml"),
+    ] {
+        let error = line(&TaskConfig::parse(text).unwrap_err());
+        assert!(error.starts_with("task.toml") && error.contains(said), "{text:?}: {error}");
+    }
+}
+
+/// Counts the parameters of whatever network the task has.
+struct CountParameters<'a>(&'a Device);
+
+impl TaskVisitor for CountParameters<'_> {
+    type Output = Result<usize, TaskError>;
+
+    fn visit<T: Task>(self, task: T) -> Self::Output {
+        Ok(task.init(self.0)?.num_params())
+    }
+}
+
+#[test]
+fn a_visitor_gets_the_living_task() {
+    let device = device();
+    for model in ImageModelConfig::examples() {
+        let own = config(model.clone(), losses().remove(0));
+        let expected = own.init().unwrap().init(&device).unwrap().num_params();
+        let found = TaskConfig::ImageClassification(own).open(CountParameters(&device)).unwrap().unwrap();
+        assert_eq!(found, expected, "{model:?}");
+    }
+    let error = TaskConfig::default().open(CountParameters(&device)).unwrap_err();
+    assert!(line(&error).contains("labels is not known yet"), "{error}");
+}
