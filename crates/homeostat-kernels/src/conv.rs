@@ -154,15 +154,18 @@ impl Conv {
     fn pack_forward(&self, weight: &[f32], panels: &[Panel], lanes: usize) -> Vec<f32> {
         let (patch, channels_out) = (self.patch(), self.group_channels()[1]);
         let vectors: usize = panels.iter().map(|panel| panel.vectors).sum();
-        let weight = self.reorder(weight, false);
+        let (channels, taps) = (self.group_channels()[0], self.kernel[0] * self.kernel[1]);
         let mut packed = vec![0.0; self.groups * vectors * lanes * patch];
         for (group, packed) in packed.chunks_exact_mut(vectors * lanes * patch).enumerate() {
             for panel in panels {
                 let width = panel.vectors * lanes;
                 let packed = &mut packed[panel.at * patch..][..width * patch];
-                for lane in 0..panel.width {
-                    let from = &weight[(group * channels_out + panel.at + lane) * patch..][..patch];
-                    for (from, to) in from.iter().zip(packed[lane..].iter_mut().step_by(width)) {
+                let weight = &weight[(group * channels_out + panel.at) * patch..][..panel.width * patch];
+                for place in 0..patch {
+                    // In the order of the weights: so each of their streams is read through once.
+                    let (channel, tap) = (place / taps, place % taps);
+                    let to = &mut packed[(tap * channels + channel) * width..][..panel.width];
+                    for (to, from) in to.iter_mut().zip(weight[place..].iter().step_by(patch)) {
                         *to = *from;
                     }
                 }

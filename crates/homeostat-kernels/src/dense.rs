@@ -76,7 +76,7 @@ impl Matrix {
         let walk = Walk { segments: vec![Segment { a: 0, b: 0, len: self.terms }], a_step: 1, b_step: self.columns };
         // A small batch makes few tasks: narrow panels make more of them.
         let panels = panels(self.columns, isa, if self.rows <= 64 { 2 } else { 4 });
-        let block = if self.rows <= 64 { 8 } else { 48 };
+        let block = if self.rows <= 64 { 12 } else { 48 };
         let blocks = self.rows.div_ceil(block);
         let tasks: Vec<(usize, Panel)> =
             panels.iter().flat_map(|panel| (0..blocks).map(move |index| (index * block, *panel))).collect();

@@ -112,7 +112,7 @@ impl Kernel for Product<'_> {
         match (V::LANES, panel.vectors) {
             (16, 4) => self.tiles::<V, 6, 4>(),
             (16, 3) => self.tiles::<V, 8, 3>(),
-            (16, 2) => self.tiles::<V, 8, 2>(),
+            (16, 2) => self.tiles::<V, 12, 2>(),
             (_, 2) => self.tiles::<V, 6, 2>(),
             (_, 1) => self.tiles::<V, 8, 1>(),
             _ => unreachable!("no tile of {} vectors", panel.vectors),

@@ -169,6 +169,9 @@ fn gradients_are_slopes() {
 fn an_empty_batch_and_other_types_go_to_burn() {
     let w = random([4, 3, 3, 3]);
     let double = |x: Tensor<4>| x.cast(burn::tensor::DType::F64);
+    let nothing = Tensor::<4>::zeros([0, 3, 5, 5], &device());
+    let y = conv2d(nothing, w.clone(), None, &Conv2dOptions::default(), Kernels::Own);
+    assert_eq!(y.dims(), [0, 4, 3, 3]);
     let y = conv2d(double(random([1, 3, 5, 5])), double(w), None, &Conv2dOptions::default(), Kernels::Own);
     assert_eq!(y.dtype(), burn::tensor::DType::F64);
 }

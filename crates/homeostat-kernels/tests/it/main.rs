@@ -5,6 +5,7 @@ mod conv2d;
 mod linear;
 mod max_pool2d;
 mod threads;
+mod training;
 
 use burn::tensor::{Device, Distribution, Tensor};
 
