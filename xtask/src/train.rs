@@ -26,7 +26,8 @@ Where HOMEOSTAT_DATA is not set, the folder ../shared/data beside the checkout i
 The exit code is that of homeostat; Ctrl-C lets it write its checkpoint.";
 
 /// The flags of `homeostat train` whose value is a word of its own, which is then no experiment.
-const VALUE_FLAGS: &[&str] = &["--device", "--out", "--log-level", "--data-root", "--workers", "--kernels"];
+const VALUE_FLAGS: &[&str] =
+    &["--device", "--out", "--log-level", "--data-root", "--workers", "--kernels", "--threads"];
 
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     let target = workspace.metadata()?["target_directory"].as_str().map(PathBuf::from);

@@ -27,6 +27,9 @@ pub(crate) struct Common {
     /// homeostat_data=debug. By default warn, with --quiet error.
     #[arg(long, global = true, value_name = "LEVEL", display_order = 900)]
     pub(crate) log_level: Option<String>,
+    /// Threads that compute on the CPU. By default one a core.
+    #[arg(long, global = true, value_name = "N", display_order = 901, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
 }
 
 #[derive(Debug, Subcommand)]

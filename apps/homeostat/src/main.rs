@@ -4,6 +4,7 @@ mod args;
 mod cli;
 mod interrupt;
 mod progress;
+mod threads;
 mod verbs;
 
 use std::process::ExitCode;
@@ -18,7 +19,8 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    match cli.start_log().and_then(|()| verbs::run(&cli)) {
+    let run = || cli.start_log().and_then(|()| threads::within(cli.common.threads, || verbs::run(&cli)));
+    match run() {
         Ok(verbs::Done::Well) => ExitCode::SUCCESS,
         Ok(verbs::Done::Interrupted) => ExitCode::from(INTERRUPTED),
         Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
