@@ -120,6 +120,7 @@ fn look_up(image: &Image, fill: u8, back: impl Fn(f64, f64) -> [f64; 2]) -> Imag
 /// Shares of a pixel are in 11-bit fixed point, so that the product of two of them and a level fits 32 bits.
 const ONE: u32 = 1 << 11;
 
+#[expect(clippy::cast_possible_truncation, reason = "a weighted mean of levels is a level")]
 fn look_up_in<const CHANNELS: usize>(image: &Image, out: &mut [u8], back: impl Fn(f64, f64) -> [f64; 2]) {
     let Shape { height, width, .. } = image.shape();
     let (old, _) = image.pixels().as_chunks::<CHANNELS>();
@@ -152,4 +153,30 @@ fn neighbours(x: f64, length: usize) -> ([usize; 2], u32) {
     let x = (x - 0.5).max(0.0);
     let first = x as usize;
     ([first, (first + 1).min(length - 1)], ((x - first as f64) * f64::from(ONE) + 0.5) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The points as in `tests/fixtures/torchvision_v2.py`.
+    #[test]
+    fn a_perspective_is_that_of_torchvision() -> Result<(), crate::DataError> {
+        let old = Image::decode(include_bytes!("../tests/fixtures/pillow/source.png"))?;
+        let truth = Image::decode(include_bytes!("../tests/fixtures/torchvision/perspective.png"))?;
+        let corners = [[0.0, 0.0], [40.0, 0.0], [40.0, 32.0], [0.0, 32.0]];
+        let moved = [[6.0, 3.0], [35.0, 7.0], [38.0, 30.0], [2.0, 25.0]];
+        let back = Projective::between(moved, corners).expect("a perspective");
+        let new = project(&old, back, 9);
+        let far: Vec<u8> = new.pixels().iter().zip(truth.pixels()).map(|(a, b)| a.abs_diff(*b)).collect();
+        let (most, beyond_one) = (far.iter().max(), far.iter().filter(|&&d| d > 1).count());
+        assert!(most <= Some(&3) && beyond_one * 100 <= far.len(), "{most:?}, {beyond_one} of {}", far.len());
+        Ok(())
+    }
+
+    #[test]
+    fn points_on_one_line_have_no_perspective() {
+        let line = [[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0]];
+        assert_eq!(Projective::between(line, [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]), None);
+    }
 }

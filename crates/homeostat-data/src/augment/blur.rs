@@ -63,6 +63,7 @@ impl Blur {
 
 /// `factor` parts of each level and `1 - factor` parts of the mean of its 3 x 3 neighbours, in which it counts five times itself. The
 /// border stays.
+#[expect(clippy::cast_possible_truncation, reason = "a float is clamped when it becomes a byte")]
 pub(super) fn sharpness(image: Image, factor: f64) -> Image {
     let (height, width, channels) = (image.height(), image.width(), image.channels());
     if height < 3 || width < 3 {

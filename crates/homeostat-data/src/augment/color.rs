@@ -65,7 +65,7 @@ pub(super) fn saturation(mut image: Image, factor: f64) -> Image {
     let factor = (factor * 65_536.0).round() as i64;
     for_each_color(&mut image, |pixel| {
         let grey = i64::from(luma(&pixel));
-        pixel.map(|level| (((i64::from(level) - grey) * factor + 32_768 >> 16) + grey).clamp(0, 255) as u8)
+        pixel.map(|level| ((((i64::from(level) - grey) * factor + 32_768) >> 16) + grey).clamp(0, 255) as u8)
     });
     image
 }

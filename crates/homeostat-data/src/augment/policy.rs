@@ -313,3 +313,103 @@ const SVHN: [SubPolicy; 25] = [
     [(ShearY, 8, 5), (Autocontrast, 7, 0)],
     [(ShearX, 7, 2), (Invert, 1, 0)],
 ];
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// What `tests/fixtures/torchvision_v2.py` wrote.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Tables {
+        rand_augment: BTreeMap<String, Space>,
+        trivial_augment: BTreeMap<String, Space>,
+        auto_augment: BTreeMap<String, Space>,
+        policies: BTreeMap<String, Vec<[(String, f64, Option<u8>); 2]>>,
+    }
+
+    #[derive(Deserialize)]
+    struct Space {
+        magnitudes: Vec<f64>,
+        signed: bool,
+    }
+
+    fn tables() -> Tables {
+        serde_json::from_str(include_str!("../../tests/fixtures/torchvision/policies.json")).expect("a fixture")
+    }
+
+    fn kind(name: &str) -> Kind {
+        let all = [SPACE.as_slice(), &[Invert]].concat();
+        let name = if name == "Color" { "Saturation" } else { name };
+        let same = |kind: &Kind| format!("{kind:?}").eq_ignore_ascii_case(name);
+        all.into_iter().find(same).unwrap_or_else(|| panic!("there is no {name}"))
+    }
+
+    /// The number in torchvision's terms, for which factors count from 1.
+    fn magnitude(operation: Operation) -> f64 {
+        match operation {
+            Operation::ShearX(x)
+            | Operation::ShearY(x)
+            | Operation::TranslateX(x)
+            | Operation::TranslateY(x)
+            | Operation::Rotate(x)
+            | Operation::Solarize(x) => x,
+            Operation::Brightness(x) | Operation::Saturation(x) | Operation::Contrast(x) | Operation::Sharpness(x) => {
+                x - 1.0
+            }
+            Operation::Posterize(bits) => f64::from(bits),
+            _ => 0.0,
+        }
+    }
+
+    #[test]
+    fn operations_ranges_and_magnitudes_are_those_of_torchvision() {
+        let tables = tables();
+        let shape = Shape { height: 33, width: 41, channels: 3 };
+        for (spaces, ranges) in [
+            (&tables.rand_augment, Ranges::paper(shape)),
+            (&tables.trivial_augment, Ranges::WIDE),
+            (&tables.auto_augment, Ranges::paper(shape)),
+        ] {
+            for (name, Space { magnitudes, signed }) in spaces {
+                let last = (magnitudes.len() - 1).max(1) as f64;
+                for (i, &truth) in magnitudes.iter().enumerate() {
+                    // Theirs has 32 bits, and may lie a little below a whole number.
+                    let truth = if name.starts_with("Translate") { (truth + 1e-4).trunc() } else { truth };
+                    let [up, down] = [false, true]
+                        .map(|negative| magnitude(kind(name).operation(i as f64 / last, &ranges, negative)));
+                    assert!((up - truth).abs() < 1e-4, "{name} {i}: {up}, not {truth}");
+                    let opposite = if *signed { -truth } else { truth };
+                    assert!((down - opposite).abs() < 1e-4, "{name} {i}: {down}, not {opposite}");
+                }
+            }
+        }
+        for spaces in [&tables.rand_augment, &tables.trivial_augment] {
+            assert_eq!(spaces.len(), SPACE.len());
+            assert!(spaces.keys().all(|name| SPACE.contains(&kind(name))));
+        }
+    }
+
+    #[test]
+    fn the_searched_pairs_are_those_of_torchvision() {
+        let tables = tables();
+        for (name, policy) in [
+            ("imagenet", AutoAugmentPolicy::Imagenet),
+            ("cifar10", AutoAugmentPolicy::Cifar10),
+            ("svhn", AutoAugmentPolicy::Svhn),
+        ] {
+            let truth: Vec<_> = tables.policies[name]
+                .iter()
+                .map(|pair| {
+                    pair.each_ref().map(|(name, share, m)| (kind(name), (share * 10.0).round(), m.unwrap_or(0)))
+                })
+                .collect();
+            let ours: Vec<_> =
+                policy.pairs().iter().map(|pair| pair.map(|(kind, tenths, m)| (kind, f64::from(tenths), m))).collect();
+            assert_eq!(ours, truth, "{name}");
+        }
+    }
+}
