@@ -85,6 +85,14 @@ fn solve(mut rows: [[f64; 9]; 8]) -> Option<[f64; 8]> {
     Some(rows.map(|row| row[8]))
 }
 
+/// Positions are in 32-bit fixed point, so that a row is walked in whole numbers.
+const FRACTION: u32 = 32;
+
+#[expect(clippy::cast_possible_truncation, reason = "a float saturates when it becomes whole")]
+fn fixed(x: f64) -> i64 {
+    (x * (1_i64 << FRACTION) as f64).round() as i64
+}
+
 /// The picture after `affine`, of the same size.
 pub(crate) fn resample(image: &Image, affine: Affine, fill: u8) -> Image {
     if affine == Affine::IDENTITY {
@@ -92,22 +100,27 @@ pub(crate) fn resample(image: &Image, affine: Affine, fill: u8) -> Image {
     }
     let Affine([a, b, c, d, e, f]) = affine.inverse();
     let (middle_x, middle_y) = (image.width() as f64 / 2.0, image.height() as f64 / 2.0);
-    look_up(image, fill, |x, y| {
-        let (x, y) = (x - middle_x, y - middle_y);
-        [a * x + b * y + c + middle_x, d * x + e * y + f + middle_y]
+    // From the middle of the first pixel on.
+    let (x, y) = (0.5 - middle_x, 0.5 - middle_y);
+    let start = [fixed(a * x + b * y + c + middle_x), fixed(d * x + e * y + f + middle_y)];
+    let [a, b, d, e] = [a, b, d, e].map(fixed);
+    look_up(image, fill, |column, row| {
+        let (column, row) = (column as i64, row as i64);
+        [start[0] + a * column + b * row, start[1] + d * column + e * row]
     })
 }
 
 /// The picture, of the same size, whose pixels are found where `back` says.
 pub(crate) fn project(image: &Image, back: Projective, fill: u8) -> Image {
     let Projective([a, b, c, d, e, f, g, h]) = back;
-    look_up(image, fill, |x, y| {
+    look_up(image, fill, |column, row| {
+        let (x, y) = (column as f64 + 0.5, row as f64 + 0.5);
         let depth = g * x + h * y + 1.0;
-        [(a * x + b * y + c) / depth, (d * x + e * y + f) / depth]
+        [fixed((a * x + b * y + c) / depth), fixed((d * x + e * y + f) / depth)]
     })
 }
 
-fn look_up(image: &Image, fill: u8, back: impl Fn(f64, f64) -> [f64; 2]) -> Image {
+fn look_up(image: &Image, fill: u8, back: impl Fn(usize, usize) -> [i64; 2]) -> Image {
     let mut pixels = vec![fill; image.shape().len()];
     match image.channels() {
         1 => look_up_in::<1>(image, &mut pixels, back),
@@ -118,19 +131,20 @@ fn look_up(image: &Image, fill: u8, back: impl Fn(f64, f64) -> [f64; 2]) -> Imag
 }
 
 /// Shares of a pixel are in 11-bit fixed point, so that the product of two of them and a level fits 32 bits.
-const ONE: u32 = 1 << 11;
+const SHARE: u32 = 11;
+const ONE: u32 = 1 << SHARE;
 
 #[expect(clippy::cast_possible_truncation, reason = "a weighted mean of levels is a level")]
-fn look_up_in<const CHANNELS: usize>(image: &Image, out: &mut [u8], back: impl Fn(f64, f64) -> [f64; 2]) {
+fn look_up_in<const CHANNELS: usize>(image: &Image, out: &mut [u8], back: impl Fn(usize, usize) -> [i64; 2]) {
     let Shape { height, width, .. } = image.shape();
     let (old, _) = image.pixels().as_chunks::<CHANNELS>();
     let (new, _) = out.as_chunks_mut::<CHANNELS>();
-    let (wide, high) = (width as f64, height as f64);
+    let [wide, high] = [width, height].map(|side| (side as u64) << FRACTION);
     for (row, pixels) in new.chunks_exact_mut(width).enumerate() {
-        let middle = row as f64 + 0.5;
         for (column, pixel) in pixels.iter_mut().enumerate() {
-            let [x, y] = back(column as f64 + 0.5, middle);
-            if !(x >= 0.0 && y >= 0.0 && x < wide && y < high) {
+            let [x, y] = back(column, row);
+            // What is below 0 becomes very large.
+            if x.cast_unsigned() >= wide || y.cast_unsigned() >= high {
                 continue;
             }
             let ([left, right], x_share) = neighbours(x, width);
@@ -141,18 +155,20 @@ fn look_up_in<const CHANNELS: usize>(image: &Image, out: &mut [u8], back: impl F
                 let [a, b, c, d] = [a, b, c, d].map(|corner| u32::from(corner[channel]));
                 let above = a * (ONE - x_share) + b * x_share;
                 let below = c * (ONE - x_share) + d * x_share;
-                pixel[channel] = ((above * (ONE - y_share) + below * y_share + ONE * ONE / 2) >> 22) as u8;
+                let sum = above * (ONE - y_share) + below * y_share;
+                pixel[channel] = ((sum + ONE * ONE / 2) >> (2 * SHARE)) as u8;
             }
         }
     }
 }
 
 /// The two pixels of a side of `length` whose middles are around `x`, and the share of the second; the edge goes on beyond itself.
-#[expect(clippy::cast_possible_truncation, reason = "a position inside a picture")]
-fn neighbours(x: f64, length: usize) -> ([usize; 2], u32) {
-    let x = (x - 0.5).max(0.0);
-    let first = x as usize;
-    ([first, (first + 1).min(length - 1)], ((x - first as f64) * f64::from(ONE) + 0.5) as u32)
+#[expect(clippy::cast_possible_truncation, reason = "a position inside a picture, and a few bits of it")]
+fn neighbours(x: i64, length: usize) -> ([usize; 2], u32) {
+    const HALF: i64 = 1 << (FRACTION - 1);
+    let x = (x - HALF).max(0).cast_unsigned() + (1 << (FRACTION - SHARE - 1));
+    let first = (x >> FRACTION) as usize;
+    ([first, (first + 1).min(length - 1)], (x >> (FRACTION - SHARE)) as u32 & (ONE - 1))
 }
 
 #[cfg(test)]

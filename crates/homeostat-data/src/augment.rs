@@ -1,9 +1,9 @@
 //! Random changes of the pictures of the training split: keyed by seed, epoch and sample, and never part of an artifact. It does not
 //! know what a network wants; see [`ImagePrepare`](crate::ImagePrepare) for that.
 
-mod blur;
 mod color;
 mod crop;
+mod detail;
 mod erase;
 mod flip;
 mod levels;
@@ -14,9 +14,9 @@ mod policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use blur::{Blur, Noise, Sharpness};
 pub use color::ColorJitter;
 pub use crop::{RandomCrop, RandomResizedCrop};
+pub use detail::{Blur, Noise, Sharpness};
 pub use erase::{Cutout, Erasing};
 pub use flip::Flip;
 pub(crate) use levels::level_of;

@@ -74,7 +74,8 @@ pub(super) fn saturation(mut image: Image, factor: f64) -> Image {
 /// saturation (Smith 1978, "Color gamut transform pairs").
 #[expect(clippy::cast_possible_truncation, reason = "a float is clamped when it becomes a byte")]
 pub(super) fn hue(mut image: Image, turn: f64) -> Image {
-    let turn = (turn * 6.0) as f32 + 12.0;
+    let turn = (turn.rem_euclid(1.0) * 6.0) as f32;
+    let around = |place: f32| if place >= 6.0 { place - 6.0 } else { place };
     for_each_color(&mut image, |pixel| {
         let [red, green, blue] = pixel.map(f32::from);
         let (high, low) = (red.max(green).max(blue), red.min(green).min(blue));
@@ -83,16 +84,16 @@ pub(super) fn hue(mut image: Image, turn: f64) -> Image {
             return pixel;
         }
         let sextant = if high == red {
-            (green - blue) / range
+            (green - blue) / range + if green < blue { 6.0 } else { 0.0 }
         } else if high == green {
             (blue - red) / range + 2.0
         } else {
             (red - green) / range + 4.0
         };
-        let sextant = (sextant + turn) % 6.0;
+        let sextant = around(sextant + turn);
         // Each channel is highest around its own place on the circle, and lowest on the other side.
         [0.0, 4.0, 2.0].map(|place| {
-            let away = ((sextant + place) % 6.0 - 3.0).abs() - 1.0;
+            let away = (around(sextant + place) - 3.0).abs() - 1.0;
             (low + range * away.clamp(0.0, 1.0) + 0.5) as u8
         })
     });

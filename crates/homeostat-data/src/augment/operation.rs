@@ -1,6 +1,6 @@
 //! One change of a picture, all of whose numbers are known. It does not know chance.
 
-use super::{blur, color, levels};
+use super::{color, detail, levels};
 use crate::Image;
 use crate::affine::{Affine, resample};
 
@@ -69,14 +69,14 @@ impl Operation {
             Self::Contrast(factor) => return levels::contrast(image, factor),
             Self::Saturation(factor) => return color::saturation(image, factor),
             Self::Hue(turn) => return color::hue(image, turn),
-            Self::Sharpness(factor) => return blur::sharpness(image, factor),
+            Self::Sharpness(factor) => return detail::sharpness(image, factor),
             Self::Posterize(bits) => return levels::posterize(image, bits),
             Self::Solarize(threshold) => return levels::solarize(image, threshold),
             Self::Autocontrast => return levels::autocontrast(image),
             Self::Equalize => return levels::equalize(image),
             Self::Invert => return levels::map(image, |level| 255 - level),
             Self::Grayscale => return color::grayscale(image),
-            Self::Blur(sigma) => return blur::gaussian_blur(&image, sigma),
+            Self::Blur(sigma) => return detail::gaussian_blur(&image, sigma),
         };
         resample(&image, motion, fill)
     }

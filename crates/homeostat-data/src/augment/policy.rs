@@ -328,8 +328,11 @@ mod tests {
         rand_augment: BTreeMap<String, Space>,
         trivial_augment: BTreeMap<String, Space>,
         auto_augment: BTreeMap<String, Space>,
-        policies: BTreeMap<String, Vec<[(String, f64, Option<u8>); 2]>>,
+        policies: BTreeMap<String, Vec<[Part; 2]>>,
     }
+
+    /// Name, probability and magnitude.
+    type Part = (String, f64, Option<u8>);
 
     #[derive(Deserialize)]
     struct Space {

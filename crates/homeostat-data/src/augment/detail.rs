@@ -1,10 +1,9 @@
-//! Changes that look at a pixel's neighbours; alpha stays. It does not know chance, but for how strong a blur is.
+//! Changes of detail: sharpness and blur, which look at a pixel's neighbours, and noise; alpha stays. It does not know colours.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::crop::rounded;
-use super::levels::level_of;
 use super::within;
 use crate::{DataError, Image, Rng};
 
@@ -166,15 +165,31 @@ impl Noise {
         within(key, "sigma", self.sigma, [0.0, 1.0])
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "a float is clamped when it becomes a byte")]
     pub(super) fn apply(&self, mut image: Image, rng: &mut Rng) -> Image {
+        if !rng.chance(self.probability) {
+            return image;
+        }
         let channels = image.channels();
-        if rng.chance(self.probability) {
-            for pixel in image.pixels_mut().chunks_exact_mut(channels) {
-                for level in &mut pixel[..channels.min(3)] {
-                    *level = level_of(f64::from(*level) + 255.0 * self.sigma * f64::from(rng.normal()));
-                }
+        let deviation = 255.0 * self.sigma as f32;
+        let mut spare = None;
+        for pixel in image.pixels_mut().chunks_exact_mut(channels) {
+            for level in &mut pixel[..channels.min(3)] {
+                let noise = spare.take().unwrap_or_else(|| {
+                    let [now, later] = normal_pair(rng);
+                    spare = Some(later);
+                    now
+                });
+                *level = (f32::from(*level) + deviation * noise + 0.5) as u8;
             }
         }
         image
     }
+}
+
+/// Two independent normal numbers (Box and Muller 1958); in 32 bits, for a picture takes many.
+fn normal_pair(rng: &mut Rng) -> [f32; 2] {
+    let radius = (-2.0 * (1.0 - rng.uniform()).ln()).sqrt();
+    let (sin, cos) = (std::f32::consts::TAU * rng.uniform()).sin_cos();
+    [radius * cos, radius * sin]
 }
