@@ -102,8 +102,10 @@ pub(crate) fn resample(image: &Image, affine: Affine, fill: u8) -> Image {
     let (middle_x, middle_y) = (image.width() as f64 / 2.0, image.height() as f64 / 2.0);
     // From the middle of the first pixel on.
     let (x, y) = (0.5 - middle_x, 0.5 - middle_y);
-    let start = [fixed(a * x + b * y + c + middle_x), fixed(d * x + e * y + f + middle_y)];
-    let [a, b, d, e] = [a, b, d, e].map(fixed);
+    let start = [a * x + b * y + c + middle_x, d * x + e * y + f + middle_y];
+    // Far beyond any picture, and still no overflow at the end of a row.
+    let start = start.map(|place| fixed(place.clamp(-1e9, 1e9)));
+    let [a, b, d, e] = [a, b, d, e].map(|slope| fixed(slope.clamp(-4e3, 4e3)));
     look_up(image, fill, |column, row| {
         let (column, row) = (column as i64, row as i64);
         [start[0] + a * column + b * row, start[1] + d * column + e * row]

@@ -157,7 +157,10 @@ impl Perspective {
             let [dx, dy] = [rng.between(0.0, self.distortion), rng.between(0.0, self.distortion)];
             [x + (center[0] - x) * dx, y + (center[1] - y) * dy]
         });
-        // Four corners, each in its own quarter, can still lie in a way that no perspective reaches.
-        Projective::between(moved, corners).map_or(image.clone(), |back| project(&image, back, self.fill))
+        // A very small picture may have corners that no perspective reaches.
+        match Projective::between(moved, corners) {
+            Some(back) => project(&image, back, self.fill),
+            None => image,
+        }
     }
 }

@@ -269,6 +269,17 @@ fn an_erased_rectangle_keeps_to_its_ranges_and_a_cutout_to_its_size() {
     assert!(holes.iter().any(|&hole| hole < 30), "partly outside now and then");
 }
 
+/// Even shrunk beyond reason, a picture is its middle on the fill.
+#[test]
+fn motions_do_not_overflow() {
+    let tiny = "{ scale = { min = 0.01, max = 0.01, fill = 3 } }";
+    let steps = augment(&format!("[{tiny}, {tiny}, {tiny}, {tiny}, {{ translate = {{ fraction = 1, fill = 3 }} }}]"));
+    for i in 0..20 {
+        let out = steps.apply(picture(2, 60_000, 1, |_, _, _| 200), key(i));
+        assert!(out.pixels().iter().filter(|&&level| level != 3).count() <= 16);
+    }
+}
+
 #[test]
 fn noise_has_its_standard_deviation() {
     let grey = picture(60, 60, 3, |_, _, _| 128);
