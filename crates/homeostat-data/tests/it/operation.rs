@@ -224,11 +224,13 @@ fn a_resized_crop_keeps_to_its_ranges() {
     let steps = augment(
         "[{ random-resized-crop = { size = [40, 60], scale = [0.2, 0.5], ratio = [0.5, 2], filter = 'nearest' } }]",
     );
+    let mut places = std::collections::BTreeSet::new();
     let (mut smallest, mut largest, mut narrow, mut wide) = (f64::MAX, 0.0_f64, f64::MAX, 0.0_f64);
     for i in 0..400 {
         let out = steps.apply(across.clone(), key(i));
         assert_eq!(out.shape(), across.shape());
         let [first, last] = [out.get(0, 0), out.get(59, 39)];
+        places.insert((first[0], first[1]));
         let [w, h] = [0, 1].map(|c| f64::from((last[c] - first[c]) / 4 + 1));
         let (area, ratio) = (w * h / 2400.0, w / h);
         (smallest, largest) = (smallest.min(area), largest.max(area));
@@ -236,6 +238,8 @@ fn a_resized_crop_keeps_to_its_ranges() {
     }
     assert!((0.18..0.22).contains(&smallest) && (0.48..0.52).contains(&largest), "{smallest} to {largest}");
     assert!((0.46..0.54).contains(&narrow) && (1.86..2.14).contains(&wide), "{narrow} to {wide}");
+    let (columns, rows): (std::collections::BTreeSet<_>, std::collections::BTreeSet<_>) = places.into_iter().unzip();
+    assert!(columns.len() > 20 && rows.len() > 10, "{} columns and {} rows to begin in", columns.len(), rows.len());
     let whole = augment("[{ random-resized-crop = { size = [16, 12], scale = [1, 1], ratio = [1.5, 1.5] } }]");
     assert_eq!(whole.apply(across.clone(), key(0)), resize(&across, 16, 12, Filter::Bilinear));
     // A strip has no part of these proportions: the largest in the middle is taken.
