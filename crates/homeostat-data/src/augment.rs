@@ -1,16 +1,36 @@
 //! Random changes of the pictures of the training split: keyed by seed, epoch and sample, and never part of an artifact. It does not
 //! know what a network wants; see [`ImagePrepare`](crate::ImagePrepare) for that.
 
+mod color;
+mod crop;
+mod detail;
+mod erase;
+mod flip;
+mod levels;
+mod motion;
+mod operation;
+mod policy;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::affine::{Affine, resample};
-use crate::image::luma;
-use crate::prepare::{Size, cut, middle};
-use crate::{DataError, Image, Rng, stream};
+pub use color::ColorJitter;
+pub use crop::{RandomCrop, RandomResizedCrop};
+pub use detail::{Blur, Noise, Sharpness};
+pub use erase::{Cutout, Erasing};
+pub use flip::Flip;
+pub(crate) use levels::level_of;
+pub use levels::{Chance, Jitter, Posterize, Solarize};
+pub use motion::{Perspective, Rotate, Scale, Shear, Translate};
+pub use operation::Operation;
+pub use policy::{AutoAugment, AutoAugmentPolicy, RandAugment, TrivialAugment};
 
-/// Random changes of training pictures, in this order. Steps in a row that move pixels (`rotate`, `scale`, `translate`) with the same
-/// `fill` are done in one resampling, so that three of them blur no more than one.
+use crate::affine::{Affine, resample};
+use crate::{DataError, Image, Rng, stream};
+use erase::draw_box;
+
+/// Random changes of training pictures, in this order. Steps in a row that move pixels (`rotate`, `scale`, `translate`, `shear`) with
+/// the same `fill` are done in one resampling, so that three of them blur no more than one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ImageAugment(pub Vec<AugmentStep>);
@@ -21,6 +41,8 @@ pub struct ImageAugment(pub Vec<AugmentStep>);
 pub enum AugmentStep {
     /// Puts a border around the picture and cuts out a random part.
     RandomCrop(RandomCrop),
+    /// Cuts out a part of random area and proportions, and resizes it.
+    RandomResizedCrop(RandomResizedCrop),
     /// Swaps left and right now and then.
     FlipHorizontal(Flip),
     /// Swaps top and bottom now and then.
@@ -31,100 +53,44 @@ pub enum AugmentStep {
     Scale(Scale),
     /// Moves the picture by whole pixels.
     Translate(Translate),
+    /// Makes upright or level lines lean.
+    Shear(Shear),
+    /// Shows the picture from the side now and then.
+    Perspective(Perspective),
     /// Makes the picture brighter or darker.
     Brightness(Jitter),
     /// Moves all levels away from, or towards, the picture's mean grey.
     Contrast(Jitter),
-}
-
-/// How a random part is cut out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct RandomCrop {
-    /// The size of the part in pixels: one number for both sides, or `[height, width]`. Without it, that of the picture.
-    pub size: Option<Size>,
-    /// The width of the border on each side in pixels.
-    pub padding: usize,
-    /// The level of the border, 0 (black) to 255.
-    pub fill: u8,
-}
-
-/// How often a picture is mirrored.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Flip {
-    /// The share of pictures that are mirrored, 0 to 1.
-    pub probability: f64,
-}
-
-impl Default for Flip {
-    fn default() -> Self {
-        Self { probability: 0.5 }
-    }
-}
-
-/// How far a picture is turned.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Rotate {
-    /// The largest angle in degrees, to either side, 0 to 180.
-    pub degrees: f64,
-    /// The level of what comes in from outside, 0 (black) to 255.
-    pub fill: u8,
-}
-
-impl Default for Rotate {
-    fn default() -> Self {
-        Self { degrees: 10.0, fill: 0 }
-    }
-}
-
-/// How far the content of a picture is enlarged or shrunk.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Scale {
-    /// The smallest factor, above 0.
-    pub min: f64,
-    /// The largest factor.
-    pub max: f64,
-    /// The level of what comes in from outside, 0 (black) to 255.
-    pub fill: u8,
-}
-
-impl Default for Scale {
-    fn default() -> Self {
-        Self { min: 0.9, max: 1.1, fill: 0 }
-    }
-}
-
-/// How far a picture is moved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Translate {
-    /// The longest way, as a fraction of the side, in each direction, 0 to 1.
-    pub fraction: f64,
-    /// The level of what comes in from outside, 0 (black) to 255.
-    pub fill: u8,
-}
-
-impl Default for Translate {
-    fn default() -> Self {
-        Self { fraction: 0.1, fill: 0 }
-    }
-}
-
-/// How strongly levels are changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Jitter {
-    /// The factor is drawn from `1 - strength` (at least 0) to `1 + strength`.
-    pub strength: f64,
-}
-
-impl Default for Jitter {
-    fn default() -> Self {
-        Self { strength: 0.2 }
-    }
+    /// Changes brightness, contrast, saturation and hue in a random order.
+    ColorJitter(ColorJitter),
+    /// Takes the colour out now and then; the number of channels stays.
+    Grayscale(Chance),
+    /// Stretches the levels of each channel to all of 0 to 255 now and then.
+    Autocontrast(Chance),
+    /// Spreads the levels of each channel now and then, so that about as many pixels have each.
+    Equalize(Chance),
+    /// Inverts all levels now and then.
+    Invert(Chance),
+    /// Makes levels coarse now and then.
+    Posterize(Posterize),
+    /// Inverts bright levels now and then.
+    Solarize(Solarize),
+    /// Makes the picture sharper or smoother now and then.
+    Sharpness(Sharpness),
+    /// Blurs the picture now and then.
+    GaussianBlur(Blur),
+    /// Adds noise to each level.
+    GaussianNoise(Noise),
+    /// Wipes out a random rectangle now and then.
+    RandomErasing(Erasing),
+    /// Wipes out a square around a random pixel.
+    Cutout(Cutout),
+    /// A few random operations, all of one magnitude.
+    RandAugment(RandAugment),
+    /// One random operation of random magnitude.
+    TrivialAugment(TrivialAugment),
+    /// A random pair of operations that was found by search.
+    AutoAugment(AutoAugment),
 }
 
 /// What the changes of one picture depend on, and nothing else does.
@@ -150,8 +116,8 @@ impl ImageAugment {
     /// The picture, changed at random: the same for the same key, on any thread and in any order.
     ///
     /// Each step draws from a stream of its own, named by its kind and by how many of that kind stand before it; so changing, adding
-    /// or removing a step leaves the draws of the others as they were. The ranges are those of torchvision's `RandomCrop`,
-    /// `RandomAffine` and `ColorJitter`.
+    /// or removing a step leaves the draws of the others as they were. The ranges are those of torchvision, unless a step's
+    /// options say otherwise.
     #[must_use]
     pub fn apply(&self, image: Image, key: SampleKey) -> Image {
         let mut image = image;
@@ -187,118 +153,112 @@ impl AugmentStep {
     fn name(&self) -> &'static str {
         match self {
             Self::RandomCrop(_) => "random-crop",
+            Self::RandomResizedCrop(_) => "random-resized-crop",
             Self::FlipHorizontal(_) => "flip-horizontal",
             Self::FlipVertical(_) => "flip-vertical",
             Self::Rotate(_) => "rotate",
             Self::Scale(_) => "scale",
             Self::Translate(_) => "translate",
+            Self::Shear(_) => "shear",
+            Self::Perspective(_) => "perspective",
             Self::Brightness(_) => "brightness",
             Self::Contrast(_) => "contrast",
+            Self::ColorJitter(_) => "color-jitter",
+            Self::Grayscale(_) => "grayscale",
+            Self::Autocontrast(_) => "autocontrast",
+            Self::Equalize(_) => "equalize",
+            Self::Invert(_) => "invert",
+            Self::Posterize(_) => "posterize",
+            Self::Solarize(_) => "solarize",
+            Self::Sharpness(_) => "sharpness",
+            Self::GaussianBlur(_) => "gaussian-blur",
+            Self::GaussianNoise(_) => "gaussian-noise",
+            Self::RandomErasing(_) => "random-erasing",
+            Self::Cutout(_) => "cutout",
+            Self::RandAugment(_) => "rand-augment",
+            Self::TrivialAugment(_) => "trivial-augment",
+            Self::AutoAugment(_) => "auto-augment",
         }
     }
 
     fn check(&self, key: &str) -> Result<(), DataError> {
-        let within = |field: &str, value: f64, low: f64, high: f64| {
-            let why = || format!("{value} is not within {low} to {high}");
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                Err(DataError::config(&format!("{key}.{field}"), why()))
-            }
-        };
+        let share = |probability| within(key, "probability", probability, [0.0, 1.0]);
         match self {
-            Self::RandomCrop(RandomCrop { size, padding, .. }) => {
-                size.map_or(Ok(()), |size| size.check(&format!("{key}.size")))?;
-                within("padding", *padding as f64, 0.0, 4096.0)
+            Self::RandomCrop(crop) => crop.check(key),
+            Self::RandomResizedCrop(crop) => crop.check(key),
+            Self::FlipHorizontal(flip) | Self::FlipVertical(flip) => share(flip.probability),
+            Self::Rotate(rotate) => rotate.check(key),
+            Self::Scale(scale) => scale.check(key),
+            Self::Translate(translate) => translate.check(key),
+            Self::Shear(shear) => shear.check(key),
+            Self::Perspective(perspective) => perspective.check(key),
+            Self::Brightness(jitter) | Self::Contrast(jitter) => jitter.check(key),
+            Self::ColorJitter(jitter) => jitter.check(key),
+            Self::Grayscale(chance) | Self::Autocontrast(chance) | Self::Equalize(chance) | Self::Invert(chance) => {
+                share(chance.probability)
             }
-            Self::FlipHorizontal(flip) | Self::FlipVertical(flip) => within("probability", flip.probability, 0.0, 1.0),
-            Self::Rotate(rotate) => within("degrees", rotate.degrees, 0.0, 180.0),
-            Self::Scale(scale) => within("min", scale.min, 0.01, 100.0).and(within("max", scale.max, scale.min, 100.0)),
-            Self::Translate(translate) => within("fraction", translate.fraction, 0.0, 1.0),
-            Self::Brightness(jitter) | Self::Contrast(jitter) => within("strength", jitter.strength, 0.0, 100.0),
+            Self::Posterize(posterize) => {
+                share(posterize.probability).and(within(key, "bits", f64::from(posterize.bits), [1.0, 8.0]))
+            }
+            Self::Solarize(solarize) => share(solarize.probability),
+            Self::Sharpness(sharpness) => sharpness.check(key),
+            Self::GaussianBlur(blur) => blur.check(key),
+            Self::GaussianNoise(noise) => noise.check(key),
+            Self::RandomErasing(erasing) => erasing.check(key),
+            Self::Cutout(cutout) => cutout.check(key),
+            Self::RandAugment(policy) => policy.check(key),
+            Self::TrivialAugment(_) | Self::AutoAugment(_) => Ok(()),
         }
     }
 
     /// Where this step moves pixels, and the level of what comes in; nothing for a step of another kind.
     fn motion(&self, image: &Image, rng: &mut Rng) -> Option<(Affine, u8)> {
         match self {
-            Self::Rotate(rotate) => Some((Affine::rotate(rng.between(-rotate.degrees, rotate.degrees)), rotate.fill)),
-            Self::Scale(scale) => Some((Affine::scale(rng.between(scale.min, scale.max)), scale.fill)),
-            Self::Translate(translate) => {
-                let mut shift = |side: usize| {
-                    let reach = translate.fraction * side as f64;
-                    rng.between(-reach, reach).round()
-                };
-                let (x, y) = (shift(image.width()), shift(image.height()));
-                Some((Affine::translate(x, y), translate.fill))
-            }
+            Self::Rotate(rotate) => Some((rotate.draw(rng), rotate.fill)),
+            Self::Scale(scale) => Some((scale.draw(rng), scale.fill)),
+            Self::Translate(translate) => Some((translate.draw(image, rng), translate.fill)),
+            Self::Shear(shear) => Some((shear.draw(rng), shear.fill)),
             _ => None,
         }
     }
 
     fn apply(&self, image: Image, rng: &mut Rng) -> Image {
-        match self {
-            Self::RandomCrop(crop) => crop.apply(&image, rng),
-            Self::FlipHorizontal(flip) if rng.chance(flip.probability) => mirror(&image),
-            Self::FlipVertical(flip) if rng.chance(flip.probability) => upside_down(&image),
-            Self::Brightness(jitter) => blend(image, |_| 0.0, jitter.factor(rng)),
-            Self::Contrast(jitter) => blend(image, mean_grey, jitter.factor(rng)),
-            Self::FlipHorizontal(_) | Self::FlipVertical(_) => image,
-            Self::Rotate(_) | Self::Scale(_) | Self::Translate(_) => unreachable!("{} is a motion", self.name()),
-        }
-    }
-}
-
-impl RandomCrop {
-    fn apply(&self, image: &Image, rng: &mut Rng) -> Image {
-        let [height, width] = self.size.map_or([image.height(), image.width()], Size::sides);
-        // A picture that is too small even with its border is centred in a wider one.
-        let mut offset = |from: usize, to: usize| match (from + 2 * self.padding).checked_sub(to) {
-            Some(room) => rng.range(0..room + 1).cast_signed() - self.padding.cast_signed(),
-            None => middle(from, to),
+        let mut now_and_then = |probability: f64, operation: Operation| {
+            if rng.chance(probability) { operation } else { Operation::Identity }
         };
-        let (top, left) = (offset(image.height(), height), offset(image.width(), width));
-        cut(image, top, left, [height, width], self.fill)
+        let operation = match self {
+            Self::Grayscale(chance) => now_and_then(chance.probability, Operation::Grayscale),
+            Self::Autocontrast(chance) => now_and_then(chance.probability, Operation::Autocontrast),
+            Self::Equalize(chance) => now_and_then(chance.probability, Operation::Equalize),
+            Self::Invert(chance) => now_and_then(chance.probability, Operation::Invert),
+            Self::Posterize(options) => now_and_then(options.probability, Operation::Posterize(options.bits)),
+            Self::Solarize(options) => now_and_then(options.probability, Operation::Solarize(options.threshold.into())),
+            Self::Sharpness(options) => now_and_then(options.probability, Operation::Sharpness(options.factor)),
+            Self::Brightness(jitter) => Operation::Brightness(jitter.factor(rng)),
+            Self::Contrast(jitter) => Operation::Contrast(jitter.factor(rng)),
+            Self::RandomCrop(crop) => return crop.apply(&image, rng),
+            Self::RandomResizedCrop(crop) => return crop.apply(&image, rng),
+            Self::FlipHorizontal(flip) if rng.chance(flip.probability) => return flip::mirror(&image),
+            Self::FlipVertical(flip) if rng.chance(flip.probability) => return flip::upside_down(&image),
+            Self::FlipHorizontal(_) | Self::FlipVertical(_) => return image,
+            Self::Perspective(perspective) => return perspective.apply(image, rng),
+            Self::ColorJitter(jitter) => return jitter.apply(image, rng),
+            Self::GaussianBlur(blur) => return blur.apply(image, rng),
+            Self::GaussianNoise(noise) => return noise.apply(image, rng),
+            Self::RandomErasing(erasing) => return erasing.apply(image, rng),
+            Self::Cutout(cutout) => return cutout.apply(image, rng),
+            Self::RandAugment(policy) => return policy.apply(image, rng),
+            Self::TrivialAugment(policy) => return policy.apply(image, rng),
+            Self::AutoAugment(policy) => return policy.apply(image, rng),
+            Self::Rotate(_) | Self::Scale(_) | Self::Translate(_) | Self::Shear(_) => {
+                unreachable!("{} is a motion", self.name())
+            }
+        };
+        operation.apply(image, 0)
     }
 }
 
-impl Jitter {
-    fn factor(&self, rng: &mut Rng) -> f64 {
-        rng.between((1.0 - self.strength).max(0.0), 1.0 + self.strength)
-    }
-}
-
-fn mirror(image: &Image) -> Image {
-    let channels = image.channels();
-    let rows = image.pixels().chunks_exact(image.width() * channels);
-    let pixels = rows.flat_map(|row| row.chunks_exact(channels).rev().flatten()).copied().collect();
-    Image::new(image.shape(), pixels)
-}
-
-fn upside_down(image: &Image) -> Image {
-    let rows = image.pixels().chunks_exact(image.width() * image.channels());
-    Image::new(image.shape(), rows.rev().flatten().copied().collect())
-}
-
-/// `factor` parts of the picture and `1 - factor` parts of a grey level that comes from it; alpha stays.
-fn blend(mut image: Image, level: impl Fn(&Image) -> f64, factor: f64) -> Image {
-    let rest = level(&image) * (1.0 - factor);
-    let channels = image.channels();
-    let table: [u8; 256] = std::array::from_fn(|old| level_of(old as f64 * factor + rest));
-    for pixel in image.pixels_mut().chunks_exact_mut(channels) {
-        pixel[..channels.min(3)].iter_mut().for_each(|level| *level = table[usize::from(*level)]);
-    }
-    image
-}
-
-fn mean_grey(image: &Image) -> f64 {
-    let grey = |pixel: &[u8]| u64::from(if pixel.len() == 1 { pixel[0] } else { luma(pixel) });
-    let sum: u64 = image.pixels().chunks_exact(image.channels()).map(grey).sum();
-    sum as f64 / (image.height() * image.width()) as f64
-}
-
-/// The nearest 8-bit level.
-#[expect(clippy::cast_possible_truncation, reason = "a float is clamped when it becomes a byte")]
-pub(crate) fn level_of(x: f64) -> u8 {
-    x.round() as u8
+fn within(key: &str, field: &str, value: f64, [low, high]: [f64; 2]) -> Result<(), DataError> {
+    let why = || format!("{value} is not within {low} to {high}");
+    if (low..=high).contains(&value) { Ok(()) } else { Err(DataError::config(&format!("{key}.{field}"), why())) }
 }

@@ -33,7 +33,11 @@ mod source;
 mod split;
 mod stats;
 
-pub use augment::{AugmentStep, Flip, ImageAugment, Jitter, RandomCrop, Rotate, SampleKey, Scale, Translate};
+pub use augment::{
+    AugmentStep, AutoAugment, AutoAugmentPolicy, Blur, Chance, ColorJitter, Cutout, Erasing, Flip, ImageAugment,
+    Jitter, Noise, Operation, Perspective, Posterize, RandAugment, RandomCrop, RandomResizedCrop, Rotate, SampleKey,
+    Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
+};
 pub use data_root::DataRoot;
 pub use description::{ClassCount, Description, ShapeCount, describe};
 pub use digest::Digest;

@@ -5,6 +5,7 @@ mod augment;
 mod decode;
 mod loader;
 mod mix;
+mod operation;
 mod prepare;
 mod rng;
 mod rows;
@@ -16,7 +17,12 @@ use homeostat_data::{Image, Shape};
 
 /// A committed picture, made by `tests/fixtures/pillow.py`.
 fn fixture(name: &str) -> Vec<u8> {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/pillow").join(name);
+    fixture_of("pillow", name)
+}
+
+/// A committed picture of one of the folders of `tests/fixtures`.
+fn fixture_of(folder: &str, name: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder).join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -1,0 +1,195 @@
+//! Changes of detail: sharpness and blur, which look at a pixel's neighbours, and noise; alpha stays. It does not know colours.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::crop::rounded;
+use super::within;
+use crate::{DataError, Image, Rng};
+
+/// How sharpness is changed (torchvision's `RandomAdjustSharpness`, Pillow's `ImageEnhance.Sharpness`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Sharpness {
+    /// The share of pictures that are changed, 0 to 1.
+    pub probability: f64,
+    /// 0 smooths, 1 changes nothing, more sharpens; up to 100.
+    pub factor: f64,
+}
+
+impl Default for Sharpness {
+    fn default() -> Self {
+        Self { probability: 0.5, factor: 2.0 }
+    }
+}
+
+impl Sharpness {
+    pub(super) fn check(&self, key: &str) -> Result<(), DataError> {
+        within(key, "probability", self.probability, [0.0, 1.0])?;
+        within(key, "factor", self.factor, [0.0, 100.0])
+    }
+}
+
+/// How far a picture is blurred (torchvision's `GaussianBlur`, with a kernel that reaches three standard deviations). The ranges are
+/// those of SimCLR (Chen et al. 2020).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Blur {
+    /// The share of pictures that are blurred, 0 to 1.
+    pub probability: f64,
+    /// The standard deviation in pixels: `[least, most]`, 0.01 to 100.
+    pub sigma: [f64; 2],
+}
+
+impl Default for Blur {
+    fn default() -> Self {
+        Self { probability: 0.5, sigma: [0.1, 2.0] }
+    }
+}
+
+impl Blur {
+    pub(super) fn check(&self, key: &str) -> Result<(), DataError> {
+        within(key, "probability", self.probability, [0.0, 1.0])?;
+        within(key, "sigma.0", self.sigma[0], [0.01, 100.0])?;
+        within(key, "sigma.1", self.sigma[1], [self.sigma[0], 100.0])
+    }
+
+    pub(super) fn apply(&self, image: Image, rng: &mut Rng) -> Image {
+        let (blurred, sigma) = (rng.chance(self.probability), rng.between(self.sigma[0], self.sigma[1]));
+        if blurred { gaussian_blur(&image, sigma) } else { image }
+    }
+}
+
+/// `factor` parts of each level and `1 - factor` parts of the mean of its 3 x 3 neighbours, in which it counts five times itself. The
+/// border stays.
+#[expect(clippy::cast_possible_truncation, reason = "a float is clamped when it becomes a byte")]
+pub(super) fn sharpness(image: Image, factor: f64) -> Image {
+    let (height, width, channels) = (image.height(), image.width(), image.channels());
+    if height < 3 || width < 3 {
+        return image;
+    }
+    let stride = width * channels;
+    let old = image.pixels();
+    let mut new = old.to_vec();
+    let (keep, rest) = (factor as f32, (1.0 - factor) as f32);
+    for row in 1..height - 1 {
+        let [above, here, below] = [row - 1, row, row + 1].map(|row| &old[row * stride..][..stride]);
+        let out = &mut new[row * stride..][..stride];
+        for at in channels..stride - channels {
+            let column = |at: usize| u32::from(above[at]) + u32::from(here[at]) + u32::from(below[at]);
+            let own = u32::from(here[at]);
+            let sum = column(at - channels) + column(at) + column(at + channels) + 4 * own;
+            let smooth = (2 * sum + 13) / 26;
+            out[at] = (own as f32 * keep + smooth as f32 * rest + 0.5) as u8;
+        }
+    }
+    with_alpha_of(&image, new)
+}
+
+/// The mean of the neighbours, weighted by a bell of standard deviation `sigma` pixels; beyond the border the picture is mirrored.
+#[expect(clippy::cast_possible_truncation, reason = "weights, computed in f64")]
+pub(super) fn gaussian_blur(image: &Image, sigma: f64) -> Image {
+    let reach = rounded((3.0 * sigma).ceil());
+    let bell: Vec<f64> = (0..=2 * reach).map(|i| (-0.5 * ((i as f64 - reach as f64) / sigma).powi(2)).exp()).collect();
+    let sum: f64 = bell.iter().sum();
+    let bell: Vec<f32> = bell.into_iter().map(|weight| (weight / sum) as f32).collect();
+    let (height, width, channels) = (image.height(), image.width(), image.channels());
+    let stride = width * channels;
+    let columns: Vec<usize> = (0..width + 2 * reach).map(|i| mirrored(i, reach, width)).collect();
+    // Rows first: one row, with its mirrored ends, after the other.
+    let mut wide = vec![0.0_f32; (width + 2 * reach) * channels];
+    let mut smooth = vec![0.0_f32; height * stride];
+    for (row, out) in image.pixels().chunks_exact(stride).zip(smooth.chunks_exact_mut(stride)) {
+        for (to, &column) in wide.chunks_exact_mut(channels).zip(&columns) {
+            to.iter_mut().zip(&row[column * channels..]).for_each(|(to, &level)| *to = f32::from(level));
+        }
+        for (i, &weight) in bell.iter().enumerate() {
+            add(out, &wide[i * channels..], weight);
+        }
+    }
+    let mut sums = vec![0.0_f32; stride];
+    let mut new = Vec::with_capacity(height * stride);
+    for row in 0..height {
+        sums.fill(0.5);
+        for (i, &weight) in bell.iter().enumerate() {
+            add(&mut sums, &smooth[mirrored(row + i, reach, height) * stride..], weight);
+        }
+        new.extend(sums.iter().map(|&sum| sum as u8));
+    }
+    with_alpha_of(image, new)
+}
+
+fn add(sums: &mut [f32], values: &[f32], weight: f32) {
+    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * weight);
+}
+
+/// The place in `0..length` of the `i`-th place of a side with a border of `reach`, where the picture is mirrored at its last pixels,
+/// as often as it takes.
+fn mirrored(i: usize, reach: usize, length: usize) -> usize {
+    if length == 1 {
+        return 0;
+    }
+    let period = 2 * (length - 1);
+    let place = (i + reach.div_ceil(period) * period - reach) % period;
+    place.min(period - place)
+}
+
+fn with_alpha_of(image: &Image, mut pixels: Vec<u8>) -> Image {
+    if image.channels() == 4 {
+        for (new, old) in pixels.chunks_exact_mut(4).zip(image.pixels().chunks_exact(4)) {
+            new[3] = old[3];
+        }
+    }
+    Image::new(image.shape(), pixels)
+}
+
+/// How much noise is added (torchvision's `GaussianNoise`): to each level by itself, normally distributed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Noise {
+    /// The share of pictures that get noise, 0 to 1.
+    pub probability: f64,
+    /// The standard deviation, where black is 0 and white is 1; 0 to 1.
+    pub sigma: f64,
+}
+
+impl Default for Noise {
+    fn default() -> Self {
+        Self { probability: 1.0, sigma: 0.1 }
+    }
+}
+
+impl Noise {
+    pub(super) fn check(&self, key: &str) -> Result<(), DataError> {
+        within(key, "probability", self.probability, [0.0, 1.0])?;
+        within(key, "sigma", self.sigma, [0.0, 1.0])
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a float is clamped when it becomes a byte")]
+    pub(super) fn apply(&self, mut image: Image, rng: &mut Rng) -> Image {
+        if !rng.chance(self.probability) {
+            return image;
+        }
+        let channels = image.channels();
+        let deviation = 255.0 * self.sigma as f32;
+        let mut spare = None;
+        for pixel in image.pixels_mut().chunks_exact_mut(channels) {
+            for level in &mut pixel[..channels.min(3)] {
+                let noise = spare.take().unwrap_or_else(|| {
+                    let [now, later] = normal_pair(rng);
+                    spare = Some(later);
+                    now
+                });
+                *level = (f32::from(*level) + deviation * noise + 0.5) as u8;
+            }
+        }
+        image
+    }
+}
+
+/// Two independent normal numbers (Box and Muller 1958); in 32 bits, for a picture takes many.
+fn normal_pair(rng: &mut Rng) -> [f32; 2] {
+    let radius = (-2.0 * (1.0 - rng.uniform()).ln()).sqrt();
+    let (sin, cos) = (std::f32::consts::TAU * rng.uniform()).sin_cos();
+    [radius * cos, radius * sin]
+}
