@@ -238,7 +238,7 @@ impl AugmentStep {
             Self::Contrast(jitter) => Operation::Contrast(jitter.factor(rng)),
             Self::RandomCrop(crop) => return crop.apply(&image, rng),
             Self::RandomResizedCrop(crop) => return crop.apply(&image, rng),
-            Self::FlipHorizontal(flip) if rng.chance(flip.probability) => return flip::mirror(&image),
+            Self::FlipHorizontal(flip) if rng.chance(flip.probability) => return flip::mirror(image),
             Self::FlipVertical(flip) if rng.chance(flip.probability) => return flip::upside_down(&image),
             Self::FlipHorizontal(_) | Self::FlipVertical(_) => return image,
             Self::Perspective(perspective) => return perspective.apply(image, rng),

@@ -167,6 +167,7 @@ impl std::fmt::Debug for Image {
 }
 
 /// ITU-R 601-2 in 16-bit fixed point: 0.299 red, 0.587 green, 0.114 blue, rounded.
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "the weights sum to 2^16, so the result is at most 255")]
 pub(crate) fn luma(rgb: &[u8]) -> u8 {
     let [red, green, blue] = [rgb[0], rgb[1], rgb[2]].map(u32::from);

@@ -33,6 +33,8 @@ mod source;
 mod split;
 mod stats;
 
+mod widest;
+
 pub use augment::{
     AugmentStep, AutoAugment, AutoAugmentPolicy, Blur, Chance, ColorJitter, Cutout, Erasing, Flip, ImageAugment,
     Jitter, Noise, Operation, Perspective, Posterize, RandAugment, RandomCrop, RandomResizedCrop, Rotate, SampleKey,

@@ -6,6 +6,7 @@ use std::ops::Range;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::widest::widest;
 use crate::{ChannelStats, DataError, Filter, Image, Shape, image::PIXEL_LIMIT, resize::resize};
 
 /// What is done to every picture before the network sees it, in this order.
@@ -262,6 +263,33 @@ impl Resize {
 }
 
 impl Normalize {
+    /// The picture as a network's input, `[channels, height, width]`, for who has no device to do it on.
+    ///
+    /// ```
+    /// use homeostat_data::{Image, Normalize, Shape};
+    ///
+    /// let image = Image::new(Shape { height: 1, width: 2, channels: 1 }, vec![0, 255]);
+    /// assert_eq!(Normalize { mean: vec![0.5], std: vec![0.5] }.planes(&image), [-1.0, 1.0]);
+    /// ```
+    ///
+    /// # Panics
+    /// If there are neither one mean and standard deviation nor one of each for every channel.
+    #[must_use]
+    pub fn planes(&self, image: &Image) -> Vec<f32> {
+        let mut planes = vec![0.0; image.shape().len()];
+        let line = |channel: usize| {
+            let of = |all: &[f64]| all[if all.len() == 1 { 0 } else { channel }];
+            let (mean, std) = (of(&self.mean), of(&self.std));
+            [1.0 / (255.0 * std), -mean / std]
+        };
+        match image.channels() {
+            1 => scale_planes::<1>(image.pixels(), [line(0)], &mut planes),
+            3 => scale_planes::<3>(image.pixels(), [line(0), line(1), line(2)], &mut planes),
+            _ => scale_planes::<4>(image.pixels(), [line(0), line(1), line(2), line(3)], &mut planes),
+        }
+        planes
+    }
+
     fn check(&self, key: &str) -> Result<(), DataError> {
         if self.mean.len() != self.std.len() || !matches!(self.mean.len(), 1 | 3 | 4) {
             let why = format!(
@@ -283,6 +311,23 @@ impl Normalize {
         }
         let why = format!("{} means for pictures of {channels} channels", self.mean.len());
         Err(DataError::config(&format!("{key}.normalize.mean"), why))
+    }
+}
+
+widest! {
+    #[expect(clippy::cast_possible_truncation, reason = "slope and offset of each channel, computed in f64")]
+    fn scale_planes<'a, const CHANNELS: usize>(
+        pixels: &'a [u8],
+        lines: [[f64; 2]; CHANNELS],
+        planes: &'a mut [f32],
+    ) -> () {
+        let (pixels, _) = pixels.as_chunks::<CHANNELS>();
+        for (channel, plane) in planes.chunks_exact_mut(pixels.len()).enumerate() {
+            let (slope, offset) = (lines[channel][0] as f32, lines[channel][1] as f32);
+            for (to, pixel) in plane.iter_mut().zip(pixels) {
+                *to = f32::from(pixel[channel]) * slope + offset;
+            }
+        }
     }
 }
 

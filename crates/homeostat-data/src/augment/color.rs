@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::levels::{Jitter, brightness, contrast};
 use super::within;
 use crate::image::luma;
+use crate::widest::widest;
 use crate::{DataError, Image, Rng};
 
 /// How strongly brightness, contrast, saturation and hue are changed, in an order that is drawn as well (torchvision's `ColorJitter`).
@@ -55,59 +56,89 @@ impl ColorJitter {
 
 /// Every channel becomes the luma of ITU-R 601-2; there are as many channels as before.
 pub(super) fn grayscale(mut image: Image) -> Image {
-    for_each_color(&mut image, |pixel| [luma(&pixel); 3]);
+    match image.channels() {
+        3 => saturate::<3>(image.pixels_mut(), 0.0),
+        4 => saturate::<4>(image.pixels_mut(), 0.0),
+        _ => {}
+    }
     image
 }
 
 /// `factor` parts of each pixel and `1 - factor` parts of its luma.
-#[expect(clippy::cast_possible_truncation, reason = "a factor, in 16-bit fixed point")]
+#[expect(clippy::cast_possible_truncation, reason = "32 bits are enough for a factor")]
 pub(super) fn saturation(mut image: Image, factor: f64) -> Image {
-    let factor = (factor * 65_536.0).round() as i64;
-    for_each_color(&mut image, |pixel| {
-        let grey = i64::from(luma(&pixel));
-        pixel.map(|level| ((((i64::from(level) - grey) * factor + 32_768) >> 16) + grey).clamp(0, 255) as u8)
-    });
+    match image.channels() {
+        3 => saturate::<3>(image.pixels_mut(), factor as f32),
+        4 => saturate::<4>(image.pixels_mut(), factor as f32),
+        _ => {}
+    }
     image
+}
+
+/// Pixels that are changed at a time, each channel by itself: the compiler makes no vectors of what is mixed.
+const BLOCK: usize = 64;
+
+widest! {
+    fn saturate<'a, const CHANNELS: usize>(pixels: &'a mut [u8], factor: f32) -> () {
+        for block in pixels.as_chunks_mut::<CHANNELS>().0.chunks_mut(BLOCK) {
+            let (mut red, mut green, mut blue) = ([0; BLOCK], [0; BLOCK], [0; BLOCK]);
+            for (i, pixel) in block.iter().enumerate() {
+                (red[i], green[i], blue[i]) = (pixel[0], pixel[1], pixel[2]);
+            }
+            for ((red, green), blue) in red.iter_mut().zip(&mut green).zip(&mut blue) {
+                let grey = f32::from(luma(&[*red, *green, *blue]));
+                let level = |old: u8| nearest(((f32::from(old) - grey) * factor + grey).max(0.0).min(255.0));
+                (*red, *green, *blue) = (level(*red), level(*green), level(*blue));
+            }
+            for (i, pixel) in block.iter_mut().enumerate() {
+                (pixel[0], pixel[1], pixel[2]) = (red[i], green[i], blue[i]);
+            }
+        }
+    }
 }
 
 /// Colours go around the circle by `turn` (1 is once around); the largest and the smallest level of a pixel stay, and so do value and
 /// saturation (Smith 1978, "Color gamut transform pairs").
-#[expect(clippy::cast_possible_truncation, reason = "a float is clamped when it becomes a byte")]
+#[expect(clippy::cast_possible_truncation, reason = "32 bits are enough for an angle")]
 pub(super) fn hue(mut image: Image, turn: f64) -> Image {
     let turn = (turn.rem_euclid(1.0) * 6.0) as f32;
-    let around = |place: f32| if place >= 6.0 { place - 6.0 } else { place };
-    for_each_color(&mut image, |pixel| {
-        let [red, green, blue] = pixel.map(f32::from);
-        let (high, low) = (red.max(green).max(blue), red.min(green).min(blue));
-        let range = high - low;
-        if range == 0.0 {
-            return pixel;
-        }
-        let sextant = if high == red {
-            (green - blue) / range + if green < blue { 6.0 } else { 0.0 }
-        } else if high == green {
-            (blue - red) / range + 2.0
-        } else {
-            (red - green) / range + 4.0
-        };
-        let sextant = around(sextant + turn);
-        // Each channel is highest around its own place on the circle, and lowest on the other side.
-        [0.0, 4.0, 2.0].map(|place| {
-            let away = (around(sextant + place) - 3.0).abs() - 1.0;
-            (low + range * away.clamp(0.0, 1.0) + 0.5) as u8
-        })
-    });
+    match image.channels() {
+        3 => turn_colors::<3>(image.pixels_mut(), turn),
+        4 => turn_colors::<4>(image.pixels_mut(), turn),
+        _ => {}
+    }
     image
 }
 
-fn for_each_color(image: &mut Image, new: impl Fn([u8; 3]) -> [u8; 3]) {
-    match image.channels() {
-        3 => image.pixels_mut().as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| *pixel = new(*pixel)),
-        4 => image.pixels_mut().as_chunks_mut::<4>().0.iter_mut().for_each(|pixel| {
-            let [red, green, blue, alpha] = *pixel;
-            let [red, green, blue] = new([red, green, blue]);
-            *pixel = [red, green, blue, alpha];
-        }),
-        _ => {}
+widest! {
+    /// By so many sixths of the circle. Without a branch, so that many pixels are turned at a time.
+    fn turn_colors<'a, const CHANNELS: usize>(pixels: &'a mut [u8], turn: f32) -> () {
+        for pixel in pixels.as_chunks_mut::<CHANNELS>().0 {
+            let (red, green, blue) = (f32::from(pixel[0]), f32::from(pixel[1]), f32::from(pixel[2]));
+            let (high, low) = (red.max(green).max(blue), red.min(green).min(blue));
+            let range = high - low;
+            let (is_red, is_green) = (high == red, high == green);
+            let difference = if is_red { green - blue } else if is_green { blue - red } else { red - green };
+            let place = if is_red { 6.0 } else if is_green { 2.0 } else { 4.0 };
+            // Levels are whole: a range below 1 is 0, and then nothing depends on the place.
+            let sextant = around(around(difference / range.max(1.0) + place) + turn);
+            // Each channel is highest around its own place on the circle, and lowest on the other side.
+            let level = |place: f32| {
+                let away = (around(sextant + place) - 3.0).abs() - 1.0;
+                nearest(low + range * away.clamp(0.0, 1.0))
+            };
+            (pixel[0], pixel[1], pixel[2]) = (level(0.0), level(4.0), level(2.0));
+        }
     }
+}
+
+#[inline(always)]
+fn around(place: f32) -> f32 {
+    if place >= 6.0 { place - 6.0 } else { place }
+}
+
+/// The nearest whole number of one from 0 to 255: the last bits of a float that is so large that it has none behind the point.
+#[inline(always)]
+fn nearest(level: f32) -> u8 {
+    (level + 8_388_608.0).to_bits().to_le_bytes()[0]
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Erasing, draw_box, within};
 use crate::prepare::{Size, cut, middle};
-use crate::resize::{Filter, resize};
+use crate::resize::{Filter, resize_part};
 use crate::{DataError, Image, Rng};
 
 /// How a random part is cut out.
@@ -67,9 +67,7 @@ impl RandomResizedCrop {
 
     pub(super) fn apply(&self, image: &Image, rng: &mut Rng) -> Image {
         let [[top, height], [left, width]] = self.part(image, rng);
-        let part = cut(image, top.cast_signed(), left.cast_signed(), [height, width], 0);
-        let [height, width] = self.size.sides();
-        resize(&part, height, width, self.filter)
+        resize_part(image, [top..top + height, left..left + width], self.size.sides(), self.filter)
     }
 
     /// Where rows and columns begin, and how many there are.

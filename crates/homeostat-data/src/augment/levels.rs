@@ -1,4 +1,4 @@
-//! Changes of levels that look at one level at a time, by a table of all 256; alpha stays. Those with a factor or from a histogram are
+//! Changes of levels that look at one level at a time; alpha stays. Those with a factor or from a histogram are
 //! Pillow's of the same name. It does not know chance.
 
 use schemars::JsonSchema;
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::within;
 use crate::image::luma;
+use crate::widest::widest;
 use crate::{DataError, Image, Rng};
 
 /// How strongly levels are changed.
@@ -85,15 +86,49 @@ pub(super) fn brightness(image: Image, factor: f64) -> Image {
 
 /// `factor` parts of each level and `1 - factor` parts of the picture's mean grey.
 pub(super) fn contrast(image: Image, factor: f64) -> Image {
-    let grey = |pixel: &[u8]| u64::from(if pixel.len() == 1 { pixel[0] } else { luma(pixel) });
-    let sum: u64 = image.pixels().chunks_exact(image.channels()).map(grey).sum();
+    let pixels = image.pixels();
+    let sum = match image.channels() {
+        1 => pixels.iter().map(|&level| u64::from(level)).sum(),
+        3 => sum_of_luma::<3>(pixels),
+        _ => sum_of_luma::<4>(pixels),
+    };
     let mean = sum as f64 / (image.height() * image.width()) as f64;
     blend(image, (mean + 0.5).floor(), factor)
 }
 
-fn blend(image: Image, level: f64, factor: f64) -> Image {
-    let rest = level * (1.0 - factor);
-    map(image, |old| level_of(f64::from(old) * factor + rest))
+widest! {
+    fn sum_of_luma<'a, const CHANNELS: usize>(pixels: &'a [u8]) -> u64 {
+        // So many pixels that their sum fits 32 bits.
+        let parts = pixels.as_chunks::<CHANNELS>().0.chunks(1 << 16);
+        parts.map(|part| u64::from(part.iter().map(|pixel| u32::from(luma(pixel))).sum::<u32>())).sum()
+    }
+}
+
+/// In 16-bit fixed point; 32 bits are enough for factors up to 100.
+#[expect(clippy::cast_possible_truncation, reason = "a factor of at most 101 and 16 bits")]
+fn blend(mut image: Image, level: f64, factor: f64) -> Image {
+    let [factor, rest] = [factor, level * (1.0 - factor) + 0.5].map(|x| (x * 65_536.0).round() as i32);
+    if image.channels() == 4 {
+        for level in image.pixels_mut().as_chunks_mut::<4>().0.iter_mut().flat_map(|pixel| &mut pixel[..3]) {
+            *level = weighed(*level, factor, rest);
+        }
+    } else {
+        weigh_all(image.pixels_mut(), factor, rest);
+    }
+    image
+}
+
+widest! {
+    fn weigh_all<'a>(levels: &'a mut [u8], factor: i32, rest: i32) -> () {
+        for level in levels {
+            *level = weighed(*level, factor, rest);
+        }
+    }
+}
+
+#[inline(always)]
+fn weighed(level: u8, factor: i32, rest: i32) -> u8 {
+    ((i32::from(level) * factor + rest) >> 16).max(0).min(255) as u8
 }
 
 /// The upper `bits` of each level.
@@ -103,8 +138,10 @@ pub(super) fn posterize(image: Image, bits: u32) -> Image {
 }
 
 /// Levels from `threshold` on are inverted.
+#[expect(clippy::cast_possible_truncation, reason = "a float is clamped when it becomes whole")]
 pub(super) fn solarize(image: Image, threshold: f64) -> Image {
-    map(image, |old| if f64::from(old) < threshold { old } else { 255 - old })
+    let threshold = threshold.ceil() as u16;
+    map(image, |old| if u16::from(old) < threshold { old } else { 255 - old })
 }
 
 /// Each channel is stretched, so that its darkest level becomes 0 and its brightest 255.
@@ -142,29 +179,35 @@ fn ends(counts: &[usize; 256]) -> (usize, usize) {
 
 /// Every level but alpha, changed by one rule.
 pub(super) fn map(mut image: Image, new: impl Fn(u8) -> u8) -> Image {
-    let mut table = [0; 256];
-    table.iter_mut().zip(0..=u8::MAX).for_each(|(to, old)| *to = new(old));
     match image.channels() {
         4 => image.pixels_mut().as_chunks_mut::<4>().0.iter_mut().for_each(|[red, green, blue, _]| {
-            [red, green, blue].into_iter().for_each(|level| *level = table[usize::from(*level)]);
+            [red, green, blue].into_iter().for_each(|level| *level = new(*level));
         }),
-        _ => image.pixels_mut().iter_mut().for_each(|level| *level = table[usize::from(*level)]),
+        _ => image.pixels_mut().iter_mut().for_each(|level| *level = new(*level)),
     }
     image
 }
 
 /// The levels of each channel but alpha, changed by a table that comes from how often each occurs.
 fn map_by_histogram(mut image: Image, table: impl Fn(&[usize; 256]) -> [u8; 256]) -> Image {
-    let channels = image.channels();
+    match image.channels() {
+        1 => map_channels::<1>(image.pixels_mut(), table),
+        3 => map_channels::<3>(image.pixels_mut(), table),
+        _ => map_channels::<4>(image.pixels_mut(), table),
+    }
+    image
+}
+
+fn map_channels<const CHANNELS: usize>(pixels: &mut [u8], table: impl Fn(&[usize; 256]) -> [u8; 256]) {
+    let (pixels, _) = pixels.as_chunks_mut::<CHANNELS>();
     let mut counts = [[0; 256]; 3];
-    for pixel in image.pixels().chunks_exact(channels) {
+    for pixel in &*pixels {
         counts.iter_mut().zip(pixel).for_each(|(counts, &level)| counts[usize::from(level)] += 1);
     }
     let tables = counts.map(|counts| table(&counts));
-    for pixel in image.pixels_mut().chunks_exact_mut(channels) {
+    for pixel in pixels {
         tables.iter().zip(pixel).for_each(|(table, level)| *level = table[usize::from(*level)]);
     }
-    image
 }
 
 /// The nearest 8-bit level.
