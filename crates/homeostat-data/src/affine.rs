@@ -1,6 +1,7 @@
 //! Moving the pixels of a picture by one map, with the arithmetic of Pillow's `transform`: the middle of a new pixel is looked up in
 //! the old picture, bilinear; beyond the edge there is only the fill. It does not know chance.
 
+use crate::prepare::cut;
 use crate::{Image, Shape};
 
 /// `[x, y] -> [a x + b y + c, d x + e y + f]`, with the origin in the centre of the picture, x to the right and y down.
@@ -38,6 +39,15 @@ impl Affine {
     pub(crate) fn then(self, next: Self) -> Self {
         let ([a, b, c, d, e, f], [p, q, r, s, t, u]) = (self.0, next.0);
         Self([p * a + q * d, p * b + q * e, p * c + q * f + r, s * a + t * d, s * b + t * e, s * c + t * f + u])
+    }
+
+    /// The shift, where the map is nothing but one by whole pixels.
+    #[expect(clippy::cast_possible_truncation, reason = "a float saturates when it becomes whole")]
+    fn whole_shift(self) -> Option<[isize; 2]> {
+        let Self([a, b, x, d, e, y]) = self;
+        let is_shift = [a, b, d, e] == [1.0, 0.0, 0.0, 1.0] && x.fract() == 0.0 && y.fract() == 0.0;
+        // Far beyond any picture is as good as farther.
+        is_shift.then(|| [x, y].map(|far| far.clamp(-1e9, 1e9) as isize))
     }
 
     /// The map back; the map has to have one, as every product of rotations, shifts, shears and scales above 0 has.
@@ -95,8 +105,8 @@ fn fixed(x: f64) -> i64 {
 
 /// The picture after `affine`, of the same size.
 pub(crate) fn resample(image: &Image, affine: Affine, fill: u8) -> Image {
-    if affine == Affine::IDENTITY {
-        return image.clone();
+    if let Some([x, y]) = affine.whole_shift() {
+        return cut(image, -y, -x, [image.height(), image.width()], fill);
     }
     let Affine([a, b, c, d, e, f]) = affine.inverse();
     let (middle_x, middle_y) = (image.width() as f64 / 2.0, image.height() as f64 / 2.0);
@@ -124,6 +134,14 @@ pub(crate) fn project(image: &Image, back: Projective, fill: u8) -> Image {
 
 fn look_up(image: &Image, fill: u8, back: impl Fn(usize, usize) -> [i64; 2]) -> Image {
     let mut pixels = vec![fill; image.shape().len()];
+    #[cfg(target_arch = "x86_64")]
+    if let (3 | 4, 2.., Some(simd)) = (image.channels(), image.width(), pulp::x86::V3::try_new()) {
+        match image.channels() {
+            3 => simd.vectorize(avx2::LookUp::<3, _> { simd, image, new: &mut pixels, back }),
+            _ => simd.vectorize(avx2::LookUp::<4, _> { simd, image, new: &mut pixels, back }),
+        }
+        return Image::new(image.shape(), pixels);
+    }
     match image.channels() {
         1 => look_up_in::<1>(image, &mut pixels, back),
         3 => look_up_in::<3>(image, &mut pixels, back),
@@ -141,18 +159,12 @@ fn look_up_in<const CHANNELS: usize>(image: &Image, out: &mut [u8], back: impl F
     let Shape { height, width, .. } = image.shape();
     let (old, _) = image.pixels().as_chunks::<CHANNELS>();
     let (new, _) = out.as_chunks_mut::<CHANNELS>();
-    let [wide, high] = [width, height].map(|side| (side as u64) << FRACTION);
     for (row, pixels) in new.chunks_exact_mut(width).enumerate() {
         for (column, pixel) in pixels.iter_mut().enumerate() {
-            let [x, y] = back(column, row);
-            // What is below 0 becomes very large.
-            if x.cast_unsigned() >= wide || y.cast_unsigned() >= high {
-                continue;
-            }
-            let ([left, right], x_share) = neighbours(x, width);
-            let ([top, bottom], y_share) = neighbours(y, height);
-            let [upper, lower] = [&old[top * width..][..width], &old[bottom * width..][..width]];
-            let [a, b, c, d] = [upper[left], upper[right], lower[left], lower[right]];
+            let Some([(x, x_share), (y, y_share)]) = place(back(column, row), [width, height]) else { continue };
+            let (right, below) = ((x + 1).min(width - 1), (y + 1).min(height - 1));
+            let [upper, lower] = [&old[y * width..][..width], &old[below * width..][..width]];
+            let [a, b, c, d] = [upper[x], upper[right], lower[x], lower[right]];
             for channel in 0..CHANNELS {
                 let [a, b, c, d] = [a, b, c, d].map(|corner| u32::from(corner[channel]));
                 let above = a * (ONE - x_share) + b * x_share;
@@ -164,13 +176,99 @@ fn look_up_in<const CHANNELS: usize>(image: &Image, out: &mut [u8], back: impl F
     }
 }
 
-/// The two pixels of a side of `length` whose middles are around `x`, and the share of the second; the edge goes on beyond itself.
+/// For x and y: the pixel whose middle is before this position, and the share of the one behind it; nothing outside the picture.
+#[inline(always)]
+fn place([x, y]: [i64; 2], [width, height]: [usize; 2]) -> Option<[(usize, u32); 2]> {
+    // What is below 0 becomes very large.
+    let inside = x.cast_unsigned() < (width as u64) << FRACTION && y.cast_unsigned() < (height as u64) << FRACTION;
+    inside.then(|| [neighbour(x), neighbour(y)])
+}
+
+/// The edge goes on beyond itself: before the middle of the first pixel there is nothing but the first.
+#[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "a position inside a picture, and a few bits of it")]
-fn neighbours(x: i64, length: usize) -> ([usize; 2], u32) {
+fn neighbour(x: i64) -> (usize, u32) {
     const HALF: i64 = 1 << (FRACTION - 1);
     let x = (x - HALF).max(0).cast_unsigned() + (1 << (FRACTION - SHARE - 1));
-    let first = (x >> FRACTION) as usize;
-    ([first, (first + 1).min(length - 1)], (x >> (FRACTION - SHARE)) as u32 & (ONE - 1))
+    ((x >> FRACTION) as usize, (x >> (FRACTION - SHARE)) as u32 & (ONE - 1))
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::{__m128i, __m256i};
+
+    use pulp::x86::V3;
+    use pulp::{NullaryFnOnce, cast};
+
+    use super::{ONE, SHARE, place};
+    use crate::{Image, Shape};
+
+    /// `look_up_in` with the channels of a pixel, and the rows above and below, side by side: the same levels. For 3 or 4 channels and
+    /// at least two columns.
+    pub(super) struct LookUp<'a, const CHANNELS: usize, F> {
+        pub(super) simd: V3,
+        pub(super) image: &'a Image,
+        pub(super) new: &'a mut [u8],
+        pub(super) back: F,
+    }
+
+    impl<const CHANNELS: usize, F: Fn(usize, usize) -> [i64; 2]> NullaryFnOnce for LookUp<'_, CHANNELS, F> {
+        type Output = ();
+
+        #[inline(always)]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "shares have 12 bits")]
+        fn call(self) {
+            const NONE: u8 = 0x80;
+            let (avx2, avx, sse2) = (self.simd.avx2, self.simd.avx, self.simd.sse2);
+            let Shape { height, width, .. } = self.image.shape();
+            let old = self.image.pixels();
+            let (new, _) = self.new.as_chunks_mut::<CHANNELS>();
+            // Both pixels of each channel side by side, as 16 bits each.
+            let pairs: [u8; 16] = match CHANNELS {
+                3 => [0, NONE, 3, NONE, 1, NONE, 4, NONE, 2, NONE, 5, NONE, NONE, NONE, NONE, NONE],
+                _ => [0, NONE, 4, NONE, 1, NONE, 5, NONE, 2, NONE, 6, NONE, 3, NONE, 7, NONE],
+            };
+            let pairs: __m256i = cast([pairs; 2]);
+            let half = sse2._mm_set1_epi32((ONE * ONE / 2) as i32);
+            let load = |pixel: usize| -> __m128i {
+                let rest = &old[pixel * CHANNELS..];
+                let both = rest.first_chunk::<8>().copied().unwrap_or_else(|| {
+                    let mut both = [0; 8];
+                    both[..rest.len()].copy_from_slice(rest);
+                    both
+                });
+                cast([u64::from_le_bytes(both), 0])
+            };
+            for (row, pixels) in new.chunks_exact_mut(width).enumerate() {
+                for (column, pixel) in pixels.iter_mut().enumerate() {
+                    let Some([(mut x, mut x_share), (y, y_share)]) = place((self.back)(column, row), [width, height])
+                    else {
+                        continue;
+                    };
+                    // Behind the last column there is nothing but it.
+                    if x + 1 >= width {
+                        (x, x_share) = (width - 2, ONE);
+                    }
+                    let below = (y + 1).min(height - 1);
+                    let rows = avx._mm256_castsi128_si256(load(y * width + x));
+                    let rows = avx2._mm256_inserti128_si256::<1>(rows, load(below * width + x));
+                    let rows = avx2._mm256_shuffle_epi8(rows, pairs);
+                    let across = avx._mm256_set1_epi32((ONE - x_share | x_share << 16) as i32);
+                    let rows = avx2._mm256_madd_epi16(rows, across);
+                    let above = sse2._mm_set1_epi32((ONE - y_share) as i32);
+                    let down = avx._mm256_castsi128_si256(above);
+                    let down = avx2._mm256_inserti128_si256::<1>(down, sse2._mm_set1_epi32(y_share as i32));
+                    let rows = avx2._mm256_mullo_epi32(rows, down);
+                    let [above, below] = [avx._mm256_castsi256_si128(rows), avx2._mm256_extracti128_si256::<1>(rows)];
+                    let sum = sse2._mm_add_epi32(sse2._mm_add_epi32(above, below), half);
+                    let levels = sse2._mm_srli_epi32::<{ 2 * SHARE as i32 }>(sum);
+                    let words = sse2._mm_packs_epi32(levels, levels);
+                    let levels: [u8; 16] = cast(sse2._mm_packus_epi16(words, words));
+                    pixel.copy_from_slice(&levels[..CHANNELS]);
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +288,29 @@ mod tests {
         let (most, beyond_one) = (far.iter().max(), far.iter().filter(|&&d| d > 1).count());
         assert!(most <= Some(&3) && beyond_one * 100 <= far.len(), "{most:?}, {beyond_one} of {}", far.len());
         Ok(())
+    }
+
+    #[test]
+    fn vectors_give_the_levels_of_single_sums() {
+        let mut rng = crate::Rng::keyed(2, [0; 3]);
+        for (channels, height, width) in [(3, 9, 13), (4, 8, 5), (3, 2, 2), (4, 1, 7), (3, 6, 1)] {
+            let shape = Shape { height, width, channels };
+            let image = Image::new(shape, (0..shape.len()).map(|_| rng.next_u32().to_le_bytes()[0]).collect());
+            for degrees in [1.0, 20.0, 90.0, 200.0] {
+                let (sin, cos) = f64::to_radians(degrees).sin_cos();
+                let back = |column: usize, row: usize| {
+                    let (x, y) = (column as f64 - 0.3 * width as f64, row as f64 - 0.4 * height as f64);
+                    [fixed(cos * x - sin * y + 0.4 * width as f64), fixed(sin * x + cos * y + 0.4 * height as f64)]
+                };
+                let mut new = vec![7; shape.len()];
+                if channels == 3 {
+                    look_up_in::<3>(&image, &mut new, back);
+                } else {
+                    look_up_in::<4>(&image, &mut new, back);
+                }
+                assert_eq!(look_up(&image, 7, back).pixels(), new, "{shape:?}, {degrees} degrees");
+            }
+        }
     }
 
     #[test]

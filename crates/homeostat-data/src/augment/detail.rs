@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::crop::rounded;
 use super::within;
+use crate::widest::widest;
 use crate::{DataError, Image, Rng};
 
 /// How sharpness is changed (torchvision's `RandomAdjustSharpness`, Pillow's `ImageEnhance.Sharpness`).
@@ -62,28 +63,36 @@ impl Blur {
 
 /// `factor` parts of each level and `1 - factor` parts of the mean of its 3 x 3 neighbours, in which it counts five times itself. The
 /// border stays.
-#[expect(clippy::cast_possible_truncation, reason = "a float is clamped when it becomes a byte")]
+#[expect(clippy::cast_possible_truncation, reason = "32 bits are enough for a factor")]
 pub(super) fn sharpness(image: Image, factor: f64) -> Image {
     let (height, width, channels) = (image.height(), image.width(), image.channels());
     if height < 3 || width < 3 {
         return image;
     }
-    let stride = width * channels;
-    let old = image.pixels();
-    let mut new = old.to_vec();
-    let (keep, rest) = (factor as f32, (1.0 - factor) as f32);
-    for row in 1..height - 1 {
-        let [above, here, below] = [row - 1, row, row + 1].map(|row| &old[row * stride..][..stride]);
-        let out = &mut new[row * stride..][..stride];
-        for at in channels..stride - channels {
-            let column = |at: usize| u32::from(above[at]) + u32::from(here[at]) + u32::from(below[at]);
-            let own = u32::from(here[at]);
-            let sum = column(at - channels) + column(at) + column(at + channels) + 4 * own;
-            let smooth = (2 * sum + 13) / 26;
-            out[at] = (own as f32 * keep + smooth as f32 * rest + 0.5) as u8;
+    let mut new = image.pixels().to_vec();
+    sharpen(image.pixels(), &mut new, width * channels, channels, factor as f32);
+    with_alpha_of(&image, new)
+}
+
+widest! {
+    #[expect(clippy::cast_possible_truncation, reason = "a float is clamped when it becomes a byte")]
+    fn sharpen<'a>(old: &'a [u8], new: &'a mut [u8], stride: usize, channels: usize, factor: f32) -> () {
+        let mut sums = vec![0_u16; stride];
+        let inside = stride - 2 * channels;
+        let rows = old.windows(3 * stride).step_by(stride).zip(new.chunks_exact_mut(stride).skip(1));
+        for (old, new) in rows {
+            let (above, here, below) = (&old[..stride], &old[stride..2 * stride], &old[2 * stride..]);
+            for (((sum, &a), &b), &c) in sums.iter_mut().zip(above).zip(here).zip(below) {
+                *sum = u16::from(a) + u16::from(b) + u16::from(c);
+            }
+            let (left, middle, right) = (&sums[..inside], &sums[channels..][..inside], &sums[2 * channels..]);
+            let old = &here[channels..][..inside];
+            for ((((new, &old), &a), &b), &c) in new[channels..].iter_mut().zip(old).zip(left).zip(middle).zip(right) {
+                let smooth = (2 * (a + b + c + 4 * u16::from(old)) + 13) / 26;
+                *new = (f32::from(old) * factor + f32::from(smooth) * (1.0 - factor) + 0.5) as u8;
+            }
         }
     }
-    with_alpha_of(&image, new)
 }
 
 /// The mean of the neighbours, weighted by a bell of standard deviation `sigma` pixels; beyond the border the picture is mirrored.
