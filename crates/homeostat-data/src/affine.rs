@@ -116,7 +116,7 @@ pub(crate) fn resample(image: &Image, affine: Affine, fill: u8) -> Image {
     // Far beyond any picture, and still no overflow at the end of a row.
     let start = start.map(|place| fixed(place.clamp(-1e9, 1e9)));
     let [a, b, d, e] = [a, b, d, e].map(|slope| fixed(slope.clamp(-4e3, 4e3)));
-    look_up(image, fill, |column, row| {
+    look_up(image, fill, move |column, row| {
         let (column, row) = (column as i64, row as i64);
         [start[0] + a * column + b * row, start[1] + d * column + e * row]
     })
@@ -125,7 +125,7 @@ pub(crate) fn resample(image: &Image, affine: Affine, fill: u8) -> Image {
 /// The picture, of the same size, whose pixels are found where `back` says.
 pub(crate) fn project(image: &Image, back: Projective, fill: u8) -> Image {
     let Projective([a, b, c, d, e, f, g, h]) = back;
-    look_up(image, fill, |column, row| {
+    look_up(image, fill, move |column, row| {
         let (x, y) = (column as f64 + 0.5, row as f64 + 0.5);
         let depth = g * x + h * y + 1.0;
         [fixed((a * x + b * y + c) / depth), fixed((d * x + e * y + f) / depth)]
@@ -219,10 +219,11 @@ mod avx2 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "shares have 12 bits")]
         fn call(self) {
             const NONE: u8 = 0x80;
-            let (avx2, avx, sse2) = (self.simd.avx2, self.simd.avx, self.simd.sse2);
-            let Shape { height, width, .. } = self.image.shape();
-            let old = self.image.pixels();
-            let (new, _) = self.new.as_chunks_mut::<CHANNELS>();
+            let Self { simd, image, new, back } = self;
+            let (avx2, avx, sse2) = (simd.avx2, simd.avx, simd.sse2);
+            let Shape { height, width, .. } = image.shape();
+            let old = image.pixels();
+            let (new, _) = new.as_chunks_mut::<CHANNELS>();
             // Both pixels of each channel side by side, as 16 bits each.
             let pairs: [u8; 16] = match CHANNELS {
                 3 => [0, NONE, 3, NONE, 1, NONE, 4, NONE, 2, NONE, 5, NONE, NONE, NONE, NONE, NONE],
@@ -241,8 +242,7 @@ mod avx2 {
             };
             for (row, pixels) in new.chunks_exact_mut(width).enumerate() {
                 for (column, pixel) in pixels.iter_mut().enumerate() {
-                    let Some([(mut x, mut x_share), (y, y_share)]) = place((self.back)(column, row), [width, height])
-                    else {
+                    let Some([(mut x, mut x_share), (y, y_share)]) = place(back(column, row), [width, height]) else {
                         continue;
                     };
                     // Behind the last column there is nothing but it.

@@ -3,9 +3,9 @@
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader};
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader};
 
-use crate::DataError;
+use crate::{DataError, jpeg};
 
 /// The most pixels that a picture may have: 2^26, which is 8192 x 8192. Checked from the header, before memory is taken.
 pub const PIXEL_LIMIT: u64 = 1 << 26;
@@ -178,19 +178,15 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
     if bytes.is_empty() {
         return Err("the file is empty (0 bytes)".into());
     }
+    if bytes.starts_with(&jpeg::MAGIC) {
+        return jpeg::decode(bytes);
+    }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
-    let format = reader.format().ok_or("neither PNG, JPEG, WebP, BMP nor GIF")?;
+    reader.format().ok_or("neither PNG, JPEG, WebP, BMP nor GIF")?;
     let fault = |error: image::ImageError| one_line(&error.to_string());
     let mut decoder = reader.into_decoder().map_err(fault)?;
     let (width, height) = decoder.dimensions();
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 || pixels > PIXEL_LIMIT || width.max(height) > SIDE_LIMIT {
-        let limits = format!("1 to {PIXEL_LIMIT}, and at most {SIDE_LIMIT} on a side");
-        return Err(format!("{height} x {width} pixels, but a picture has {limits}"));
-    }
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
-        return Err(format!("the JPEG is cut short: {} bytes and no end marker", bytes.len()));
-    }
+    check_size(width, height)?;
     // A broken orientation is no reason to lose the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(fault)?;
@@ -198,7 +194,16 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
     Ok(from_dynamic(picture))
 }
 
-fn from_dynamic(picture: DynamicImage) -> Image {
+pub(crate) fn check_size(width: u32, height: u32) -> Result<(), String> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 || pixels > PIXEL_LIMIT || width.max(height) > SIDE_LIMIT {
+        let limits = format!("1 to {PIXEL_LIMIT}, and at most {SIDE_LIMIT} on a side");
+        return Err(format!("{height} x {width} pixels, but a picture has {limits}"));
+    }
+    Ok(())
+}
+
+pub(crate) fn from_dynamic(picture: DynamicImage) -> Image {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let color = picture.color();
     let image = |channels, pixels| Image::new(Shape { height, width, channels }, pixels);
@@ -209,31 +214,6 @@ fn from_dynamic(picture: DynamicImage) -> Image {
         }
     }
     if color.has_color() { image(3, picture.into_rgb8().into_raw()) } else { image(1, picture.into_luma8().into_raw()) }
-}
-
-/// Whether a JPEG reaches its end-of-image marker. Decoders paint what is missing grey and say nothing, hence this walk over the
-/// segments (ITU-T T.81, annex B); an end marker inside a segment, such as that of an embedded thumbnail, does not count.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xD9;
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    loop {
-        // Between segments and inside a scan alike, the next marker is an FF that is followed by neither 00 nor FF.
-        let Some(at) = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF)) else {
-            return false;
-        };
-        let marker = rest[at + 1];
-        rest = &rest[at + 2..];
-        match marker {
-            END_OF_IMAGE => return true,
-            0x01 | 0xD0..=0xD8 => {}
-            _ => {
-                let &[high, low, ..] = rest else { return false };
-                let length = usize::from(u16::from_be_bytes([high, low]));
-                let Some(after) = rest.get(length.max(2)..) else { return false };
-                rest = after;
-            }
-        }
-    }
 }
 
 pub(crate) fn one_line(text: &str) -> String {

@@ -23,6 +23,7 @@ mod description;
 mod digest;
 mod error;
 mod image;
+mod jpeg;
 mod loader;
 mod mix;
 mod prepare;
