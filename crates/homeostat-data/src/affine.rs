@@ -132,6 +132,15 @@ pub(crate) fn project(image: &Image, back: Projective, fill: u8) -> Image {
     })
 }
 
+/// The picture, of the same size, each of whose pixels is found so many pixels to the right of its own place, and so many below.
+pub(crate) fn displace(image: &Image, across: &[f32], down: &[f32], fill: u8) -> Image {
+    let width = image.width();
+    look_up(image, fill, |column, row| {
+        let shift = |field: &[f32]| f64::from(field[row * width + column]) + 0.5;
+        [fixed(column as f64 + shift(across)), fixed(row as f64 + shift(down))]
+    })
+}
+
 fn look_up(image: &Image, fill: u8, back: impl Fn(usize, usize) -> [i64; 2]) -> Image {
     let mut pixels = vec![fill; image.shape().len()];
     #[cfg(target_arch = "x86_64")]
@@ -274,6 +283,26 @@ mod avx2 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The field as in `tests/fixtures/torchvision_v2.py`.
+    #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "a field of floats")]
+    fn a_displacement_is_that_of_torchvision() -> Result<(), crate::DataError> {
+        let old = Image::decode(include_bytes!("../tests/fixtures/pillow/source.png"))?;
+        let truth = Image::decode(include_bytes!("../tests/fixtures/torchvision/elastic.png"))?;
+        let (height, width) = (old.height(), old.width());
+        // Nothing moves at the border, where theirs fades to the fill.
+        let waves = |most: f64| {
+            let wave = |i: usize, length: usize| (std::f64::consts::PI * (i as f64 + 0.5) / length as f64).sin();
+            let at = |i: usize| most * (wave(i % width, width) * wave(i / width, height) - 0.3).max(0.0);
+            (0..height * width).map(|i| at(i) as f32).collect::<Vec<_>>()
+        };
+        let new = displace(&old, &waves(4.0), &waves(-3.0), 0);
+        let far: Vec<u8> = new.pixels().iter().zip(truth.pixels()).map(|(a, b)| a.abs_diff(*b)).collect();
+        let (most, beyond_one) = (far.iter().max(), far.iter().filter(|&&d| d > 1).count());
+        assert!(most <= Some(&3) && beyond_one * 100 <= far.len(), "{most:?}, {beyond_one} of {}", far.len());
+        Ok(())
+    }
 
     /// The points as in `tests/fixtures/torchvision_v2.py`.
     #[test]

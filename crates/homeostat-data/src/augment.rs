@@ -16,14 +16,15 @@ use serde::{Deserialize, Serialize};
 
 pub use color::ColorJitter;
 pub use crop::{RandomCrop, RandomResizedCrop};
-pub use detail::{Blur, Noise, Sharpness};
+pub use detail::{Blur, JpegArtefacts, Noise, Sharpness};
 pub use erase::{Cutout, Erasing};
 pub use flip::Flip;
+pub(crate) use flip::mirror;
 pub(crate) use levels::level_of;
 pub use levels::{Chance, Jitter, Posterize, Solarize};
-pub use motion::{Perspective, Rotate, Scale, Shear, Translate};
+pub use motion::{Elastic, Perspective, Rotate, Scale, Shear, Translate};
 pub use operation::Operation;
-pub use policy::{AutoAugment, AutoAugmentPolicy, RandAugment, TrivialAugment};
+pub use policy::{AugMix, AutoAugment, AutoAugmentPolicy, RandAugment, TrivialAugment};
 
 use crate::affine::{Affine, resample};
 use crate::{DataError, Image, Rng, stream};
@@ -57,6 +58,8 @@ pub enum AugmentStep {
     Shear(Shear),
     /// Shows the picture from the side now and then.
     Perspective(Perspective),
+    /// Moves pixels by a smooth random field now and then.
+    Elastic(Elastic),
     /// Makes the picture brighter or darker.
     Brightness(Jitter),
     /// Moves all levels away from, or towards, the picture's mean grey.
@@ -81,6 +84,8 @@ pub enum AugmentStep {
     GaussianBlur(Blur),
     /// Adds noise to each level.
     GaussianNoise(Noise),
+    /// Stores the picture as a JPEG of poor quality now and then.
+    JpegArtefacts(JpegArtefacts),
     /// Wipes out a random rectangle now and then.
     RandomErasing(Erasing),
     /// Wipes out a square around a random pixel.
@@ -91,6 +96,11 @@ pub enum AugmentStep {
     TrivialAugment(TrivialAugment),
     /// A random pair of operations that was found by search.
     AutoAugment(AutoAugment),
+    /// The picture mixed with random changes of itself.
+    AugMix(AugMix),
+    /// Grey, bright levels inverted, or blurred by 0.1 to 2 pixels: one of them, each as often (3-Augment, Touvron et al. 2022). Its
+    /// authors flip before it, and follow it by `color-jitter` with strengths of 0.3.
+    ThreeAugment,
 }
 
 /// What the changes of one picture depend on, and nothing else does.
@@ -161,6 +171,7 @@ impl AugmentStep {
             Self::Translate(_) => "translate",
             Self::Shear(_) => "shear",
             Self::Perspective(_) => "perspective",
+            Self::Elastic(_) => "elastic",
             Self::Brightness(_) => "brightness",
             Self::Contrast(_) => "contrast",
             Self::ColorJitter(_) => "color-jitter",
@@ -173,11 +184,14 @@ impl AugmentStep {
             Self::Sharpness(_) => "sharpness",
             Self::GaussianBlur(_) => "gaussian-blur",
             Self::GaussianNoise(_) => "gaussian-noise",
+            Self::JpegArtefacts(_) => "jpeg-artefacts",
             Self::RandomErasing(_) => "random-erasing",
             Self::Cutout(_) => "cutout",
             Self::RandAugment(_) => "rand-augment",
             Self::TrivialAugment(_) => "trivial-augment",
             Self::AutoAugment(_) => "auto-augment",
+            Self::AugMix(_) => "aug-mix",
+            Self::ThreeAugment => "three-augment",
         }
     }
 
@@ -192,6 +206,7 @@ impl AugmentStep {
             Self::Translate(translate) => translate.check(key),
             Self::Shear(shear) => shear.check(key),
             Self::Perspective(perspective) => perspective.check(key),
+            Self::Elastic(elastic) => elastic.check(key),
             Self::Brightness(jitter) | Self::Contrast(jitter) => jitter.check(key),
             Self::ColorJitter(jitter) => jitter.check(key),
             Self::Grayscale(chance) | Self::Autocontrast(chance) | Self::Equalize(chance) | Self::Invert(chance) => {
@@ -204,10 +219,12 @@ impl AugmentStep {
             Self::Sharpness(sharpness) => sharpness.check(key),
             Self::GaussianBlur(blur) => blur.check(key),
             Self::GaussianNoise(noise) => noise.check(key),
+            Self::JpegArtefacts(artefacts) => artefacts.check(key),
             Self::RandomErasing(erasing) => erasing.check(key),
             Self::Cutout(cutout) => cutout.check(key),
             Self::RandAugment(policy) => policy.check(key),
-            Self::TrivialAugment(_) | Self::AutoAugment(_) => Ok(()),
+            Self::AugMix(policy) => policy.check(key),
+            Self::TrivialAugment(_) | Self::AutoAugment(_) | Self::ThreeAugment => Ok(()),
         }
     }
 
@@ -238,18 +255,22 @@ impl AugmentStep {
             Self::Contrast(jitter) => Operation::Contrast(jitter.factor(rng)),
             Self::RandomCrop(crop) => return crop.apply(&image, rng),
             Self::RandomResizedCrop(crop) => return crop.apply(&image, rng),
-            Self::FlipHorizontal(flip) if rng.chance(flip.probability) => return flip::mirror(image),
+            Self::FlipHorizontal(flip) if rng.chance(flip.probability) => return mirror(image),
             Self::FlipVertical(flip) if rng.chance(flip.probability) => return flip::upside_down(&image),
             Self::FlipHorizontal(_) | Self::FlipVertical(_) => return image,
             Self::Perspective(perspective) => return perspective.apply(image, rng),
+            Self::Elastic(elastic) => return elastic.apply(image, rng),
             Self::ColorJitter(jitter) => return jitter.apply(image, rng),
             Self::GaussianBlur(blur) => return blur.apply(image, rng),
             Self::GaussianNoise(noise) => return noise.apply(image, rng),
+            Self::JpegArtefacts(artefacts) => return artefacts.apply(image, rng),
             Self::RandomErasing(erasing) => return erasing.apply(image, rng),
             Self::Cutout(cutout) => return cutout.apply(image, rng),
             Self::RandAugment(policy) => return policy.apply(image, rng),
             Self::TrivialAugment(policy) => return policy.apply(image, rng),
             Self::AutoAugment(policy) => return policy.apply(image, rng),
+            Self::AugMix(policy) => return policy.apply(&image, rng),
+            Self::ThreeAugment => policy::three_augment(rng),
             Self::Rotate(_) | Self::Scale(_) | Self::Translate(_) | Self::Shear(_) => {
                 unreachable!("{} is a motion", self.name())
             }

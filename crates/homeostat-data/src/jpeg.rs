@@ -1,8 +1,9 @@
 //! JPEG files as pictures, by `zune-jpeg`, which reads the header once where the `image` crate has it read three times. It does not
 //! know the other formats.
 
+use image::codecs::jpeg::JpegEncoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, RgbImage};
+use image::{DynamicImage, ExtendedColorType, GrayImage, ImageEncoder, RgbImage};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
@@ -39,6 +40,29 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Image, String> {
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
     picture.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
     Ok(from_dynamic(picture))
+}
+
+/// The picture as it looks once it was stored as a JPEG of this quality, 1 to 100; alpha stays. One that is too large for a JPEG stays as
+/// it is.
+#[expect(clippy::cast_possible_truncation, reason = "a picture has fewer than 2^26 columns and rows")]
+pub(crate) fn wear(image: Image, quality: u8) -> Image {
+    let (width, height, channels) = (image.width() as u32, image.height() as u32, image.channels());
+    let color = if channels == 1 { ExtendedColorType::L8 } else { ExtendedColorType::Rgb8 };
+    let opaque = if channels == 4 { image.clone().to_channels(3) } else { image.clone() };
+    let mut bytes = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
+    let worn = match encoder.write_image(opaque.pixels(), width, height, color) {
+        Ok(()) => decode(&bytes).unwrap_or(opaque),
+        Err(_) => opaque,
+    };
+    if channels < 4 {
+        return worn;
+    }
+    let mut image = image;
+    for (pixel, worn) in image.pixels_mut().chunks_exact_mut(4).zip(worn.pixels().chunks_exact(3)) {
+        pixel[..3].copy_from_slice(worn);
+    }
+    image
 }
 
 /// Whether a JPEG reaches its end-of-image marker. Decoders paint what is missing grey and say nothing, hence this walk over the

@@ -33,13 +33,14 @@ mod rows;
 mod source;
 mod split;
 mod stats;
+mod views;
 
 mod widest;
 
 pub use augment::{
-    AugmentStep, AutoAugment, AutoAugmentPolicy, Blur, Chance, ColorJitter, Cutout, Erasing, Flip, ImageAugment,
-    Jitter, Noise, Operation, Perspective, Posterize, RandAugment, RandomCrop, RandomResizedCrop, Rotate, SampleKey,
-    Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
+    AugMix, AugmentStep, AutoAugment, AutoAugmentPolicy, Blur, Chance, ColorJitter, Cutout, Elastic, Erasing, Flip,
+    ImageAugment, Jitter, JpegArtefacts, Noise, Operation, Perspective, Posterize, RandAugment, RandomCrop,
+    RandomResizedCrop, Rotate, SampleKey, Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
 };
 pub use data_root::DataRoot;
 pub use description::{ClassCount, Description, ShapeCount, describe};
@@ -55,3 +56,4 @@ pub use rows::{OnCorrupt, Rows, Skipped};
 pub use source::{Cifar10Config, Given, IdxConfig, ImageFolderConfig, Source, SourceConfig};
 pub use split::{GivenSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit};
 pub use stats::ChannelStats;
+pub use views::{five_crops, with_mirrored};

@@ -93,7 +93,9 @@ impl<'a> Part<'a> {
 fn nearest(old: &Part<'_>, height: usize, width: usize) -> Vec<u8> {
     let source = |to: usize, from: &Range<usize>| {
         let scale = from.len() as f64 / to as f64;
-        (0..to).map(|i| from.start + floor((i as f64 + 0.5) * scale).min(from.len() - 1)).collect::<Vec<_>>()
+        // Step by step, as Pillow does it: where a middle falls between two pixels, rounding decides.
+        let middles = std::iter::successors(Some(0.5 * scale), |middle| Some(middle + scale));
+        middles.take(to).map(|middle| from.start + floor(middle).min(from.len() - 1)).collect::<Vec<_>>()
     };
     let (rows, columns) = (source(height, &old.rows), source(width, &old.columns));
     let mut pixels = Vec::with_capacity(height * width * old.image.channels());

@@ -129,6 +129,19 @@ impl Rng {
         1.0 / (1.0 + (b - a).exp())
     }
 
+    /// `n` shares that sum to 1, from the symmetric Dirichlet distribution of parameter `alpha`.
+    ///
+    /// # Panics
+    /// If `alpha` is not positive.
+    pub fn dirichlet(&mut self, alpha: f64, n: usize) -> Vec<f64> {
+        assert!(alpha > 0.0, "there is no Dirichlet distribution of parameter {alpha}");
+        let logs: Vec<f64> = (0..n).map(|_| self.ln_gamma_variate(alpha)).collect();
+        let most = logs.iter().fold(f64::NEG_INFINITY, |most, &log| most.max(log));
+        let parts: Vec<f64> = logs.iter().map(|log| (log - most).exp()).collect();
+        let sum: f64 = parts.iter().sum();
+        parts.into_iter().map(|part| part / sum).collect()
+    }
+
     /// The logarithm of a draw from Gamma(`shape`, 1) (Marsaglia and Tsang 2000); a logarithm, for with a small shape the draw
     /// itself is often too small for a float.
     fn ln_gamma_variate(&mut self, shape: f64) -> f64 {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::crop::rounded;
 use super::within;
 use crate::widest::widest;
-use crate::{DataError, Image, Rng};
+use crate::{DataError, Image, Rng, Shape, jpeg};
 
 /// How sharpness is changed (torchvision's `RandomAdjustSharpness`, Pillow's `ImageEnhance.Sharpness`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -96,36 +96,40 @@ widest! {
 }
 
 /// The mean of the neighbours, weighted by a bell of standard deviation `sigma` pixels; beyond the border the picture is mirrored.
-#[expect(clippy::cast_possible_truncation, reason = "weights, computed in f64")]
+#[expect(clippy::cast_possible_truncation, reason = "a mean of levels is a level")]
 pub(super) fn gaussian_blur(image: &Image, sigma: f64) -> Image {
+    let smooth = blur(image.pixels(), image.shape(), sigma);
+    with_alpha_of(image, smooth.into_iter().map(|level| (level + 0.5) as u8).collect())
+}
+
+/// What `gaussian_blur` does to levels, done to the values of any shape.
+#[expect(clippy::cast_possible_truncation, reason = "weights, computed in f64")]
+pub(super) fn blur<T: Copy + Into<f32>>(values: &[T], shape: Shape, sigma: f64) -> Vec<f32> {
     let reach = rounded((3.0 * sigma).ceil());
     let bell: Vec<f64> = (0..=2 * reach).map(|i| (-0.5 * ((i as f64 - reach as f64) / sigma).powi(2)).exp()).collect();
     let sum: f64 = bell.iter().sum();
     let bell: Vec<f32> = bell.into_iter().map(|weight| (weight / sum) as f32).collect();
-    let (height, width, channels) = (image.height(), image.width(), image.channels());
+    let Shape { height, width, channels } = shape;
     let stride = width * channels;
     let columns: Vec<usize> = (0..width + 2 * reach).map(|i| mirrored(i, reach, width)).collect();
     // Rows first: one row, with its mirrored ends, after the other.
     let mut wide = vec![0.0_f32; (width + 2 * reach) * channels];
-    let mut smooth = vec![0.0_f32; height * stride];
-    for (row, out) in image.pixels().chunks_exact(stride).zip(smooth.chunks_exact_mut(stride)) {
+    let mut across = vec![0.0_f32; height * stride];
+    for (row, out) in values.chunks_exact(stride).zip(across.chunks_exact_mut(stride)) {
         for (to, &column) in wide.chunks_exact_mut(channels).zip(&columns) {
-            to.iter_mut().zip(&row[column * channels..]).for_each(|(to, &level)| *to = f32::from(level));
+            to.iter_mut().zip(&row[column * channels..]).for_each(|(to, &value)| *to = value.into());
         }
         for (i, &weight) in bell.iter().enumerate() {
             add(out, &wide[i * channels..], weight);
         }
     }
-    let mut sums = vec![0.0_f32; stride];
-    let mut new = Vec::with_capacity(height * stride);
-    for row in 0..height {
-        sums.fill(0.5);
+    let mut smooth = vec![0.0_f32; height * stride];
+    for (row, out) in smooth.chunks_exact_mut(stride).enumerate() {
         for (i, &weight) in bell.iter().enumerate() {
-            add(&mut sums, &smooth[mirrored(row + i, reach, height) * stride..], weight);
+            add(out, &across[mirrored(row + i, reach, height) * stride..], weight);
         }
-        new.extend(sums.iter().map(|&sum| sum as u8));
     }
-    with_alpha_of(image, new)
+    smooth
 }
 
 fn add(sums: &mut [f32], values: &[f32], weight: f32) {
@@ -201,4 +205,35 @@ fn normal_pair(rng: &mut Rng) -> [f32; 2] {
     let radius = (-2.0 * (1.0 - rng.uniform()).ln()).sqrt();
     let (sin, cos) = (std::f32::consts::TAU * rng.uniform()).sin_cos();
     [radius * cos, radius * sin]
+}
+
+/// How a picture is worn by storing it as JPEG (torchvision's `JPEG`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct JpegArtefacts {
+    /// The share of pictures that are changed, 0 to 1.
+    pub probability: f64,
+    /// The quality: `[least, most]`, 1 (coarse) to 100.
+    pub quality: [u8; 2],
+}
+
+impl Default for JpegArtefacts {
+    fn default() -> Self {
+        Self { probability: 0.5, quality: [50, 100] }
+    }
+}
+
+impl JpegArtefacts {
+    pub(super) fn check(&self, key: &str) -> Result<(), DataError> {
+        within(key, "probability", self.probability, [0.0, 1.0])?;
+        within(key, "quality.0", self.quality[0].into(), [1.0, 100.0])?;
+        within(key, "quality.1", self.quality[1].into(), [self.quality[0].into(), 100.0])
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a quality of at most 100")]
+    pub(super) fn apply(&self, image: Image, rng: &mut Rng) -> Image {
+        let (worn, [least, most]) = (rng.chance(self.probability), self.quality.map(usize::from));
+        let quality = rng.range(least..most + 1) as u8;
+        if worn { jpeg::wear(image, quality) } else { image }
+    }
 }

@@ -19,7 +19,8 @@ impl Default for Flip {
     }
 }
 
-pub(super) fn mirror(mut image: Image) -> Image {
+/// Left and right swapped.
+pub(crate) fn mirror(mut image: Image) -> Image {
     let stride = image.width() * image.channels();
     match image.channels() {
         1 => image.pixels_mut().chunks_exact_mut(stride).for_each(<[u8]>::reverse),

@@ -1,12 +1,13 @@
-//! Steps that move pixels: each draws an affine map, or a change of perspective. It does not know how levels are looked up; see
+//! Steps that move pixels: each draws an affine map, a change of perspective or a field. It does not know how levels are looked up; see
 //! `affine.rs`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::detail::blur;
 use super::within;
-use crate::affine::{Affine, Projective, project};
-use crate::{DataError, Image, Rng};
+use crate::affine::{Affine, Projective, displace, project};
+use crate::{DataError, Image, Rng, Shape};
 
 /// How far a picture is turned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +92,49 @@ pub struct Perspective {
 impl Default for Perspective {
     fn default() -> Self {
         Self { probability: 0.5, distortion: 0.5, fill: 0 }
+    }
+}
+
+/// How far pixels are moved by a smooth random field (Simard et al. 2003; torchvision's `ElasticTransform`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Elastic {
+    /// The share of pictures that are changed, 0 to 1.
+    pub probability: f64,
+    /// How strong the field is, 0 to 10000: half of it, in pixels, before the field is smoothed, which leaves about a tenth of that.
+    pub alpha: f64,
+    /// How smooth the field is: the standard deviation of its blur in pixels, 0.1 to 100.
+    pub sigma: f64,
+    /// The level of what comes in from outside, 0 (black) to 255.
+    pub fill: u8,
+}
+
+impl Default for Elastic {
+    fn default() -> Self {
+        Self { probability: 1.0, alpha: 50.0, sigma: 5.0, fill: 0 }
+    }
+}
+
+impl Elastic {
+    pub(super) fn check(&self, key: &str) -> Result<(), DataError> {
+        within(key, "probability", self.probability, [0.0, 1.0])?;
+        within(key, "alpha", self.alpha, [0.0, 10_000.0])?;
+        within(key, "sigma", self.sigma, [0.1, 100.0])
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "32 bits are enough for a shift in pixels")]
+    pub(super) fn apply(&self, image: Image, rng: &mut Rng) -> Image {
+        if !rng.chance(self.probability) {
+            return image;
+        }
+        let (height, width) = (image.height(), image.width());
+        let mut field = || {
+            let noise: Vec<f32> = (0..height * width).map(|_| rng.uniform() - 0.5).collect();
+            let smooth = blur(&noise, Shape { height, width, channels: 1 }, self.sigma);
+            smooth.into_iter().map(|shift| shift * self.alpha as f32).collect::<Vec<_>>()
+        };
+        let (across, down) = (field(), field());
+        displace(&image, &across, &down, self.fill)
     }
 }
 

@@ -62,6 +62,29 @@ impl Default for AutoAugment {
     }
 }
 
+/// A picture mixed with a few chains of operations on itself (AugMix, Hendrycks et al. 2020; torchvision's `AugMix`): each chain has one
+/// to three of the operations of `rand-augment`, of random magnitude; the shares are drawn from a Dirichlet distribution, and that of the
+/// picture itself from a Beta distribution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct AugMix {
+    /// How strong operations are at most, 1 to 10. At 10: slopes of 0.3, a third of the side, 30 degrees, factors of 0.1 or 1.9, no bits,
+    /// all inverted.
+    pub severity: usize,
+    /// How many chains are mixed, 1 to 16.
+    pub width: usize,
+    /// The strength of the mixing, above 0 and up to 100: the parameter of both distributions.
+    pub alpha: f64,
+    /// The level of what comes in from outside, 0 (black) to 255.
+    pub fill: u8,
+}
+
+impl Default for AugMix {
+    fn default() -> Self {
+        Self { severity: 3, width: 3, alpha: 1.0, fill: 0 }
+    }
+}
+
 /// The data sets that AutoAugment searched on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -125,6 +148,50 @@ impl AutoAugment {
     }
 }
 
+impl AugMix {
+    pub(super) fn check(&self, key: &str) -> Result<(), DataError> {
+        within(key, "severity", self.severity as f64, [1.0, 10.0])?;
+        within(key, "width", self.width as f64, [1.0, 16.0])?;
+        within(key, "alpha", self.alpha, [0.01, 100.0])
+    }
+
+    /// The chains for a picture of this shape, each with its share; what is left to 1 is the picture's own.
+    #[must_use]
+    pub fn draw(&self, shape: Shape, rng: &mut Rng) -> Vec<(f64, Vec<Operation>)> {
+        // What changes nothing is no part of a chain.
+        let space = &SPACE[1..];
+        let mixed = rng.beta(self.alpha);
+        let shares = rng.dirichlet(self.alpha, self.width);
+        let mut chain = || {
+            let depth = rng.range(1..4);
+            let operation = |_| {
+                let (kind, share) = (space[rng.range(0..space.len())], rng.range(0..self.severity) as f64 / 9.0);
+                kind.operation(share, &Ranges::aug_mix(shape), rng.chance(0.5))
+            };
+            (0..depth).map(operation).collect()
+        };
+        shares.into_iter().map(|share| (share * mixed, chain())).collect()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "shares and levels; a float is clamped when it becomes a byte")]
+    pub(super) fn apply(&self, image: &Image, rng: &mut Rng) -> Image {
+        let chains = self.draw(image.shape(), rng);
+        let own = 1.0 - chains.iter().map(|(share, _)| share).sum::<f64>();
+        let mut mix: Vec<f32> = image.pixels().iter().map(|&level| 0.5 + own as f32 * f32::from(level)).collect();
+        for (share, chain) in chains {
+            let changed = chain.into_iter().fold(image.clone(), |image, operation| operation.apply(image, self.fill));
+            mix.iter_mut().zip(changed.pixels()).for_each(|(mix, &level)| *mix += share as f32 * f32::from(level));
+        }
+        Image::new(image.shape(), mix.into_iter().map(|level| level as u8).collect())
+    }
+}
+
+/// One of three changes, each as often (3-Augment, Touvron et al. 2022, "DeiT III").
+pub(super) fn three_augment(rng: &mut Rng) -> Operation {
+    let sigma = rng.between(0.1, 2.0);
+    [Operation::Grayscale, Operation::Solarize(128.0), Operation::Blur(sigma)][rng.range(0..3)]
+}
+
 impl AutoAugmentPolicy {
     const fn pairs(self) -> &'static [SubPolicy; 25] {
         match self {
@@ -181,17 +248,22 @@ struct Ranges {
     degrees: f64,
     /// Away from the factor 1.
     factor: f64,
-    /// Fewer than 8.
-    bits: f64,
+    /// From so many on, and so many fewer.
+    bits: [f64; 2],
 }
 
 impl Ranges {
-    const WIDE: Self = Self { slope: 0.99, shift: [32.0; 2], degrees: 135.0, factor: 0.99, bits: 6.0 };
+    const WIDE: Self = Self { slope: 0.99, shift: [32.0; 2], degrees: 135.0, factor: 0.99, bits: [8.0, 6.0] };
 
     /// AutoAugment's, which RandAugment took over; its shift of 150 pixels is for pictures of 331 x 331.
     fn paper(shape: Shape) -> Self {
         let shift = [shape.width, shape.height].map(|side| 150.0 / 331.0 * side as f64);
-        Self { slope: 0.3, shift, degrees: 30.0, factor: 0.9, bits: 4.0 }
+        Self { slope: 0.3, shift, degrees: 30.0, factor: 0.9, bits: [8.0, 4.0] }
+    }
+
+    fn aug_mix(shape: Shape) -> Self {
+        let shift = [shape.width, shape.height].map(|side| side as f64 / 3.0);
+        Self { shift, bits: [4.0, 4.0], ..Self::paper(shape) }
     }
 }
 
@@ -212,7 +284,7 @@ impl Kind {
             Saturation => Operation::Saturation(factor),
             Contrast => Operation::Contrast(factor),
             Sharpness => Operation::Sharpness(factor),
-            Posterize => Operation::Posterize(8 - (ranges.bits * share).round() as u32),
+            Posterize => Operation::Posterize((ranges.bits[0] - (ranges.bits[1] * share).round()) as u32),
             Solarize => Operation::Solarize(255.0 * (1.0 - share)),
             Autocontrast => Operation::Autocontrast,
             Equalize => Operation::Equalize,
@@ -328,6 +400,7 @@ mod tests {
         rand_augment: BTreeMap<String, Space>,
         trivial_augment: BTreeMap<String, Space>,
         auto_augment: BTreeMap<String, Space>,
+        aug_mix: BTreeMap<String, Space>,
         policies: BTreeMap<String, Vec<[Part; 2]>>,
     }
 
@@ -376,6 +449,7 @@ mod tests {
             (&tables.rand_augment, Ranges::paper(shape)),
             (&tables.trivial_augment, Ranges::WIDE),
             (&tables.auto_augment, Ranges::paper(shape)),
+            (&tables.aug_mix, Ranges::aug_mix(shape)),
         ] {
             for (name, Space { magnitudes, signed }) in spaces {
                 let last = (magnitudes.len() - 1).max(1) as f64;
@@ -394,6 +468,7 @@ mod tests {
             assert_eq!(spaces.len(), SPACE.len());
             assert!(spaces.keys().all(|name| SPACE.contains(&kind(name))));
         }
+        assert_eq!(tables.aug_mix.len(), SPACE.len() - 1);
     }
 
     #[test]

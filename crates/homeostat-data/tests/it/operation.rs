@@ -1,5 +1,5 @@
 use homeostat_data::{
-    Filter, Image, ImageAugment, Operation, RandAugment, Rng, SampleKey, Shape, TrivialAugment, resize,
+    AugMix, Filter, Image, ImageAugment, Operation, RandAugment, Rng, SampleKey, Shape, TrivialAugment, resize,
 };
 use serde::Deserialize;
 
@@ -14,38 +14,47 @@ fn source() -> Image {
 }
 
 /// Slopes, shifts and angles as in `tests/fixtures/torchvision_v2.py`.
+const MOVED: [(&str, Operation); 5] = [
+    ("shear-x", Operation::ShearX(0.3)),
+    ("shear-y", Operation::ShearY(-0.4)),
+    ("translate-x", Operation::TranslateX(7.0)),
+    ("translate-y", Operation::TranslateY(-5.0)),
+    ("rotate", Operation::Rotate(25.0)),
+];
+
+const CHANGED: [(&str, Operation); 13] = [
+    ("brightness-0.4", Operation::Brightness(0.4)),
+    ("brightness-1.7", Operation::Brightness(1.7)),
+    ("contrast-0.4", Operation::Contrast(0.4)),
+    ("contrast-1.7", Operation::Contrast(1.7)),
+    ("saturation-0.3", Operation::Saturation(0.3)),
+    ("saturation-1.8", Operation::Saturation(1.8)),
+    ("hue-0.2", Operation::Hue(0.2)),
+    ("hue--0.35", Operation::Hue(-0.35)),
+    ("sharpness-0.2", Operation::Sharpness(0.2)),
+    ("sharpness-1.9", Operation::Sharpness(1.9)),
+    ("blur-0.7", Operation::Blur(0.7)),
+    ("blur-2.5", Operation::Blur(2.5)),
+    ("grayscale", Operation::Grayscale),
+];
+
+/// Within 1 level on 99 % of levels, and 3 at most.
+fn assert_nearly(name: &str, ours: &Image, truth: &Image) {
+    let far = differences(ours, truth);
+    let (most, beyond_one) = (far.iter().max().unwrap(), far.iter().filter(|&&d| d > 1).count());
+    assert!(*most <= 3 && beyond_one * 100 <= far.len(), "{name}: {most}, {beyond_one} of {}", far.len());
+}
+
 #[test]
 fn moved_pixels_are_those_of_torchvision() {
-    for (name, operation) in [
-        ("shear-x", Operation::ShearX(0.3)),
-        ("shear-y", Operation::ShearY(-0.4)),
-        ("translate-x", Operation::TranslateX(7.0)),
-        ("translate-y", Operation::TranslateY(-5.0)),
-        ("rotate", Operation::Rotate(25.0)),
-    ] {
-        let far = differences(&operation.apply(source(), 9), &torchvision(name));
-        let (most, beyond_one) = (far.iter().max().unwrap(), far.iter().filter(|&&d| d > 1).count());
-        assert!(*most <= 3 && beyond_one * 100 <= far.len(), "{name}: {most}, {beyond_one} of {}", far.len());
+    for (name, operation) in MOVED {
+        assert_nearly(name, &operation.apply(source(), 9), &torchvision(name));
     }
 }
 
 #[test]
 fn changed_levels_are_those_of_torchvision() {
-    for (name, operation) in [
-        ("brightness-0.4", Operation::Brightness(0.4)),
-        ("brightness-1.7", Operation::Brightness(1.7)),
-        ("contrast-0.4", Operation::Contrast(0.4)),
-        ("contrast-1.7", Operation::Contrast(1.7)),
-        ("saturation-0.3", Operation::Saturation(0.3)),
-        ("saturation-1.8", Operation::Saturation(1.8)),
-        ("hue-0.2", Operation::Hue(0.2)),
-        ("hue--0.35", Operation::Hue(-0.35)),
-        ("sharpness-0.2", Operation::Sharpness(0.2)),
-        ("sharpness-1.9", Operation::Sharpness(1.9)),
-        ("blur-0.7", Operation::Blur(0.7)),
-        ("blur-2.5", Operation::Blur(2.5)),
-        ("grayscale", Operation::Grayscale),
-    ] {
+    for (name, operation) in CHANGED {
         let most = differences(&operation.apply(source(), 0), &torchvision(name)).into_iter().max();
         assert!(most <= Some(1), "{name}: {most:?}");
     }
@@ -58,6 +67,39 @@ fn changed_levels_are_those_of_torchvision() {
         ("equalize-source", Operation::Equalize, source()),
     ] {
         assert_eq!(differences(&operation.apply(from, 0), &torchvision(name)).into_iter().max(), Some(0), "{name}");
+    }
+}
+
+/// The same on photographs, which do not belong to the project: `benches/photograph_parity.py` makes the folder.
+#[test]
+fn photographs_are_changed_as_pillow_and_torchvision_change_them() {
+    let Some(folder) = std::env::var_os("HOMEOSTAT_PARITY") else {
+        eprintln!("skipped: HOMEOSTAT_PARITY names no folder made by benches/photograph_parity.py");
+        return;
+    };
+    let read = |path: std::path::PathBuf| Image::decode(&std::fs::read(&path).unwrap()).unwrap();
+    for photograph in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let file = |name: &str| read(photograph.join(format!("{name}.png")));
+        let (source, what) = (file("source"), |name: &str| format!("{name} of {}", photograph.display()));
+        for (name, operation) in MOVED {
+            assert_nearly(&what(name), &operation.apply(source.clone(), 9), &file(name));
+        }
+        let exact = [("autocontrast", Operation::Autocontrast), ("equalize", Operation::Equalize)];
+        for (name, operation) in CHANGED.into_iter().chain(exact) {
+            let most = differences(&operation.apply(source.clone(), 0), &file(name)).into_iter().max();
+            assert!(most <= Some(1), "{}: {most:?}", what(name));
+        }
+        for (name, filter) in [
+            ("nearest", Filter::Nearest),
+            ("bilinear", Filter::Bilinear),
+            ("bicubic", Filter::Bicubic),
+            ("lanczos", Filter::Lanczos),
+        ] {
+            for [height, width] in [[160, 160], [32, 48], [300, 260]] {
+                let name = format!("{name}-{height}x{width}");
+                assert_nearly(&what(&name), &resize(&source, height, width, filter), &file(&name));
+            }
+        }
     }
 }
 
@@ -149,7 +191,7 @@ fn key(sample: u64) -> SampleKey {
     SampleKey { seed: 1, epoch: 0, sample }
 }
 
-const STEPS: [&str; 20] = [
+const STEPS: [&str; 24] = [
     "{ random-resized-crop = { size = 9 } }",
     "{ shear = { x = 30, y = 10 } }",
     "{ perspective = { probability = 1 } }",
@@ -170,6 +212,10 @@ const STEPS: [&str; 20] = [
     "{ auto-augment = {} }",
     "{ auto-augment = { policy = 'cifar10' } }",
     "{ auto-augment = { policy = 'svhn' } }",
+    "{ aug-mix = {} }",
+    "'three-augment'",
+    "{ elastic = { sigma = 3 } }",
+    "{ jpeg-artefacts = { quality = [5, 60] } }",
 ];
 
 /// Each step: the same for the same key, not the same for all keys, and on every kind of picture.
@@ -359,6 +405,92 @@ fn policies_draw_evenly() {
     assert!(angles.len() >= 61, "31 magnitudes to both sides: {angles:?}");
 }
 
+/// Chains of one to three operations, the picture's own share evenly from 0 to 1, and shares that are shares.
+#[test]
+fn aug_mix_draws_chains_and_shares() {
+    let shape = Shape { height: 32, width: 32, channels: 3 };
+    let mut rng = Rng::keyed(1, [0, 0, 0]);
+    let (mut own, mut depths) = ([0; 4], [0; 4]);
+    for _ in 0..4000 {
+        let chains = AugMix { width: 4, ..AugMix::default() }.draw(shape, &mut rng);
+        assert_eq!(chains.len(), 4);
+        let sum: f64 = chains.iter().map(|(share, _)| share).sum();
+        assert!(chains.iter().all(|(share, _)| *share >= 0.0) && (0.0..=1.0 + 1e-9).contains(&sum));
+        own[[0.25, 0.5, 0.75].iter().filter(|&&edge| sum > edge).count()] += 1;
+        for (_, chain) in &chains {
+            depths[chain.len()] += 1;
+            let too_strong = |operation: &Operation| matches!(operation, Operation::Rotate(degrees) if degrees.abs() > 30.0 * 2.01 / 9.0);
+            assert!(!chain.iter().any(too_strong), "severity 3 has the lowest three of ten magnitudes");
+        }
+    }
+    assert!(own.iter().all(|count| (900..1100).contains(count)), "{own:?}");
+    assert!(depths[0] == 0 && depths[1..].iter().all(|count| (5100..5600).contains(count)), "{depths:?}");
+}
+
+/// At severity 1 no operation changes a picture of this one level, so that neither may the mix: its shares sum to 1.
+#[test]
+fn shares_of_a_mix_sum_to_one() {
+    let flat = picture(8, 8, 3, |_, _, _| 240);
+    let steps = augment("[{ aug-mix = { severity = 1 } }]");
+    assert!((0..40).all(|i| steps.apply(flat.clone(), key(i)) == flat));
+}
+
+#[test]
+fn three_augment_does_each_of_three_as_often() {
+    let image = source();
+    let (grey, bright) =
+        (Operation::Grayscale.apply(image.clone(), 0), Operation::Solarize(128.0).apply(image.clone(), 0));
+    let steps = augment("['three-augment']");
+    let mut counts = [0; 3];
+    for i in 0..600 {
+        let out = steps.apply(image.clone(), key(i));
+        counts[if out == grey {
+            0
+        } else if out == bright {
+            1
+        } else {
+            2
+        }] += 1;
+    }
+    assert!(counts.iter().all(|count| (150..250).contains(count)), "{counts:?}");
+}
+
+/// The poorer the quality, the farther from the picture; alpha and grey stay what they are.
+#[test]
+fn jpeg_artefacts_grow_as_quality_falls() {
+    let mean = |quality: u8, image: Image| {
+        let steps =
+            augment(&format!("[{{ jpeg-artefacts = {{ probability = 1, quality = [{quality}, {quality}] }} }}]"));
+        let out = steps.apply(image.clone(), key(0));
+        differences(&out, &image).into_iter().map(f64::from).sum::<f64>() / out.pixels().len() as f64
+    };
+    let far = [100, 50, 5].map(|quality| mean(quality, source()));
+    assert!(far[0] < 2.0 && far[0] < far[1] && far[1] < far[2], "{far:?}");
+    assert!(mean(100, source().to_channels(1)) < 2.0);
+    let alpha = picture(20, 20, 4, |x, y, c| u8::try_from(if c == 3 { x + y } else { 9 * x }).unwrap());
+    let out = augment("[{ jpeg-artefacts = { probability = 1 } }]").apply(alpha.clone(), key(0));
+    assert!((0..20).all(|i| out.get(i, 7)[3] == alpha.get(i, 7)[3]));
+}
+
+/// The field is smooth, has the strength that the formula says, and no direction of its own.
+#[test]
+fn an_elastic_field_moves_by_a_few_pixels() {
+    let across = picture(60, 60, 1, |x, _, _| u8::try_from(x * 4).unwrap());
+    let steps = augment("[{ elastic = { alpha = 60, sigma = 3 } }]");
+    let moved: Vec<f64> = (0..20)
+        .flat_map(|i| {
+            let out = steps.apply(across.clone(), key(i));
+            let shift = |x: usize, y: usize| (f64::from(out.get(x, y)[0]) - f64::from(across.get(x, y)[0])) / 4.0;
+            (20..40).map(|at| shift(at, 60 - at)).collect::<Vec<_>>()
+        })
+        .collect();
+    let mean = moved.iter().sum::<f64>() / moved.len() as f64;
+    let deviation = (moved.iter().map(|x| x * x).sum::<f64>() / moved.len() as f64).sqrt();
+    // Uniform noise of deviation 60 / sqrt(12), over the square root of the bell's area: 2 sqrt(pi) sigma.
+    let truth = 60.0 / 12.0_f64.sqrt() / (2.0 * std::f64::consts::PI.sqrt() * 3.0);
+    assert!(mean.abs() < 0.5 && (0.8 * truth..1.2 * truth).contains(&deviation), "{mean}, {deviation}, not {truth}");
+}
+
 #[test]
 fn options_out_of_range_are_named() {
     for (text, expected) in [
@@ -375,6 +507,10 @@ fn options_out_of_range_are_named() {
         ("[{ random-erasing = { scale = [0.5, 1.5] } }]", "`a.0.random-erasing.scale.1`"),
         ("[{ cutout = { size = 0 } }]", "`a.0.cutout.size`"),
         ("[{ rand-augment = { magnitude = 31 } }]", "`a.0.rand-augment.magnitude`"),
+        ("[{ aug-mix = { severity = 0 } }]", "`a.0.aug-mix.severity`"),
+        ("[{ aug-mix = { alpha = 0 } }]", "`a.0.aug-mix.alpha`"),
+        ("[{ elastic = { sigma = 0 } }]", "`a.0.elastic.sigma`"),
+        ("[{ jpeg-artefacts = { quality = [60, 50] } }]", "`a.0.jpeg-artefacts.quality.1`"),
     ] {
         let error = toml::from_str::<Train>(&format!("augment = {text}")).unwrap().augment.check("a").unwrap_err();
         assert!(error.to_string().contains(expected), "{text}: {error}");

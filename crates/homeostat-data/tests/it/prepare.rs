@@ -1,5 +1,6 @@
 use homeostat_data::{
-    ChannelStats, DataError, DataRoot, Filter, Image, ImagePrepare, PrepareStep, Shape, SourceConfig, resize,
+    ChannelStats, DataError, DataRoot, Filter, Image, ImagePrepare, PrepareStep, Shape, SourceConfig, five_crops,
+    resize,
 };
 use serde::Deserialize;
 
@@ -130,4 +131,15 @@ fn statistics_replace_the_marker() {
     assert!(!steps.wants_stats());
     let error = ChannelStats::of([Ok(image.clone()), Ok(image.to_channels(1))]).unwrap_err().to_string();
     assert!(error.contains("channels = 3"), "{error}");
+}
+
+#[test]
+fn five_crops_are_corners_and_middle() {
+    let image = picture(5, 6, 1, |x, y, _| u8::try_from(10 * y + x).unwrap());
+    let crops = five_crops(&image, [3, 4]).unwrap();
+    assert_eq!(
+        crops.map(|crop| (crop.get(0, 0)[0], crop.get(3, 2)[0])),
+        [(0, 23), (2, 25), (20, 43), (22, 45), (11, 34)]
+    );
+    assert!(five_crops(&image, [6, 4]).is_none() && five_crops(&image, [5, 7]).is_none());
 }

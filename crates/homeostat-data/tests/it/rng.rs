@@ -119,3 +119,20 @@ fn chance_keeps_its_ends() {
     assert!((0..10_000).all(|_| rng.chance(1.0)));
     assert!(!(0..10_000).any(|_| rng.chance(0.0)));
 }
+
+/// Of the symmetric Dirichlet distribution of parameter `alpha` and three parts: the mean is 1/3, the variance 2 / (9 (3 alpha + 1)).
+#[test]
+fn shares_have_the_moments_of_the_dirichlet_distribution() {
+    for alpha in [0.2, 1.0, 5.0] {
+        let mut rng = Rng::keyed(3, [0; 3]);
+        let draws: Vec<Vec<f64>> = (0..20_000).map(|_| rng.dirichlet(alpha, 3)).collect();
+        assert!(draws.iter().all(|shares| (shares.iter().sum::<f64>() - 1.0).abs() < 1e-9));
+        let mean = draws.iter().map(|shares| shares[1]).sum::<f64>() / 2e4;
+        let variance = draws.iter().map(|shares| (shares[1] - 1.0 / 3.0).powi(2)).sum::<f64>() / 2e4;
+        let truth = 2.0 / (9.0 * (3.0 * alpha + 1.0));
+        assert!(
+            (mean - 1.0 / 3.0).abs() < 0.01 && (variance / truth - 1.0).abs() < 0.05,
+            "{alpha}: {mean}, {variance}"
+        );
+    }
+}
