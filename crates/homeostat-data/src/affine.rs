@@ -225,7 +225,7 @@ mod avx2 {
         type Output = ();
 
         #[inline(always)]
-        #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "shares have 12 bits")]
+        #[expect(clippy::cast_possible_wrap, reason = "shares have 12 bits")]
         fn call(self) {
             const NONE: u8 = 0x80;
             let Self { simd, image, new, back } = self;
@@ -262,7 +262,7 @@ mod avx2 {
                     let rows = avx._mm256_castsi128_si256(load(y * width + x));
                     let rows = avx2._mm256_inserti128_si256::<1>(rows, load(below * width + x));
                     let rows = avx2._mm256_shuffle_epi8(rows, pairs);
-                    let across = avx._mm256_set1_epi32((ONE - x_share | x_share << 16) as i32);
+                    let across = avx._mm256_set1_epi32(((ONE - x_share) | (x_share << 16)) as i32);
                     let rows = avx2._mm256_madd_epi16(rows, across);
                     let above = sse2._mm_set1_epi32((ONE - y_share) as i32);
                     let down = avx._mm256_castsi128_si256(above);

@@ -53,14 +53,14 @@ pub fn resize(image: &Image, height: usize, width: usize, filter: Filter) -> Ima
 /// The part of `image` in these rows and columns, as [`resize`] would change its size after it was cut out.
 pub(crate) fn resize_part(
     image: &Image,
-    part: [Range<usize>; 2],
+    [rows, columns]: [Range<usize>; 2],
     [height, width]: [usize; 2],
     filter: Filter,
 ) -> Image {
     assert!(height > 0 && width > 0, "cannot resize to {height} x {width}");
-    let old = Part { image, rows: part[0].clone(), columns: part[1].clone() };
-    let pixels = match (filter, part[0].len() == height, part[1].len() == width) {
-        (_, true, true) => old.lines().flatten().copied().collect(),
+    let old = Part { image, rows, columns };
+    let pixels = match (filter, old.rows.len() == height, old.columns.len() == width) {
+        (_, true, true) => old.lines().collect::<Vec<_>>().concat(),
         (Filter::Nearest, _, _) => nearest(&old, height, width),
         (_, true, false) => widen(&old, width, filter),
         (_, false, true) => heighten(&old.lines().collect::<Vec<_>>(), height, filter),
@@ -80,13 +80,13 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// The picture from the first pixel of the part in this row on: beyond the part, but what lies there has no weight.
-    fn from_row(&self, row: usize) -> &'a [u8] {
+    fn tail(&self, row: usize) -> &'a [u8] {
         &self.image.pixels()[(row * self.image.width() + self.columns.start) * self.image.channels()..]
     }
 
     fn lines(&self) -> impl Iterator<Item = &'a [u8]> {
         let bytes = self.columns.len() * self.image.channels();
-        self.rows.clone().map(move |row| &self.from_row(row)[..bytes])
+        self.rows.clone().map(move |row| &self.tail(row)[..bytes])
     }
 }
 
@@ -150,7 +150,7 @@ impl Windows {
     /// A weighted sum of levels as a level.
     #[inline(always)]
     pub(crate) fn level(sum: i32, bits: u32) -> u8 {
-        (sum >> bits).max(0).min(255) as u8
+        (sum >> bits).clamp(0, 255) as u8
     }
 
     /// What a sum begins with, so that it is rounded.
@@ -174,7 +174,7 @@ fn widen(old: &Part<'_>, width: usize, filter: Filter) -> Vec<u8> {
 fn widen_in<const CHANNELS: usize>(old: &Part<'_>, width: usize, filter: Filter) -> Vec<u8> {
     let windows = Windows::new(old.columns.len(), width, filter);
     let mut pixels = vec![0; old.rows.len() * width * CHANNELS];
-    let rows = old.rows.clone().map(|row| old.from_row(row));
+    let rows = old.rows.clone().map(|row| old.tail(row));
     #[cfg(target_arch = "x86_64")]
     if let (3 | 4, Some(simd)) = (CHANNELS, pulp::x86::V3::try_new()) {
         avx2::widen::<CHANNELS>(simd, &windows, rows, &mut pixels);

@@ -87,7 +87,7 @@ widest! {
             }
             for ((red, green), blue) in red.iter_mut().zip(&mut green).zip(&mut blue) {
                 let grey = f32::from(luma(&[*red, *green, *blue]));
-                let level = |old: u8| nearest(((f32::from(old) - grey) * factor + grey).max(0.0).min(255.0));
+                let level = |old: u8| nearest(((f32::from(old) - grey) * factor + grey).clamp(0.0, 255.0));
                 (*red, *green, *blue) = (level(*red), level(*green), level(*blue));
             }
             for (i, pixel) in block.iter_mut().enumerate() {

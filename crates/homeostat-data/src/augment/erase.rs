@@ -47,9 +47,15 @@ impl Erasing {
             let [w, h] = draw_box(height * width, self.scale, self.ratio, rng);
             if (1..width).contains(&w) && (1..height).contains(&h) {
                 let (top, left) = (rng.range(0..height - h + 1), rng.range(0..width - w + 1));
-                return wipe(image, [[top, top + h], [left, left + w]], || {
-                    self.fill.unwrap_or_else(|| rng.next_u32().to_le_bytes()[0])
-                });
+                let hole = [[top, top + h], [left, left + w]];
+                return match self.fill {
+                    Some(level) => wipe(image, hole, |levels| levels.fill(level)),
+                    None => wipe(image, hole, |levels| {
+                        for levels in levels.chunks_mut(4) {
+                            levels.copy_from_slice(&rng.next_u32().to_le_bytes()[..levels.len()]);
+                        }
+                    }),
+                };
             }
         }
         image
@@ -82,7 +88,7 @@ impl Cutout {
             let center = rng.range(0..side);
             [center.saturating_sub(self.size / 2), (center + self.size - self.size / 2).min(side)]
         });
-        wipe(image, square, || self.fill)
+        wipe(image, square, |levels| levels.fill(self.fill))
     }
 }
 
@@ -94,13 +100,16 @@ pub(super) fn draw_box(area: usize, scale: [f64; 2], ratio: [f64; 2], rng: &mut 
     [rounded((area * ratio).sqrt()), rounded((area / ratio).sqrt())]
 }
 
-/// Sets rows and columns, each from (included) to (excluded), to `level`; alpha stays.
-fn wipe(mut image: Image, [rows, columns]: [[usize; 2]; 2], mut level: impl FnMut() -> u8) -> Image {
+/// Paints rows and columns, each from (included) to (excluded); alpha stays.
+fn wipe(mut image: Image, [rows, columns]: [[usize; 2]; 2], mut paint: impl FnMut(&mut [u8])) -> Image {
     let (width, channels) = (image.width(), image.channels());
     for row in rows[0]..rows[1] {
         let bytes = (row * width + columns[0]) * channels..(row * width + columns[1]) * channels;
-        for pixel in image.pixels_mut()[bytes].chunks_exact_mut(channels) {
-            pixel[..channels.min(3)].fill_with(&mut level);
+        let levels = &mut image.pixels_mut()[bytes];
+        if channels == 4 {
+            levels.chunks_exact_mut(4).for_each(|pixel| paint(&mut pixel[..3]));
+        } else {
+            paint(levels);
         }
     }
     image

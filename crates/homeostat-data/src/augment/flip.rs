@@ -64,15 +64,13 @@ mod avx2 {
             let mut line = vec![0; self.stride + 1];
             for row in self.pixels.chunks_exact_mut(self.stride) {
                 line[..self.stride].copy_from_slice(row);
-                let mut end = self.stride;
                 let (fives, rest) = row.as_chunks_mut::<15>();
-                for new in fives {
-                    end -= 15;
-                    let old = line[end..].first_chunk::<16>().unwrap_or(&[0; 16]);
+                for (new, old) in fives.iter_mut().zip(line.windows(16).rev().step_by(15)) {
+                    let old = old.first_chunk::<16>().unwrap_or(&[0; 16]);
                     let mirrored: [u8; 16] = cast(ssse3._mm_shuffle_epi8(cast(*old), order));
                     new.copy_from_slice(&mirrored[..15]);
                 }
-                rest.copy_from_slice(&line[..end]);
+                rest.copy_from_slice(&line[..rest.len()]);
                 rest.as_chunks_mut::<3>().0.reverse();
             }
         }

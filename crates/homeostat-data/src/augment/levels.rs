@@ -128,7 +128,7 @@ widest! {
 
 #[inline(always)]
 fn weighed(level: u8, factor: i32, rest: i32) -> u8 {
-    ((i32::from(level) * factor + rest) >> 16).max(0).min(255) as u8
+    ((i32::from(level) * factor + rest) >> 16).clamp(0, 255) as u8
 }
 
 /// The upper `bits` of each level.

@@ -93,6 +93,7 @@ impl<const CHANNELS: usize> NullaryFnOnce for Row<'_, CHANNELS> {
     type Output = ();
 
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "3 or 4 channels")]
     fn call(self) {
         const NONE: u8 = 0x80;
         let (avx2, avx, sse2, ssse3) = (self.simd.avx2, self.simd.avx, self.simd.sse2, self.simd.ssse3);
