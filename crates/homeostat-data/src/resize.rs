@@ -125,8 +125,8 @@ impl Windows {
         let (half_width, kernel) = filter.kernel();
         let scale = from as f64 / to as f64;
         let stretch = scale.max(1.0);
-        let reach = half_width * stretch;
-        let taps = floor((2.0 * reach).ceil()).next_multiple_of(2);
+        let (reach, inverse) = (half_width * stretch, 1.0 / stretch);
+        let taps = floor((2.0 * reach).ceil()).min(from).next_multiple_of(2);
         let (mut starts, mut all) = (Vec::with_capacity(to), vec![0.0; to * taps]);
         for (i, weights) in all.chunks_exact_mut(taps).enumerate() {
             let center = (i as f64 + 0.5) * scale;
@@ -134,10 +134,11 @@ impl Windows {
             let weights = &mut weights[..end - start];
             let mut sum = 0.0;
             for (weight, x) in weights.iter_mut().zip(start..) {
-                *weight = kernel((x as f64 - center + 0.5) / stretch);
+                *weight = kernel((x as f64 - center + 0.5) * inverse);
                 sum += *weight;
             }
-            weights.iter_mut().for_each(|weight| *weight /= sum);
+            let share = 1.0 / sum;
+            weights.iter_mut().for_each(|weight| *weight *= share);
             starts.push(start);
         }
         let largest = all.iter().fold(0.0_f64, |most, weight| most.max(weight.abs()));
@@ -174,12 +175,13 @@ fn widen(old: &Part<'_>, width: usize, filter: Filter) -> Vec<u8> {
 fn widen_in<const CHANNELS: usize>(old: &Part<'_>, width: usize, filter: Filter) -> Vec<u8> {
     let windows = Windows::new(old.columns.len(), width, filter);
     let mut pixels = vec![0; old.rows.len() * width * CHANNELS];
-    let rows = old.rows.clone().map(|row| old.tail(row));
     #[cfg(target_arch = "x86_64")]
     if let (3 | 4, Some(simd)) = (CHANNELS, pulp::x86::V3::try_new()) {
-        avx2::widen::<CHANNELS>(simd, &windows, rows, &mut pixels);
+        let stride = old.image.width() * CHANNELS;
+        avx2::widen::<CHANNELS>(simd, &windows, old.tail(old.rows.start), stride, &mut pixels);
         return pixels;
     }
+    let rows = old.rows.clone().map(|row| old.tail(row));
     rows.zip(pixels.chunks_exact_mut(width * CHANNELS))
         .for_each(|(old, new)| widen_row::<CHANNELS>(&windows, old, new));
     pixels

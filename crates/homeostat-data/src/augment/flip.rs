@@ -60,17 +60,25 @@ mod avx2 {
         #[inline(always)]
         fn call(self) {
             let ssse3 = self.simd.ssse3;
-            let order: __m128i = cast([12, 13, 14, 9, 10, 11, 6, 7, 8, 3, 4, 5, 0, 1, 2, u8::MAX]);
-            let mut line = vec![0; self.stride + 1];
+            // Of bytes 0 to 7 and 7 to 14 of five pixels, those of the five in the other order.
+            let order: __m128i = cast([13, 14, 15, 10, 11, 12, 6, 7, 7, 9, 3, 4, 5, 0, 1, 2_u8]);
+            let mirrored = |five: &[u8; 15]| -> [[u8; 8]; 2] {
+                let first = five.first_chunk::<8>().copied().unwrap_or_default();
+                let last = five.last_chunk::<8>().copied().unwrap_or_default();
+                cast(ssse3._mm_shuffle_epi8(cast([first, last]), order))
+            };
             for row in self.pixels.chunks_exact_mut(self.stride) {
-                line[..self.stride].copy_from_slice(row);
-                let (fives, rest) = row.as_chunks_mut::<15>();
-                for (new, old) in fives.iter_mut().zip(line.windows(16).rev().step_by(15)) {
-                    let old = old.first_chunk::<16>().unwrap_or(&[0; 16]);
-                    let mirrored: [u8; 16] = cast(ssse3._mm_shuffle_epi8(cast(*old), order));
-                    new.copy_from_slice(&mirrored[..15]);
+                let tens = row.len() / 30;
+                let (left, rest) = row.split_at_mut(15 * tens);
+                let (rest, right) = rest.split_at_mut(rest.len() - 15 * tens);
+                let fives = left.as_chunks_mut::<15>().0.iter_mut().zip(right.as_chunks_mut::<15>().0.iter_mut().rev());
+                for (left, right) in fives {
+                    let (to_right, to_left) = (mirrored(left), mirrored(right));
+                    for (five, [first, last]) in [(left, to_left), (right, to_right)] {
+                        five[..8].copy_from_slice(&first);
+                        five[7..].copy_from_slice(&last);
+                    }
                 }
-                rest.copy_from_slice(&line[..rest.len()]);
                 rest.as_chunks_mut::<3>().0.reverse();
             }
         }

@@ -6,33 +6,40 @@ use std::arch::x86_64::{__m128i, __m256i};
 
 use super::{Windows, widen_row};
 
-/// A place in an old row: 16 bits, so that the compiler knows each to lie within a [`Line`], and drops its own checks.
+/// A place in old rows: 16 bits, so that the compiler knows each to lie within [`Lines`], and drops its own checks.
 type Place = u16;
 
-/// An old row, with room for the longest load behind the last place.
-type Line = [u8; 1 << Place::BITS | 16];
+/// A few old rows, with room for the longest load behind the last place.
+type Lines = [u8; 1 << Place::BITS | 16];
 
-/// Each row with the windows of its new pixels, for 3 or 4 channels. An old row may go on beyond what has weight.
-pub(super) fn widen<'a, const CHANNELS: usize>(
-    simd: V3,
-    windows: &Windows,
-    old: impl Iterator<Item = &'a [u8]>,
-    new: &mut [u8],
-) {
-    let stride = windows.starts.len() * CHANNELS;
-    let mut line: Box<Line> = vec![0; size_of::<Line>()].try_into().expect("a line of its own length");
+/// Rows are copied about so many bytes at a time: few enough to stay in the nearest cache, and enough to be fetched in one go.
+const COPIED: usize = 1 << 14;
+
+/// Rows with the windows of their new pixels, for 3 or 4 channels. The old rows begin `stride` bytes from each other, and go on beyond
+/// what has weight.
+pub(super) fn widen<const CHANNELS: usize>(simd: V3, windows: &Windows, old: &[u8], stride: usize, new: &mut [u8]) {
+    let new_stride = windows.starts.len() * CHANNELS;
+    let rows = new.len() / new_stride;
     let Some(pairs) = Pairs::new(windows, CHANNELS) else {
-        old.zip(new.chunks_exact_mut(stride)).for_each(|(old, new)| widen_row::<CHANNELS>(windows, old, new));
+        let old = old.chunks(stride);
+        old.zip(new.chunks_exact_mut(new_stride)).for_each(|(old, new)| widen_row::<CHANNELS>(windows, old, new));
         return;
     };
-    for (row, old) in old.enumerate() {
-        let new = &mut new[row * stride..];
-        if new.len() < pairs.new_reach {
-            widen_row::<CHANNELS>(windows, old, &mut new[..stride]);
-        } else {
-            let bytes = pairs.old_reach.min(old.len());
-            line[..bytes].copy_from_slice(&old[..bytes]);
-            simd.vectorize(Row::<CHANNELS> { simd, pairs: &pairs, old: &line, new });
+    let mut lines: Box<Lines> = vec![0; size_of::<Lines>()].try_into().expect("as many bytes as the type has");
+    let at_once = (COPIED / stride).max(1);
+    for first in (0..rows).step_by(at_once) {
+        let count = at_once.min(rows - first);
+        let old = &old[first * stride..];
+        let bytes = old.len().min((count - 1) * stride + pairs.old_reach);
+        lines[..bytes].copy_from_slice(&old[..bytes]);
+        for row in 0..count {
+            let new = &mut new[(first + row) * new_stride..];
+            if new.len() < pairs.new_reach {
+                widen_row::<CHANNELS>(windows, &old[row * stride..], &mut new[..new_stride]);
+            } else {
+                let begin = Place::try_from(row * stride).expect("a place among so few rows");
+                simd.vectorize(Row::<CHANNELS> { simd, pairs: &pairs, old: &lines, begin, new });
+            }
         }
     }
 }
@@ -85,7 +92,9 @@ impl Pairs {
 struct Row<'a, const CHANNELS: usize> {
     simd: V3,
     pairs: &'a Pairs,
-    old: &'a Line,
+    old: &'a Lines,
+    /// Where the row begins.
+    begin: Place,
     new: &'a mut [u8],
 }
 
@@ -97,7 +106,7 @@ impl<const CHANNELS: usize> NullaryFnOnce for Row<'_, CHANNELS> {
     fn call(self) {
         const NONE: u8 = 0x80;
         let (avx2, avx, sse2, ssse3) = (self.simd.avx2, self.simd.avx, self.simd.sse2, self.simd.ssse3);
-        let Self { pairs, old, new, .. } = self;
+        let Self { pairs, old, begin, new, .. } = self;
         // Of four neighbours in a row, two and two of each channel side by side, as 16 bits each.
         let neighbours = |first: u8| -> __m256i {
             let channel =
@@ -128,6 +137,8 @@ impl<const CHANNELS: usize> NullaryFnOnce for Row<'_, CHANNELS> {
         let quads = pairs.starts.iter().zip(pairs.weights.chunks_exact(pairs.count));
         for (quad, (&[mut a, mut b, mut c, mut d], weights)) in quads.enumerate() {
             let (mut even, mut odd) = (half, half);
+            (a, b) = (begin.wrapping_add(a), begin.wrapping_add(b));
+            (c, d) = (begin.wrapping_add(c), begin.wrapping_add(d));
             let (weights, last) = weights.as_chunks::<2>();
             for [one, two] in weights {
                 let (even_levels, odd_levels) = (both(a, c), both(b, d));
