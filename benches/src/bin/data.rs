@@ -58,30 +58,25 @@ enum Op {
 
 fn main() {
     let cli = Cli::parse();
-    let files: Vec<Vec<u8>> = jpeg_files(&cli.images).into_iter().map(|file| std::fs::read(file).expect("a file")).collect();
+    let files: Vec<Vec<u8>> =
+        jpeg_files(&cli.images).into_iter().map(|file| std::fs::read(file).expect("a file")).collect();
     assert!(!files.is_empty(), "no JPEG files in {}", cli.images.display());
     let images: Vec<Image> = files.iter().map(|bytes| picture(bytes, cli.op)).collect();
     let work = work(cli.op, &files, &images);
-    let (ready, threads) = (Barrier::new(cli.threads), cli.threads as u64);
-    let time = |first: u64| {
+    let ready = Barrier::new(cli.threads);
+    let time = |first: usize| {
         (0..32).for_each(&work);
         ready.wait();
-        let (start, mut done) = (Instant::now(), 0_u64);
+        let (start, mut done) = (Instant::now(), 0);
         while start.elapsed().as_secs_f64() < cli.seconds {
-            (0..64).for_each(|i| work(first + (done + i) * threads));
+            (done..done + 64).for_each(|i| work(first + i * cli.threads));
             done += 64;
         }
         done as f64 / start.elapsed().as_secs_f64()
     };
     let rate = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads)
-            .map(|first| {
-                scope.spawn({
-                    let time = &time;
-                    move || time(first)
-                })
-            })
-            .collect();
+        let time = &time;
+        let workers: Vec<_> = (0..cli.threads).map(|first| scope.spawn(move || time(first))).collect();
         workers.into_iter().map(|worker| worker.join().expect("a worker")).sum::<f64>()
     });
     let op = cli.op.to_possible_value().map(|value| value.get_name().to_owned());
@@ -116,14 +111,14 @@ fn picture(bytes: &[u8], op: Op) -> Image {
 }
 
 /// What is done to the picture of a number, which goes round.
-fn work<'a>(op: Op, files: &'a [Vec<u8>], images: &'a [Image]) -> Box<dyn Fn(u64) + Sync + 'a> {
+fn work<'a>(op: Op, files: &'a [Vec<u8>], images: &'a [Image]) -> Box<dyn Fn(usize) + Sync + 'a> {
     let rrc = || AugmentStep::RandomResizedCrop(RandomResizedCrop::default());
     let flip = |probability| AugmentStep::FlipHorizontal(Flip { probability });
     let jitter = |hue| AugmentStep::ColorJitter(ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue });
     let normalize = Normalize { mean: vec![0.485, 0.456, 0.406], std: vec![0.229, 0.224, 0.225] };
-    let (file, image) = (|i: u64| &files[i as usize % files.len()], |i: u64| &images[i as usize % images.len()]);
-    let key = |sample| SampleKey { seed: 1, epoch: 0, sample };
-    let augment = |steps: Vec<AugmentStep>| -> Box<dyn Fn(u64) + Sync + 'a> {
+    let (file, image) = (|i: usize| &files[i % files.len()], |i: usize| &images[i % images.len()]);
+    let key = |i: usize| SampleKey { seed: 1, epoch: 0, sample: i as u64 };
+    let augment = |steps: Vec<AugmentStep>| -> Box<dyn Fn(usize) + Sync + 'a> {
         let steps = ImageAugment(steps);
         Box::new(move |i| drop(black_box(steps.apply(image(i).clone(), key(i)))))
     };

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::levels::{Jitter, brightness, contrast};
 use super::within;
-use crate::image::luma;
 use crate::widest::widest;
 use crate::{DataError, Image, Rng};
 
@@ -80,20 +79,29 @@ const BLOCK: usize = 64;
 
 widest! {
     fn saturate<'a, const CHANNELS: usize>(pixels: &'a mut [u8], factor: f32) -> () {
-        for block in pixels.as_chunks_mut::<CHANNELS>().0.chunks_mut(BLOCK) {
-            let (mut red, mut green, mut blue) = ([0; BLOCK], [0; BLOCK], [0; BLOCK]);
-            for (i, pixel) in block.iter().enumerate() {
-                (red[i], green[i], blue[i]) = (pixel[0], pixel[1], pixel[2]);
-            }
-            for ((red, green), blue) in red.iter_mut().zip(&mut green).zip(&mut blue) {
-                let grey = f32::from(luma(&[*red, *green, *blue]));
-                let level = |old: u8| nearest(((f32::from(old) - grey) * factor + grey).clamp(0.0, 255.0));
-                (*red, *green, *blue) = (level(*red), level(*green), level(*blue));
-            }
-            for (i, pixel) in block.iter_mut().enumerate() {
-                (pixel[0], pixel[1], pixel[2]) = (red[i], green[i], blue[i]);
-            }
+        let (blocks, rest) = pixels.as_chunks_mut::<CHANNELS>().0.as_chunks_mut::<BLOCK>();
+        for block in blocks {
+            saturate_block(block, factor);
         }
+        saturate_block(rest, factor);
+    }
+}
+
+#[inline(always)]
+fn saturate_block<const CHANNELS: usize>(block: &mut [[u8; CHANNELS]], factor: f32) {
+    let (mut red, mut green, mut blue) = ([0; BLOCK], [0; BLOCK], [0; BLOCK]);
+    for (i, pixel) in block.iter().enumerate() {
+        (red[i], green[i], blue[i]) = (pixel[0], pixel[1], pixel[2]);
+    }
+    for ((red, green), blue) in red.iter_mut().zip(&mut green).zip(&mut blue) {
+        let (r, g, b) = (f32::from(*red), f32::from(*green), f32::from(*blue));
+        // That of `luma`, to the bit: all parts are whole, and 24 bits hold their sum.
+        let grey = ((r * 19_595.0 + g * 38_470.0 + b * 7_471.0 + 32_768.0) / 65_536.0).floor();
+        let level = |old: f32| nearest(((old - grey) * factor + grey).clamp(0.0, 255.0));
+        (*red, *green, *blue) = (level(r), level(g), level(b));
+    }
+    for (i, pixel) in block.iter_mut().enumerate() {
+        (pixel[0], pixel[1], pixel[2]) = (red[i], green[i], blue[i]);
     }
 }
 

@@ -104,9 +104,10 @@ widest! {
     }
 }
 
-/// In 16-bit fixed point; 32 bits are enough for factors up to 100.
+/// In 16-bit fixed point; 32 bits are enough for factors up to 101, and larger ones make nothing brighter or darker.
 #[expect(clippy::cast_possible_truncation, reason = "a factor of at most 101 and 16 bits")]
 fn blend(mut image: Image, level: f64, factor: f64) -> Image {
+    let factor = factor.clamp(-100.0, 101.0);
     let [factor, rest] = [factor, level * (1.0 - factor) + 0.5].map(|x| (x * 65_536.0).round() as i32);
     if image.channels() == 4 {
         for level in image.pixels_mut().as_chunks_mut::<4>().0.iter_mut().flat_map(|pixel| &mut pixel[..3]) {

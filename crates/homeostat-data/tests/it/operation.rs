@@ -161,6 +161,25 @@ fn grey_is_changed_as_grey_in_colour_is() {
     }
 }
 
+/// However large a factor is, levels end at 0 and at 255.
+#[test]
+fn factors_do_not_overflow() {
+    let image = picture(2, 4, 3, |x, _, _| [0, 1, 100, 255][x]);
+    for factor in [1e9, -1e9, 101.0, -100.0] {
+        for operation in [Operation::Brightness(factor), Operation::Contrast(factor), Operation::Saturation(factor)] {
+            assert_eq!(operation.apply(image.clone(), 0).shape(), image.shape(), "{operation:?}");
+        }
+    }
+    assert_eq!(
+        Operation::Brightness(1e9).apply(image.clone(), 0).pixels()[..9],
+        [0, 0, 0, 101, 101, 101, 255, 255, 255]
+    );
+    assert_eq!(
+        Operation::Contrast(1e9).apply(image, 0).pixels()[..12],
+        [0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255]
+    );
+}
+
 /// Down to one pixel, and all of one level.
 #[test]
 fn every_operation_stands_every_size() {
