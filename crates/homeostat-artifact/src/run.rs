@@ -54,6 +54,9 @@ pub struct RunSummary {
     pub state: RunState,
     /// How it ended, if it has.
     pub result: Option<RunResult>,
+    /// What is wrong with its `result.json`, if it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 impl Run {
@@ -130,13 +133,13 @@ impl Run {
         Ok(runs)
     }
 
-    /// Its name, where it stands, and how it ended. A damaged `result.json` is warned of and counts as none.
+    /// Its name, where it stands, and how it ended. A damaged `result.json` counts as none, and is told of.
     #[must_use]
     pub fn summary(&self) -> RunSummary {
-        let result = self.result().unwrap_or_else(|error| {
-            tracing::warn!(%error, "this run is shown without its result");
-            None
-        });
+        let (result, problem) = match self.result() {
+            Ok(result) => (result, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
         let full = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         let name =
             |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
@@ -146,6 +149,7 @@ impl Run {
             path: self.path.clone(),
             state: self.state(result.as_ref()),
             result,
+            problem,
         }
     }
 

@@ -204,12 +204,13 @@ impl Splits {
 }
 
 impl SplitRecord {
-    /// The samples of `source` that a network trained on this division has learned from, and so must not be measured with.
+    /// The samples of `source` that a network trained on this division has learned from, or whose answers chose its weights: with
+    /// these it must not be measured.
     ///
     /// # Errors
     /// [`DataError::Read`] for a file that cannot be read.
     pub fn leaks(&self, source: &Source) -> Result<Vec<usize>, DataError> {
-        let seen: HashSet<&Digest> = self.train.iter().collect();
+        let seen: HashSet<&Digest> = self.train.iter().chain(&self.valid).collect();
         let digests = source.digests()?;
         Ok((0..source.len()).filter(|&i| seen.contains(&digests[i])).collect())
     }

@@ -1,11 +1,15 @@
 //! A run from its beginning to its end: trained, tested once, published, verified, reported. It does not know who
 //! watches.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, sync::atomic::AtomicBool};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use burn::{module::Module, tensor::Device};
 use homeostat_artifact::{
-    Artifact, Checkpoint, Golden, Hashes, Parts, Provenance, Run, RunResult, RunState, RunWriter,
+    Artifact, Checkpoint, Golden, Hashes, Parts, Provenance, Run, RunResult, RunState, RunWriter, Samples,
     Weights as ArtifactWeights, sha256,
 };
 use homeostat_config::{Resolved, to_toml};
@@ -54,6 +58,8 @@ pub enum Stage<'a> {
         run: &'a Path,
         /// The experiment, with all that was chosen.
         experiment: &'a Experiment,
+        /// The data's folder; nothing for data that are built in.
+        data: Option<&'a Path>,
         /// Samples to learn from, to choose by, to measure with.
         samples: [usize; 3],
         /// The step of the checkpoint that the run goes on from.
@@ -92,7 +98,7 @@ pub fn train(
     (out, when): (&Path, &str),
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
-) -> Result<(std::path::PathBuf, Outcome), ExperimentError> {
+) -> Result<(PathBuf, Outcome), ExperimentError> {
     let plan = Plan::make(resolved, &setting.roots, setting.workers)?;
     let text = plan.resolved.show();
     plan.check(setting.device)?;
@@ -184,6 +190,7 @@ fn provenance(
         features: setting.features.clone(),
         git: setting.git.clone(),
         device: setting.device_name.to_owned(),
+        data_root: plan.experiment().data.source.folder().and_then(|folder| setting.roots.root_of(folder)),
         seed: plan.experiment().seed,
         started: when.to_owned(),
         hashes: Hashes { experiment: sha256(text.as_bytes()), data: plan.source.fingerprint()?, split: sha256(&split) },
@@ -201,7 +208,8 @@ fn conduct(
     let experiment = plan.experiment();
     let samples = [plan.splits.train.len(), plan.splits.valid.len(), plan.splits.test.len()];
     let resumed = checkpoint.map(Checkpoint::step);
-    observe(Stage::Prepared { run: run.path(), experiment, samples, resumed });
+    let data = experiment.data.source.folder().map(|folder| setting.roots.find(folder)).transpose()?;
+    observe(Stage::Prepared { run: run.path(), experiment, data: data.as_deref(), samples, resumed });
     let mut tensorboard = TensorBoard::open(run, resumed)?;
     let examples = |indices: &[usize]| -> Arc<dyn Examples<ImageClassification>> { Arc::new(plan.examples(indices)) };
     let (train, valid, meters) = (examples(&plan.splits.train), examples(&plan.splits.valid), plan.meters()?);
@@ -245,6 +253,7 @@ fn unfinished(state: RunState, reason: &str) -> RunResult {
         reason: Some(reason.to_owned()),
         test: [("", 0.0); 0].into_iter().collect(),
         valid: [("", 0.0); 0].into_iter().collect(),
+        samples: Samples::default(),
         best: None,
         epochs: 0,
         steps: 0,
@@ -263,7 +272,9 @@ fn conclude(
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<RunResult, ExperimentError> {
     let valid = measure(plan, &finished.model, &plan.splits.valid, setting)?;
-    observe(Stage::Testing);
+    if !plan.splits.test.is_empty() {
+        observe(Stage::Testing);
+    }
     let test = measure(plan, &finished.model, &plan.splits.test, setting)?;
     let skipped = all_skipped(finished.skipped, [&valid, &test], observe);
     let parameters = finished.model.num_params() as u64;
@@ -274,6 +285,7 @@ fn conclude(
         reason: finished.reason,
         test: test.figures.clone(),
         valid: valid.figures.clone(),
+        samples: Samples { test: test.samples as u64, valid: valid.samples as u64 },
         best: finished.best,
         epochs: finished.epochs as u64,
         steps: finished.steps as u64,

@@ -1,4 +1,5 @@
-//! Measures a network on a part of the data. Training samples are never measured with. It does not know who asks.
+//! Measures a network on samples: on a part of its own data, or on other data without what it knows of them. It does not know
+//! who asks.
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
@@ -20,6 +21,8 @@ const BINS: usize = 15;
 pub(crate) struct Measured {
     pub(crate) part: &'static str,
     pub(crate) figures: Figures,
+    /// Samples measured.
+    pub(crate) samples: usize,
     pub(crate) confusion: ConfusionMatrix,
     pub(crate) reliability: ReliabilityBins,
     /// Wrong answers, the most confident first.
@@ -28,15 +31,17 @@ pub(crate) struct Measured {
     pub(crate) skipped: Vec<Skipped>,
 }
 
-/// The figures of a run on samples that it has not learnt from.
+/// The figures of a run.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// The figures.
     pub figures: Figures,
     /// Samples measured.
     pub samples: usize,
-    /// Samples left out since the run has learnt from them.
-    pub left_out: usize,
+    /// Samples left out since the run has learnt from them, or its weights were chosen by them.
+    pub known: usize,
+    /// Samples left out since they could not be read.
+    pub skipped: Vec<Skipped>,
 }
 
 /// Measures on these samples; without any, there are no figures.
@@ -68,6 +73,7 @@ pub(crate) fn measure(
     keep_worst(&mut wrong);
     let figures = if unseen.len() == indices.len() { Figures::default() } else { Meter::figures(&meter) };
     // A batch of which nothing can be read is not heard of above, so they are asked for again.
+    let samples = indices.len() - unseen.len();
     let skipped = examples.rows(&unseen.into_iter().collect::<Vec<_>>(), None)?.skipped;
     let mistakes = wrong.into_iter().map(|(confidence, position, predicted)| {
         let index = indices[position];
@@ -81,7 +87,7 @@ pub(crate) fn measure(
         })
     });
     let mistakes = mistakes.collect::<Result<_, ExperimentError>>()?;
-    Ok(Measured { part: "test", figures, confusion, reliability, mistakes, skipped })
+    Ok(Measured { part: "test", figures, samples, confusion, reliability, mistakes, skipped })
 }
 
 /// Confidence, position and predicted class of each wrong answer.
@@ -100,9 +106,9 @@ fn keep_worst(wrong: &mut Vec<(f32, usize, u32)>) {
     wrong.truncate(MISTAKES);
 }
 
-/// Measures the published weights of a run on its own test part, or on all samples of another source.
-///
-/// Samples whose content the run has learnt from are left out.
+/// Measures the published weights of a run on its own test part, which gives the figures of its end again, or on another
+/// source. Of another source, what the run has learnt from and what its weights were chosen by is left out; such samples are
+/// known by their content, wherever they lie.
 ///
 /// # Errors
 /// The run, its artifact or the data are broken, or nothing is left to measure with.
@@ -112,7 +118,7 @@ pub fn evaluate_run(
     setting: &Setting<'_>,
 ) -> Result<Evaluation, ExperimentError> {
     let text = run.experiment()?;
-    let (plan, indices, left_out) = match source {
+    let (plan, indices, known) = match source {
         None => {
             let plan = reopen(run, &text, setting)?;
             let test = plan.splits.test.clone();
@@ -120,20 +126,20 @@ pub fn evaluate_run(
         }
         Some(source) => {
             let plan = plan_of_source(&text, source, setting)?;
-            let (unseen, left_out) = unseen(run, &plan)?;
-            (plan, unseen, left_out)
+            let (unknown, known) = unknown(run, &plan)?;
+            (plan, unknown, known)
         }
     };
     if indices.is_empty() {
         return Err(ExperimentError::run(
             run.path(),
-            "there is nothing to measure with: no test part, or all samples were learnt from",
+            "there is nothing to measure with: the run has no test part, or it knows all samples; name other data with --data",
         ));
     }
     let artifact = Artifact::open(run.path())?;
     let model = published(&plan.task, &artifact, run.path(), setting)?;
     let measured = measure(&plan, &model, &indices, setting)?;
-    Ok(Evaluation { figures: measured.figures, samples: indices.len(), left_out })
+    Ok(Evaluation { figures: measured.figures, samples: measured.samples, known, skipped: measured.skipped })
 }
 
 /// The experiment of a run with its data replaced; labels and sizes stay those of the network.
@@ -151,12 +157,12 @@ fn plan_of_source(text: &str, source: SourceConfig, setting: &Setting<'_>) -> Re
     Ok(Plan { resolved, task, source, splits: homeostat_data::Splits::default() })
 }
 
-/// The samples that the run has not learnt from, and how many it has.
-fn unseen(run: &Run, plan: &Plan) -> Result<(Vec<usize>, usize), ExperimentError> {
+/// The samples that the run has neither learnt from nor been chosen by, and the number of the others.
+fn unknown(run: &Run, plan: &Plan) -> Result<(Vec<usize>, usize), ExperimentError> {
     let record: SplitRecord = run.split()?.ok_or_else(|| ExperimentError::run(run.path(), "has no split.json"))?;
-    let leaks: BTreeSet<usize> = record.leaks(&plan.source)?.into_iter().collect();
-    let unseen = (0..plan.source.len()).filter(|index| !leaks.contains(index)).collect();
-    Ok((unseen, leaks.len()))
+    let known: BTreeSet<usize> = record.leaks(&plan.source)?.into_iter().collect();
+    let unknown = (0..plan.source.len()).filter(|index| !known.contains(index)).collect();
+    Ok((unknown, known.len()))
 }
 
 fn published(

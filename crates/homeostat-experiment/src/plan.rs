@@ -37,6 +37,7 @@ impl Plan {
         workers: Workers,
     ) -> Result<Self, ExperimentError> {
         let source = Arc::new(resolved.value.data.source.open(roots)?);
+        choose_split(&mut resolved, &source)?;
         let splits = resolved.value.data.split.split(&source, resolved.value.seed)?;
         choose_labels(&mut resolved, &source)?;
         choose_input(&mut resolved, &source, &splits)?;
@@ -87,6 +88,13 @@ fn counts(source: &Source, indices: &[usize]) -> Vec<usize> {
     let mut counts = vec![0; source.classes().len()];
     indices.iter().for_each(|&index| counts[source.label(index)] += 1);
     counts
+}
+
+fn choose_split(resolved: &mut Resolved<Experiment>, source: &Source) -> Result<(), ExperimentError> {
+    match resolved.value.data.split.resolve(source) {
+        Some((split, reason)) => Ok(resolved.choose("data.split", split, &reason)?),
+        None => Ok(()),
+    }
 }
 
 fn choose_labels(resolved: &mut Resolved<Experiment>, source: &Source) -> Result<(), ExperimentError> {
