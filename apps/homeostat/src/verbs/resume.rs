@@ -4,12 +4,17 @@ use homeostat_artifact::Run;
 use homeostat_experiment::resume;
 
 use super::{Done, train::conclude};
-use crate::{args, cli::Resume, interrupt, progress::Progress};
+use crate::{
+    args::{self, Known},
+    cli::Resume,
+    interrupt,
+    progress::Progress,
+};
 
 pub(crate) fn run(arguments: &Resume) -> anyhow::Result<Done> {
     let run = Run::open(&arguments.run)?;
     let stop = interrupt::flag()?;
-    args::with_setting(&arguments.place, &stop, |setting| {
+    args::with_setting(&arguments.place, Known::of(&run)?, &stop, |setting| {
         let mut progress = Progress::new(arguments.output);
         let ended = resume(&run, setting, &mut |stage| progress.observe(&stage));
         let written = progress.finish();

@@ -8,9 +8,12 @@ use std::{
 use homeostat_artifact::RunResult;
 use homeostat_experiment::{Outcome, train};
 
-use super::{Done, table::print_figures};
+use super::{
+    Done,
+    table::{print_choosing_samples, print_figures, print_samples},
+};
 use crate::{
-    args,
+    args::{self, Known},
     cli::{Output, Train},
     interrupt,
     progress::Progress,
@@ -19,7 +22,7 @@ use crate::{
 pub(crate) fn run(arguments: &Train) -> anyhow::Result<Done> {
     let resolved = args::experiment(&arguments.experiment)?;
     let stop = interrupt::flag()?;
-    args::with_setting(&arguments.place, &stop, |setting| {
+    args::with_setting(&arguments.place, Known::default(), &stop, |setting| {
         let when = args::now();
         let mut progress = Progress::new(arguments.output);
         let ended = train(resolved, (&arguments.out, &when), setting, &mut |stage| progress.observe(&stage));
@@ -59,8 +62,13 @@ pub(super) fn conclude(run: &Path, outcome: &Outcome, output: Output) -> anyhow:
 
 fn print_result(out: &mut dyn Write, run: &Path, result: &RunResult) -> io::Result<()> {
     let path = run.display();
-    let (part, figures) = if result.test.is_empty() { ("valid", &result.valid) } else { ("test", &result.test) };
-    print_figures(out, part, figures)?;
+    if result.test.is_empty() {
+        print_figures(out, "valid", &result.valid)?;
+        print_choosing_samples(out, result.samples.valid)?;
+    } else {
+        print_figures(out, "test", &result.test)?;
+        print_samples(out, &result.test, result.samples.test)?;
+    }
     if let Some(reason) = &result.reason {
         writeln!(out, "ended   {reason}")?;
     }
