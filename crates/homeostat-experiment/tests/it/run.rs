@@ -90,17 +90,17 @@ fn the_figures_of_the_test_are_had_again_from_the_artifact() {
     let again = place.evaluate(&run, None).unwrap();
     assert_eq!(again.figures, result.test);
     let record: SplitRecord = run.split().unwrap().unwrap();
-    assert_eq!((again.samples, again.left_out), (record.test.len(), 0));
+    assert_eq!((again.samples, again.known), (record.test.len(), 0));
 }
 
 #[test]
-fn a_run_is_never_measured_with_what_it_has_learnt_from() {
+fn a_run_is_never_measured_with_what_it_has_learnt_from_or_was_chosen_by() {
     let place = Place::new();
-    let (run, _) = place.train(digits(&[]));
+    let (run, result) = place.train(digits(&[]));
     let record: SplitRecord = run.split().unwrap().unwrap();
     let all = place.evaluate(&run, Some(SourceConfig::Digits)).unwrap();
-    assert_eq!(all.left_out, record.train.len());
-    assert_eq!(all.samples, record.valid.len() + record.test.len());
+    assert_eq!(all.known, record.train.len() + record.valid.len());
+    assert_eq!((all.samples, all.figures), (record.test.len(), result.test), "what is left is the test part");
     // What the run does not know the classes of cannot be measured at all.
     place.pictures();
     let pets = SourceConfig::ImageFolder(homeostat_data::ImageFolderConfig { folder: "pets".to_owned() });
