@@ -77,7 +77,7 @@ pub fn inspect(
             step: "respond (untrained)".to_owned(),
             shape: format!("{} classes", plan.task.labels().len()),
             range: format!(
-                "`{}` with {:.3}; the truth is `{}`",
+                "`{}` {:.3}; truth `{}`",
                 response.label,
                 response.confidence,
                 plan.task.labels()[plan.source.label(index)]

@@ -2,6 +2,7 @@
 
 use homeostat_artifact::{Figures, MetricsLine, Part, Run, RunResult};
 use homeostat_control::{ControlEvent, Observation};
+use homeostat_metrics::wilson;
 use homeostat_report::{
     ClassRow, Classification, Command, DataSummary, Decision, Headline, Picture, Point, Reliability, ReliabilityBin,
     Report, Series, Skipped, State, Value,
@@ -52,11 +53,15 @@ pub(crate) fn report_of_run(
     let events: Vec<ControlEvent> = run.events()?;
     let provenance = run.provenance()?.unwrap_or_default();
     let path = run.path().display().to_string();
+    let measure_again = match plan.splits.test.is_empty() {
+        false => command("measure it again", format!("homeostat eval {path}")),
+        true => command("measure it on data that it has not seen", format!("homeostat eval {path} --data SOURCE")),
+    };
     Ok(Report {
         title: plan.experiment().name.clone(),
         when: provenance.started.clone(),
         state: State::Finished,
-        headlines: headlines(plan, result, measured),
+        headlines: headlines(result, measured),
         curves: curves(&lines, &events),
         rate: lines.iter().filter(|line| line.part == Part::Train).map(|line| point(line, line.rate)).collect(),
         chosen_step: result.best.as_ref().map(|best| best.step),
@@ -68,7 +73,7 @@ pub(crate) fn report_of_run(
         config: run.experiment()?,
         environment: environment(&provenance, result),
         next: vec![
-            command("measure it again", format!("homeostat eval {path}")),
+            measure_again,
             command("ask it", format!("homeostat predict {path} FILE...")),
             command("check that it still answers alike", format!("homeostat verify {path}")),
             command("compare it with other runs", "homeostat runs compare".to_owned()),
@@ -80,18 +85,23 @@ fn command(what: &str, line: String) -> Command {
     Command { what: what.to_owned(), line }
 }
 
-fn headlines(plan: &Plan, result: &RunResult, measured: &Measured) -> Vec<Headline> {
-    let samples = if measured.part == "test" { plan.splits.test.len() } else { plan.splits.valid.len() };
+fn headlines(result: &RunResult, measured: &Measured) -> Vec<Headline> {
+    let is_test = measured.part == "test";
+    let samples = measured.samples;
     let mut headlines = Vec::new();
     let figures: &Figures = &measured.figures;
     let share = |name: &str| matches!(name, "accuracy" | "macro-f1" | "auroc") || name.starts_with("top-");
     for (name, value) in figures.iter().filter(|(name, _)| *name != "loss").take(2) {
-        let value = if share(name) { Value::Share(value) } else { Value::Number(value) };
-        let note = if measured.part == "test" {
-            format!("{samples} samples, measured once")
-        } else {
-            format!("{samples} samples")
+        let note = match (is_test, name) {
+            (true, "accuracy") => {
+                let (low, high) = wilson(value, measured.samples as u64);
+                let [low, high] = [low, high].map(|bound| format!("{:.2}", 100.0 * bound));
+                format!("{samples} samples, measured once; 95 % interval {low} to {high} %")
+            }
+            (true, _) => format!("{samples} samples, measured once"),
+            (false, _) => format!("{samples} samples, by which the weights were chosen"),
         };
+        let value = if share(name) { Value::Share(value) } else { Value::Number(value) };
         headlines.push(Headline { label: format!("{} {name}", measured.part), value, note });
     }
     if let Some(best) = &result.best {

@@ -29,7 +29,7 @@ mod tests {
     /// The definition: at each bound, what was measured lies just as many standard deviations of *that* share away.
     #[test]
     fn the_bounds_solve_the_score_equation() {
-        for (right, samples) in [(0, 5), (5, 5), (177, 179), (1, 2), (9_943, 10_000)] {
+        for (right, samples) in [(0_u32, 5_u32), (5, 5), (177, 179), (1, 2), (9_943, 10_000)] {
             let share = f64::from(right) / f64::from(samples);
             let (low, high) = wilson(share, samples.into());
             assert!(low <= share && share <= high && low >= 0.0 && high <= 1.0, "{low} {share} {high}");

@@ -33,6 +33,8 @@ fn the_first_signal_leaves_a_checkpoint_and_the_line_that_resumes() {
         let command = last.split_once("to go on: homeostat ").unwrap_or_else(|| panic!("{last}")).1;
         let run = runs_in(&place.path(&out)).pop().unwrap();
         says(&place.well(&["runs", "list", "--out", &out]), &["interrupted"]);
+        let shown = place.well(&["runs", "show", &format!("{out}/latest")]);
+        says(&shown, &["so far  epochs ", " of 3  steps ", " of 69", &format!("next    homeostat {command}")]);
         assert!(fs::read_dir(run.join("checkpoints")).unwrap().count() > 0);
         let words: Vec<&str> = command.split(' ').chain(["--quiet"]).collect();
         place.well(&words);
