@@ -1,6 +1,6 @@
 //! Gathers what a run's page shows. It does not know how the page looks.
 
-use homeostat_artifact::{Figures, MetricsLine, Part, Run, RunResult};
+use homeostat_artifact::{Best, Figures, MetricsLine, Part, Run, RunResult};
 use homeostat_control::{ControlEvent, Observation};
 use homeostat_metrics::wilson;
 use homeostat_report::{
@@ -95,7 +95,7 @@ fn headlines(result: &RunResult, measured: &Measured) -> Vec<Headline> {
         let note = match (is_test, name) {
             (true, "accuracy") => {
                 let (low, high) = wilson(value, measured.samples as u64);
-                let [low, high] = [low, high].map(|bound| format!("{:.2}", 100.0 * bound));
+                let [low, high] = [low, high].map(|bound| format!("{:.1}", 100.0 * bound));
                 format!("{samples} samples, measured once; 95 % interval {low} to {high} %")
             }
             (true, _) => format!("{samples} samples, measured once"),
@@ -104,9 +104,11 @@ fn headlines(result: &RunResult, measured: &Measured) -> Vec<Headline> {
         let value = if share(name) { Value::Share(value) } else { Value::Number(value) };
         headlines.push(Headline { label: format!("{} {name}", measured.part), value, note });
     }
-    if let Some(best) = &result.best {
+    let of_monitor = |best: &Best| format!("validation {}", best.monitor);
+    let is_shown = |best: &&Best| headlines.iter().any(|shown| shown.label == of_monitor(best));
+    if let Some(best) = result.best.as_ref().filter(|best| !is_shown(best)) {
         headlines.push(Headline {
-            label: format!("validation {}", best.monitor),
+            label: of_monitor(best),
             value: if share(&best.monitor) { Value::Share(best.value) } else { Value::Number(best.value) },
             note: format!("best of {} epochs, at epoch {}", result.epochs, best.epoch),
         });
@@ -175,6 +177,9 @@ fn classification(plan: &Plan, measured: &Measured) -> Classification {
         f1: class.f1,
         support: class.support,
     });
+    let confusion = measured.confusion.rows();
+    let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
+    let accuracy = right as f64 / confusion.iter().flatten().sum::<u64>().max(1) as f64;
     let bins = measured.reliability.bins().into_iter().map(|bin| ReliabilityBin {
         count: bin.count,
         confidence: bin.confidence,
@@ -183,10 +188,11 @@ fn classification(plan: &Plan, measured: &Measured) -> Classification {
     Classification {
         part: measured.part.to_owned(),
         classes: labels.to_vec(),
-        confusion: measured.confusion.rows().to_vec(),
+        confusion: confusion.to_vec(),
         per_class: per_class.collect(),
         reliability: Some(Reliability {
             bins: bins.collect(),
+            accuracy_interval: wilson(accuracy, measured.samples as u64),
             calibration_error: measured.reliability.calibration_error(),
         }),
         mistakes: measured.mistakes.clone(),

@@ -41,22 +41,22 @@ fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
     print_table(out, &header, &classes.iter().map(row).collect::<Vec<_>>())?;
     writeln!(
         out,
-        "duplicates: {duplicates} samples have the content of another one{}",
+        "duplicates: {duplicates} with the content of another sample{}",
         match across {
             0 => String::new(),
-            _ => format!("; {across} contents stand in several parts: what is learnt from is measured with"),
+            _ => format!("; contents in several parts: {across}, so what is learnt from is measured with"),
         }
     )?;
-    writeln!(out, "contradictions: {} contents stand under several classes", contradictions.len())?;
+    writeln!(out, "contradictions: {} of the same content under several classes", contradictions.len())?;
     for Contradiction { samples, .. } in contradictions.iter().take(SHOWN) {
         writeln!(out, "  {}", samples.join(" = "))?;
     }
     print_rest(out, contradictions.len())?;
     writeln!(
         out,
-        "broken: {} samples cannot be read{}",
+        "broken: {} that cannot be read{}",
         corrupt.len(),
-        if corrupt.is_empty() { "" } else { "; data.on-corrupt=skip leaves them out" }
+        if corrupt.is_empty() { "" } else { "; data.on-corrupt=skip leaves such out" }
     )?;
     for skipped in corrupt.iter().take(SHOWN) {
         writeln!(out, "  {}: {}", skipped.name, skipped.reason)?;

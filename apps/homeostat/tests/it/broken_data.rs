@@ -101,8 +101,8 @@ fn broken_pictures_that_are_left_out_are_counted_and_listed() {
         place.write(&format!("pets/{part}/cat/{name}"), bytes);
     }
     let described = place.well(&["data", "describe", "pets.toml"]);
-    says(&described, &["pets: 33 samples, 2 classes", "broken: 9 samples cannot be read", "\n  train/cat/cut.jpg: "]);
-    says(&described, &["data.on-corrupt=skip", "duplicates: 6 samples", "3 contents stand in several parts"]);
+    says(&described, &["pets: 33 samples, 2 classes", "broken: 9 that cannot be read", "\n  train/cat/cut.jpg: "]);
+    says(&described, &["data.on-corrupt=skip", "duplicates: 6 ", "contents in several parts: 3, "]);
 
     let lines = place.json(&["train", "--json", "pets.toml", "data.on-corrupt=skip"]);
     let mut skipped: Vec<&str> =
