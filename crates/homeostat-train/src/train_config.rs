@@ -105,6 +105,7 @@ impl TrainConfig {
             value.map_or(Ok(()), |value| POSITIVE.check(key, "", value))?;
         }
         self.ema.as_ref().map_or(Ok(()), |ema| DECAY.check("train.ema.decay", "", ema.decay))?;
+        self.optimizer.check(&self.groups)?;
         self.schedule.check()
     }
 
@@ -117,7 +118,7 @@ impl TrainConfig {
     /// Optimiser steps of the whole training, if nothing ends it early.
     #[must_use]
     pub fn total_steps(&self, samples: usize) -> usize {
-        let all = self.epochs * self.steps_per_epoch(samples);
+        let all = self.epochs.saturating_mul(self.steps_per_epoch(samples));
         self.max_steps.map_or(all, |limit| limit.min(all))
     }
 }
