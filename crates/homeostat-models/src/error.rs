@@ -29,7 +29,9 @@ pub enum ModelError {
         problem: String,
     },
     /// More weights than a machine can hold.
-    #[error("the network `{network}` would have {parameters} parameters, but at most {limit} are possible: give it smaller widths or images")]
+    #[error(
+        "the network `{network}` would have {parameters} parameters, but at most {limit} are possible: give it smaller widths or images"
+    )]
     TooLarge {
         /// The network's name.
         network: &'static str,

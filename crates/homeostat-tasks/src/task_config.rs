@@ -52,7 +52,8 @@ impl TaskConfig {
         if config.kind() == kind {
             return Ok(config);
         }
-        let problem = format!("is of the kind `{}`, but artifact.json says `{kind}`: publish the artifact anew", config.kind());
+        let problem =
+            format!("is of the kind `{}`, but artifact.json says `{kind}`: publish the artifact anew", config.kind());
         Err(TaskError::new(format!("task.toml {problem}")))
     }
 

@@ -11,10 +11,10 @@ use std::{
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     optim::{
-        AdaGradConfig, AdafactorConfig as BurnAdafactorConfig, AdamConfig as BurnAdamConfig, AdamWConfig as BurnAdamWConfig,
-        AdanConfig as BurnAdanConfig, DynOptimizer, DynState, GradientsParams, LambConfig as BurnLambConfig,
-        LionConfig as BurnLionConfig, MuonConfig as BurnMuonConfig, RmsPropConfig, SgdConfig as BurnSgdConfig,
-        StateSink, StateSource, decay::WeightDecayConfig, momentum::MomentumConfig,
+        AdaGradConfig, AdafactorConfig as BurnAdafactorConfig, AdamConfig as BurnAdamConfig,
+        AdamWConfig as BurnAdamWConfig, AdanConfig as BurnAdanConfig, DynOptimizer, DynState, GradientsParams,
+        LambConfig as BurnLambConfig, LionConfig as BurnLionConfig, MuonConfig as BurnMuonConfig, RmsPropConfig,
+        SgdConfig as BurnSgdConfig, StateSink, StateSource, decay::WeightDecayConfig, momentum::MomentumConfig,
     },
     tensor::{DType, Device, Tensor, TensorData},
 };

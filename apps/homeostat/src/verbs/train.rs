@@ -12,17 +12,20 @@ use super::{Done, table::print_figures};
 use crate::{
     args,
     cli::{Output, Train},
-    interrupt,
+    interrupt::Interrupt,
     progress::Progress,
 };
 
 pub(crate) fn run(arguments: &Train) -> anyhow::Result<Done> {
     let resolved = args::experiment(&arguments.experiment)?;
-    let stop = interrupt::flag()?;
-    args::with_setting(&arguments.place, &stop, |setting| {
+    let interrupt = Interrupt::listen()?;
+    args::with_setting(&arguments.place, &interrupt.stop, |setting| {
         let when = args::now();
         let mut progress = Progress::new(arguments.output);
-        let ended = train(resolved, (&arguments.out, &when), setting, &mut |stage| progress.observe(&stage));
+        let ended = train(resolved, (&arguments.out, &when), setting, &mut |stage| {
+            interrupt.observe(&stage);
+            progress.observe(&stage);
+        });
         // How the training ended is of more weight than that nobody listened.
         let written = progress.finish();
         let (run, outcome) = ended?;

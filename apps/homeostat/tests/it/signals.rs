@@ -91,3 +91,24 @@ fn what_does_not_train_ends_at_the_first_signal() {
     drop(reader);
     filler.join().unwrap();
 }
+
+#[test]
+fn before_there_is_a_run_the_first_signal_ends_all_and_nothing_is_left() {
+    for name in ["INT", "TERM"] {
+        let place = Place::new();
+        // A pipe that nobody writes to: the data never come.
+        fs::create_dir(place.path("pipes")).unwrap();
+        let made = Command::new("mkfifo").arg(place.path("pipes/train-images-idx3-ubyte")).status().unwrap();
+        assert!(made.success());
+        for file in ["train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+            place.write(&format!("pipes/{file}"), b"");
+        }
+        let (mut child, lines) = place.start(&["train", "digits", "source.idx.folder=pipes"]);
+        sleep(Duration::from_millis(500));
+        assert!(child.try_wait().unwrap().is_none(), "it waits for the data");
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{name}");
+        assert_eq!(lines.count(), 0);
+        assert!(!place.path("runs").exists());
+    }
+}

@@ -158,7 +158,8 @@ impl Default for Whole {
 #[test]
 fn an_enum_of_one_variant_is_a_choice_and_no_table() {
     let page = reference::<Whole>("Whole");
-    let line = "| `task` | one of `image-classification`, see [`task`](#task) | `image-classification` | The question. |";
+    let line =
+        "| `task` | one of `image-classification`, see [`task`](#task) | `image-classification` | The question. |";
     assert!(page.contains(line) && !page.contains("must be given"), "{page}");
     assert!(page.contains("| `image-classification` | table, see"), "{page}");
     let loaded = homeostat_config::Layers::new().overrides(&["task.image-classification.count=3"]);

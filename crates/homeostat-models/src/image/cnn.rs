@@ -59,7 +59,10 @@ impl CnnConfig {
             return Err(ModelError::Setting {
                 network: "cnn",
                 setting: "widths",
-                problem: format!("has {} stages, but at most {MAX_STAGES} leave anything of an image", self.widths.len()),
+                problem: format!(
+                    "has {} stages, but at most {MAX_STAGES} leave anything of an image",
+                    self.widths.len()
+                ),
             });
         }
         check_widths("cnn", "hidden", &self.hidden)?;

@@ -152,7 +152,9 @@ fn check_dropout(network: &'static str, dropout: f64) -> Result<(), ModelError> 
 fn check_widths(network: &'static str, setting: &'static str, widths: &[usize]) -> Result<(), ModelError> {
     let problem = match widths.iter().find(|width| !(1..=MAX_WIDTH).contains(*width)) {
         Some(width) => format!("has a width of {width}, but widths lie in 1..={MAX_WIDTH}"),
-        None if widths.len() > MAX_DEPTH => format!("has {} widths, but at most {MAX_DEPTH} are possible", widths.len()),
+        None if widths.len() > MAX_DEPTH => {
+            format!("has {} widths, but at most {MAX_DEPTH} are possible", widths.len())
+        }
         None => return Ok(()),
     };
     Err(ModelError::Setting { network, setting, problem })

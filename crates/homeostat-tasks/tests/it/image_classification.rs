@@ -223,7 +223,10 @@ fn tables_that_make_no_task_are_refused_in_one_line() {
         (|config| config.labels.clear(), "labels is not known yet"),
         (|config| config.labels.truncate(1), "labels is not known yet"),
         (|config| config.input = None, "input is not known yet"),
-        (|config| config.input = Some(InputShape { channels: 4, height: 12, width: 14 }), "`task.image-classification.input.channels`: is 4"),
+        (
+            |config| config.input = Some(InputShape { channels: 4, height: 12, width: 14 }),
+            "`task.image-classification.input.channels`: is 4",
+        ),
         (|config| config.input = Some(InputShape { channels: 3, height: 0, width: 14 }), "0 x 14 pixels"),
         (|config| config.input = Some(InputShape { channels: 3, height: usize::MAX, width: 3 }), "has 1 to 67108864"),
         (|config| config.model = ImageModelConfig::Mlp(MlpConfig { hidden: vec![0], dropout: 0.0 }), "a width of 0"),

@@ -197,13 +197,15 @@ fn a_state_of_another_shape_or_with_what_is_no_number_is_refused_by_name() {
         let (_, header) = SafeTensors::read_metadata(&state).unwrap();
         // As written, but for what becomes of the first tensor.
         let changed = |change: &dyn Fn(&TensorView<'_>) -> (Vec<usize>, Vec<u8>)| {
-            let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> =
-                file.iter().map(|(name, view)| (name.to_owned(), (view.shape().to_vec(), view.data().to_vec()))).collect();
+            let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = file
+                .iter()
+                .map(|(name, view)| (name.to_owned(), (view.shape().to_vec(), view.data().to_vec())))
+                .collect();
             let Some(name) = tensors.keys().next().cloned() else { return None };
             tensors.insert(name.clone(), change(&file.tensor(&name).unwrap()));
-            let views = tensors.iter().map(|(name, (shape, bytes))| {
-                (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
-            });
+            let views = tensors
+                .iter()
+                .map(|(name, (shape, bytes))| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
             let bytes = safetensors::serialize(views, header.metadata().clone()).unwrap();
             Some((name, fresh().load_safetensors(&bytes, &device()).map_err(|error| error.to_string())))
         };
