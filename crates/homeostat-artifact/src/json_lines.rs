@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,22 +11,31 @@ use serde::de::DeserializeOwned;
 use crate::ArtifactError;
 
 /// A file that is not there is an empty one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct JsonLines {
     path: PathBuf,
+    /// Stays open from the first line on: opening takes longer than writing a line.
+    end: OnceLock<File>,
 }
 
 impl JsonLines {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, end: OnceLock::new() }
     }
 
     /// Appends one line, in one write, straight to the system: it outlives the process.
     pub(crate) fn append(&self, value: &impl Serialize) -> Result<(), ArtifactError> {
         let mut line = serde_json::to_vec(value).map_err(|error| self.malformed(&error.to_string()))?;
         line.push(b'\n');
-        let file = OpenOptions::new().append(true).create(true).open(&self.path);
-        file.and_then(|mut file| file.write_all(&line)).map_err(ArtifactError::write(&self.path))
+        self.end().and_then(|mut file| file.write_all(&line)).map_err(ArtifactError::write(&self.path))
+    }
+
+    fn end(&self) -> io::Result<&File> {
+        if let Some(file) = self.end.get() {
+            return Ok(file);
+        }
+        let file = OpenOptions::new().append(true).create(true).open(&self.path)?;
+        Ok(self.end.get_or_init(|| file))
     }
 
     /// All whole lines. A process that was killed while it wrote may have left a part of one at the end: that is none.

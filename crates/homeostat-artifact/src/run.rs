@@ -29,6 +29,8 @@ pub struct Run {
 #[derive(Debug)]
 pub struct RunWriter {
     run: Run,
+    metrics: JsonLines,
+    events: JsonLines,
     _lock: File,
 }
 
@@ -132,7 +134,8 @@ impl Run {
             }
             attempts -= 1;
         }
-        let writer = RunWriter { run: self.clone(), _lock: file };
+        let (metrics, events) = (self.metrics_log(), self.events_log());
+        let writer = RunWriter { run: self.clone(), metrics, events, _lock: file };
         atomic::clean(&writer.path)?;
         atomic::clean(&writer.checkpoints_dir())?;
         Ok(writer)
@@ -334,7 +337,7 @@ impl RunWriter {
     /// # Errors
     /// [`ArtifactError::Write`].
     pub fn append_metrics(&self, line: &MetricsLine) -> Result<(), ArtifactError> {
-        self.metrics_log().append(line)
+        self.metrics.append(line)
     }
 
     /// Appends a line to `events.jsonl`; it outlives the process.
@@ -342,7 +345,7 @@ impl RunWriter {
     /// # Errors
     /// [`ArtifactError::Write`]; [`ArtifactError::Malformed`] for a value that JSON has no form for.
     pub fn append_event(&self, event: &impl Serialize) -> Result<(), ArtifactError> {
-        self.events_log().append(event)
+        self.events.append(event)
     }
 
     /// The lengths of the two logs, synced to the disk: a checkpoint keeps them.
@@ -350,7 +353,7 @@ impl RunWriter {
     /// # Errors
     /// [`ArtifactError::Write`].
     pub fn log_lengths(&self) -> Result<LogLengths, ArtifactError> {
-        Ok(LogLengths { metrics: self.metrics_log().sync()?, events: self.events_log().sync()? })
+        Ok(LogLengths { metrics: self.metrics.sync()?, events: self.events.sync()? })
     }
 
     /// Cuts the two logs back to where they were at a checkpoint (`LogLengths::default()`: at the beginning), so that no line that is going to be
@@ -359,8 +362,8 @@ impl RunWriter {
     /// # Errors
     /// [`ArtifactError::Malformed`] if a log is shorter, or no line ends there; [`ArtifactError::Write`].
     pub fn truncate_logs(&self, keep: LogLengths) -> Result<(), ArtifactError> {
-        self.metrics_log().truncate(keep.metrics)?;
-        self.events_log().truncate(keep.events)
+        self.metrics.truncate(keep.metrics)?;
+        self.events.truncate(keep.events)
     }
 }
 

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 pub enum LossConfig {
     /// Cross-entropy of the softmax of the scores: exactly one class is right.
     CrossEntropy(CrossEntropyConfig),
-    /// Binary cross-entropy of the sigmoid of each score: each class is a question of its own (also two classes, or
-    /// several right ones).
+    /// Binary cross-entropy of the sigmoid of each score: each class is a question of its own. Sources name one class
+    /// a picture; several right ones come from mixing pictures, or from code that gives its own targets.
     BinaryCrossEntropy(BinaryCrossEntropyConfig),
     /// Focal loss of the softmax (Lin et al. 2017): samples that are already right count less.
     Focal(FocalConfig),

@@ -139,6 +139,16 @@ enum Verdict {
     Rewind,
 }
 
+/// What a window of batches gives.
+struct Computed<R> {
+    /// The mean over all batches.
+    gradients: GradientsParams,
+    /// The mean over all batches.
+    loss: f64,
+    /// What meters need, a batch each.
+    records: Vec<R>,
+}
+
 struct Fitting<'a, T: Task, M> {
     job: &'a Job<'a, T, M>,
     run: &'a RunWriter,
@@ -250,7 +260,7 @@ where
         let Place { epoch, step, .. } = self.state.memory.place;
         // Dropout draws from the device's generator; keyed by the step, it needs no place in a checkpoint.
         self.device.seed(Rng::keyed(self.job.seed, [step as u64, DROPOUT, DROPOUT]).next_u64());
-        let (mut gradients, loss) = self.gradients(window);
+        let Computed { mut gradients, loss, records } = self.compute(window);
         let gradient_norm = global_norm(&*self.state.now.model, &gradients);
         let rate = self.schedule.rate(step) * self.state.memory.controllers.rate_scale();
         match self.decide(Observation::Step { loss, gradient_norm, rate }, observe)? {
@@ -260,6 +270,8 @@ where
                 }
                 clip(&*self.state.now.model, &mut gradients, &self.job.config.clip, gradient_norm);
                 self.update(rate, gradients, step);
+                // A step that was refused would spoil the figures of the whole epoch.
+                records.iter().for_each(|record| self.state.memory.meter.update(record));
             }
             Verdict::Skip => {}
             Verdict::Rewind => {
@@ -274,20 +286,19 @@ where
         Ok(StepReport { epoch, step: step + 1, rate, loss, gradient_norm, samples, waited: 0.0 })
     }
 
-    /// The mean gradient and the mean loss of all batches of a window; running figures are brought up to date.
-    fn gradients(&mut self, window: &[Rows<T>]) -> (GradientsParams, f64) {
+    fn compute(&self, window: &[Rows<T>]) -> Computed<M::Record> {
         let (task, model) = (self.job.task, &*self.state.now.model);
         let mut accumulation = Accumulation::default();
-        let (mut losses, mut weights) = (0.0, 0.0);
+        let (mut losses, mut weights, mut records) = (0.0, 0.0, Vec::with_capacity(window.len()));
         for rows in window.iter().filter(|rows| !rows.inputs.is_empty()) {
             let outcome = task.loss(model, task.collate(&rows.inputs, &self.device), &rows.truths);
             let (loss, weight) = (outcome.loss(), outcome.weight());
             losses += weight * f64::from(loss.clone().into_scalar::<f32>());
             weights += weight;
             accumulation.add(model, GradientsParams::from_grads(loss.backward(), model), weight);
-            self.state.memory.meter.update(&outcome.record());
+            records.push(outcome.record());
         }
-        (accumulation.mean(model), losses / weights)
+        Computed { gradients: accumulation.mean(model), loss: losses / weights, records }
     }
 
     fn update(&mut self, rate: f64, gradients: GradientsParams, step: usize) {

@@ -1,5 +1,6 @@
 //! Optimisers: Burn's update rules, driven per parameter. The state is kept by the parameter's path and not by Burn's
 //! random identities, so that a checkpoint has the same bytes for the same state and loads on the device asked for.
+//! Burn's L-BFGS is left out: it asks for the loss several times a step, of the same batch, and fits no step of this loop.
 //! It does not know the loop, schedules or losses.
 
 use std::{

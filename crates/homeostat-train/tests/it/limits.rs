@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use homeostat_artifact::Part;
 use homeostat_control::{ControlConfig, GuardConfig, Switch};
 use homeostat_train::{CheckpointConfig, End, Event, TrainConfig, TrainError};
 
@@ -97,6 +98,19 @@ fn a_training_that_does_not_recover_fails_and_leaves_its_last_checkpoint() {
     // Mended data: it goes on from there.
     let mended = Trial { train: crate::toy::Vectors::new(93, 1), ..trial };
     assert!(matches!(mended.run(&run, latest(&run).as_ref(), None, |_| {}).unwrap(), End::Finished(_)));
+}
+
+#[test]
+fn a_step_that_was_refused_leaves_no_trace_in_the_figures_of_its_epoch() {
+    let _turn = turn();
+    let root = scratch();
+    let run = new_run(root.path());
+    let mut trial = Trial::new(TrainConfig { epochs: 1, ..config() });
+    trial.train.poison = [((0, 3), f32::NAN)].into();
+    trial.finish(&run);
+    let metrics = run.metrics().unwrap();
+    let train = metrics.iter().find(|line| line.part == Part::Train).unwrap();
+    assert!(train.figures.iter().all(|(_, value)| value.is_finite()), "{:?}", train.figures);
 }
 
 #[test]
