@@ -6,8 +6,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use homeostat_config::Resolved;
 use homeostat_data::{
-    ChannelStats, DataError, DataRoot, Image, ImagePrepare, Loader, LoaderOptions, OnCorrupt, PrepareStep, Source,
-    Splits, Weigh,
+    ChannelStats, DataError, DataRoot, Image, ImagePrepare, Loader, LoaderOptions, OnCorrupt, PrepareStep, Rows,
+    Source, Splits, Weigh,
 };
 use homeostat_metrics::{Classes, MetricSet};
 use homeostat_task::Task;
@@ -186,11 +186,15 @@ fn training_stats(
     let (read, prepare) = (Arc::clone(source), prepare.clone());
     let stats = move |indices: &[usize]| {
         let mut stats = ChannelStats::default();
-        for &index in indices {
-            let prepared = read.get(index).and_then(|image| prepare.host(image.to_channels(channels)));
-            match prepared.and_then(|image| stats.add(&image.to_channels(channels))) {
-                Err(DataError::Corrupt { .. }) if on_corrupt == OnCorrupt::Skip => {}
-                counted => counted.map_err(|error| error.named(&read.name(index)))?,
+        for index in indices {
+            // One at a time: a photograph can be large.
+            let rows = Rows::read(&read, std::slice::from_ref(index), on_corrupt)?;
+            for image in rows.images {
+                let prepared = prepare.host(image.to_channels(channels));
+                match prepared.and_then(|image| stats.add(&image.to_channels(channels))) {
+                    Err(DataError::Corrupt { .. }) if on_corrupt == OnCorrupt::Skip => {}
+                    counted => counted.map_err(|error| error.named(&read.name(*index)))?,
+                }
             }
         }
         Ok(stats)

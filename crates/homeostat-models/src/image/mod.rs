@@ -34,16 +34,6 @@ pub struct ImageShape {
     pub width: usize,
 }
 
-/// A network for images.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ImageModelConfig {
-    /// A multi-layer perceptron on the flattened pixels.
-    Mlp(MlpConfig),
-    /// The reference convolutional network: stages of convolution, ReLU and max-pooling, then dense layers.
-    Cnn(CnnConfig),
-}
-
 impl ImageShape {
     fn check(self, network: &'static str) -> Result<(), ModelError> {
         let Self { channels, height, width } = self;
@@ -60,6 +50,16 @@ impl ImageShape {
             }),
         }
     }
+}
+
+/// A network for images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageModelConfig {
+    /// A multi-layer perceptron on the flattened pixels.
+    Mlp(MlpConfig),
+    /// The reference convolutional network: stages of convolution, ReLU and max-pooling, then dense layers.
+    Cnn(CnnConfig),
 }
 
 impl Default for ImageModelConfig {
