@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::json_lines::JsonLines;
-use crate::{ArtifactError, Checkpoints, MetricsLine, Provenance, RunResult, RunState, atomic, digest};
+use crate::{ArtifactError, Checkpoints, MetricsLine, Part, Provenance, RunResult, RunState, atomic, digest};
 
 const LATEST: &str = "latest";
 const LOCK: &str = ".lock";
@@ -43,6 +43,24 @@ pub struct LogLengths {
     pub events: u64,
 }
 
+/// How far a run has come: see [`Run::progress`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RunProgress {
+    /// Optimiser steps done, but for the one that is under way or was the last.
+    pub steps: u64,
+    /// Epochs done.
+    pub epochs: u64,
+    /// The last evaluation on the validation part.
+    pub evaluated: Option<MetricsLine>,
+}
+
+/// What every line of `events.jsonl` begins with.
+#[derive(Default, Deserialize)]
+struct EventPlace {
+    step: u64,
+    epoch: u64,
+}
+
 /// A run in a list.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunSummary {
@@ -68,11 +86,8 @@ impl Run {
     /// # Errors
     /// [`ArtifactError::Name`], [`ArtifactError::Write`].
     pub fn create(root: &Path, name: &str, when: &str, experiment: &str) -> Result<RunWriter, ArtifactError> {
-        for name in [name, when] {
-            if !can_name(name) {
-                return Err(ArtifactError::Name { name: name.to_owned() });
-            }
-        }
+        Self::check_name(name)?;
+        Self::check_name(when)?;
         let folder = root.join(name);
         atomic::create_dir(&folder)?;
         let (path, when) = create_unique(&folder, when)?;
@@ -83,6 +98,14 @@ impl Run {
             tracing::warn!(%error, "{} could not be set to the new run", root.join(LATEST).display());
         }
         Ok(writer)
+    }
+
+    /// Refuses what cannot name a run.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Name`].
+    pub fn check_name(name: &str) -> Result<(), ArtifactError> {
+        if can_name(name) { Ok(()) } else { Err(ArtifactError::Name { name: name.to_owned() }) }
     }
 
     /// The run at `path`, or that a link at `path` points to (`runs/latest`).
@@ -250,6 +273,17 @@ impl Run {
     /// [`ArtifactError::Read`], [`ArtifactError::Malformed`].
     pub fn events<T: DeserializeOwned>(&self) -> Result<Vec<T>, ArtifactError> {
         self.events_log().read()
+    }
+
+    /// How far it has come by its logs, also while it trains or after it was killed.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Read`], [`ArtifactError::Malformed`].
+    pub fn progress(&self) -> Result<RunProgress, ArtifactError> {
+        let evaluated = self.metrics()?.into_iter().rfind(|line| line.part == Part::Valid);
+        let event: EventPlace = self.events_log().last()?.unwrap_or_default();
+        let (steps, epochs) = evaluated.as_ref().map_or((0, 0), |line| (line.step, line.epoch));
+        Ok(RunProgress { steps: event.step.max(steps), epochs: event.epoch.max(epochs), evaluated })
     }
 
     fn metrics_log(&self) -> JsonLines {

@@ -1,13 +1,18 @@
 //! Measures a network on samples: on a part of its own data, or on other data without what it knows of them. It does not know
 //! who asks.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering},
+};
 
 use homeostat_artifact::{Artifact, Figures, Run};
 use homeostat_data::{Image, Skipped, SourceConfig, SplitRecord};
+use homeostat_deploy::published;
 use homeostat_metrics::{ConfusionMatrix, Predictions, ReliabilityBins, Truth};
 use homeostat_report::Mistake;
-use homeostat_task::{Task, Weights};
+use homeostat_task::Task;
 use homeostat_tasks::{ImageClassification, TaskConfig};
 use homeostat_train::{Event, Examples, Meter, Rows, evaluate};
 
@@ -44,13 +49,13 @@ pub struct Evaluation {
     pub skipped: Vec<Skipped>,
 }
 
-/// Measures on these samples; without any, there are no figures.
+/// Measures on these samples; without any, there are no figures. Gives nothing if it is stopped from outside.
 pub(crate) fn measure(
     plan: &Plan,
     model: &<ImageClassification as Task>::Model,
     indices: &[usize],
     setting: &Setting<'_>,
-) -> Result<Measured, ExperimentError> {
+) -> Result<Option<Measured>, ExperimentError> {
     let examples: Arc<dyn Examples<ImageClassification>> = Arc::new(plan.examples(indices));
     let mut confusion = ConfusionMatrix::new(plan.task.labels().len());
     let mut reliability = ReliabilityBins::new(BINS);
@@ -67,9 +72,11 @@ pub(crate) fn measure(
         if wrong.len() > 8 * MISTAKES {
             keep_worst(&mut wrong);
         }
+        if setting.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let sizing = (plan.experiment().train.batch_size.max(64), setting.workers);
     let meter = evaluate(&plan.task, model, &examples, plan.meters()?.valid, sizing, setting.device, &mut each)?;
+    let Some(meter) = meter else { return Ok(None) };
     keep_worst(&mut wrong);
     let figures = if unseen.len() == indices.len() { Figures::default() } else { Meter::figures(&meter) };
     // A batch of which nothing can be read is not heard of above, so they are asked for again.
@@ -87,7 +94,7 @@ pub(crate) fn measure(
         })
     });
     let mistakes = mistakes.collect::<Result<_, ExperimentError>>()?;
-    Ok(Measured { part: "test", figures, samples, confusion, reliability, mistakes, skipped })
+    Ok(Some(Measured { part: "test", figures, samples, confusion, reliability, mistakes, skipped }))
 }
 
 /// Confidence, position and predicted class of each wrong answer.
@@ -137,8 +144,10 @@ pub fn evaluate_run(
         ));
     }
     let artifact = Artifact::open(run.path())?;
-    let model = published(&plan.task, &artifact, run.path(), setting)?;
+    let model = published(&plan.task, &artifact, setting.device)?;
     let measured = measure(&plan, &model, &indices, setting)?;
+    let measured =
+        measured.ok_or_else(|| ExperimentError::run(run.path(), "the measurement was stopped from outside"))?;
     Ok(Evaluation { figures: measured.figures, samples: measured.samples, known, skipped: measured.skipped })
 }
 
@@ -163,20 +172,6 @@ fn unknown(run: &Run, plan: &Plan) -> Result<(Vec<usize>, usize), ExperimentErro
     let known: BTreeSet<usize> = record.leaks(&plan.source)?.into_iter().collect();
     let unknown = (0..plan.source.len()).filter(|index| !known.contains(index)).collect();
     Ok((unknown, known.len()))
-}
-
-fn published(
-    task: &ImageClassification,
-    artifact: &Artifact,
-    run: &Path,
-    setting: &Setting<'_>,
-) -> Result<<ImageClassification as Task>::Model, ExperimentError> {
-    let path = artifact.model();
-    let bytes = std::fs::read(&path).map_err(homeostat_artifact::ArtifactError::read(&path))?;
-    let broken = |error: homeostat_task::WeightsError| ExperimentError::run(run, error.to_string());
-    let (weights, _) = Weights::from_safetensors(&bytes).map_err(broken)?;
-    weights.check_finite().map_err(broken)?;
-    weights.apply(task.init(&setting.device.clone().inner())?).map_err(broken)
 }
 
 /// A picture as PNG, for pages and logs.

@@ -24,7 +24,7 @@ struct Answer {
 
 pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
     let artifact = Artifact::open(&arguments.artifact)?;
-    let TaskConfig::ImageClassification(task) = TaskConfig::parse(&artifact.task()?)?;
+    let TaskConfig::ImageClassification(task) = TaskConfig::parse(artifact.kind(), &artifact.task()?)?;
     let files = files(&arguments.files);
     let endpoint = super::verify::open(&artifact, &arguments.device)?;
     let answers: Vec<Answer> = files.chunks(BATCH).flat_map(|batch| answer(endpoint.as_ref(), batch)).collect();

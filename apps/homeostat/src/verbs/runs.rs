@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::Path};
 
-use homeostat_artifact::{Figures, MetricsLine, Part, Run, RunState, RunSummary};
+use homeostat_artifact::{Figures, Run, RunProgress, RunState, RunSummary};
 use homeostat_data::SplitRecord;
 use homeostat_experiment::Experiment;
 
@@ -79,21 +79,11 @@ impl Reached {
                 figures: figures.map(|(part, figures)| (part, figures.clone())),
             });
         }
-        let run = Run::open(&summary.path)?;
-        let last = run.metrics()?.into_iter().rfind(|line| line.part == Part::Valid);
-        let events: Vec<serde_json::Value> = run.events()?;
-        // An event is written before its step is done.
-        let observed = events
-            .last()
-            .map(|event| event["step"].as_u64().unwrap_or(0) + u64::from(event["observation"].get("step").is_some()));
-        let (epochs, step, seconds) = last.as_ref().map_or((0, 0, 0.0), |line| (line.epoch, line.step, line.seconds));
+        let RunProgress { steps, epochs, evaluated } = Run::open(&summary.path)?.progress()?;
+        let seconds = evaluated.as_ref().map_or(0.0, |line| line.seconds);
         let known = summary.result.as_ref().map_or(0.0, |result| result.seconds);
-        Ok(Self {
-            epochs,
-            steps: observed.unwrap_or(0).max(step),
-            seconds: seconds.max(known),
-            figures: last.map(|MetricsLine { figures, .. }| ("validation", figures)),
-        })
+        let figures = evaluated.map(|line| ("validation", line.figures));
+        Ok(Self { epochs, steps, seconds: seconds.max(known), figures })
     }
 }
 

@@ -15,17 +15,20 @@ use super::{
 use crate::{
     args::{self, Known},
     cli::{Output, Train},
-    interrupt,
+    interrupt::Interrupt,
     progress::Progress,
 };
 
 pub(crate) fn run(arguments: &Train) -> anyhow::Result<Done> {
     let resolved = args::experiment(&arguments.experiment)?;
-    let stop = interrupt::flag()?;
-    args::with_setting(&arguments.place, Known::default(), &stop, |setting| {
+    let interrupt = Interrupt::listen()?;
+    args::with_setting(&arguments.place, Known::default(), &interrupt.stop, |setting| {
         let when = args::now();
         let mut progress = Progress::new(arguments.output);
-        let ended = train(resolved, (&arguments.out, &when), setting, &mut |stage| progress.observe(&stage));
+        let ended = train(resolved, (&arguments.out, &when), setting, &mut |stage| {
+            interrupt.observe(&stage);
+            progress.observe(&stage);
+        });
         // How the training ended is of more weight than that nobody listened.
         let written = progress.finish();
         let (run, outcome) = ended?;

@@ -10,6 +10,7 @@ use burn::{
 };
 use homeostat_task::Weights;
 use homeostat_train::{GroupConfig, Optimizer, OptimizerConfig};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::Deserialize;
 
 use crate::toy::device;
@@ -184,6 +185,53 @@ fn a_state_of_something_else_is_refused() {
     assert!(refused(adam_config(), &adam[..adam.len() - 1]).contains("cannot be used"));
     assert!(refused(adam_config(), b"").contains("cannot be used"));
     assert!(refused(adam_config(), &Weights::of(&fixture.model()).to_safetensors(&BTreeMap::new())).contains("header"));
+}
+
+#[test]
+fn a_state_of_another_shape_or_with_what_is_no_number_is_refused_by_name() {
+    let fixture = fixture();
+    for config in OptimizerConfig::examples() {
+        let fresh = || config.init(&fixture.model(), &[]).unwrap();
+        let state = fixture.steps(&config, (fixture.model(), fresh()), 0..2).1.to_safetensors();
+        let file = SafeTensors::deserialize(&state).unwrap();
+        let (_, header) = SafeTensors::read_metadata(&state).unwrap();
+        // As written, but for what becomes of the first tensor.
+        let changed = |change: &dyn Fn(&TensorView<'_>) -> (Vec<usize>, Vec<u8>)| {
+            let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = file
+                .iter()
+                .map(|(name, view)| (name.to_owned(), (view.shape().to_vec(), view.data().to_vec())))
+                .collect();
+            let Some(name) = tensors.keys().next().cloned() else { return None };
+            tensors.insert(name.clone(), change(&file.tensor(&name).unwrap()));
+            let views = tensors
+                .iter()
+                .map(|(name, (shape, bytes))| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+            let bytes = safetensors::serialize(views, header.metadata().clone()).unwrap();
+            Some((name, fresh().load_safetensors(&bytes, &device()).map_err(|error| error.to_string())))
+        };
+        let Some((name, same)) = changed(&|view| (view.shape().to_vec(), view.data().to_vec())) else {
+            continue; // plain gradient descent keeps nothing
+        };
+        assert_eq!(same, Ok(()), "{config:?}");
+        let longer = changed(&|view| {
+            let mut shape = view.shape().to_vec();
+            shape[0] += 1;
+            let bytes = vec![0; 4 * shape.iter().product::<usize>()];
+            (shape, bytes)
+        });
+        let flat = changed(&|view| (vec![1, view.data().len() / 4, 1, 1, 1], view.data().to_vec()));
+        for (_, refused) in [longer.unwrap(), flat.unwrap()] {
+            let message = refused.unwrap_err();
+            assert!(message.contains(&format!("`{name}` has the shape")), "{config:?}: {message}");
+        }
+        let broken = changed(&|view| {
+            let mut bytes = view.data().to_vec();
+            bytes[4..8].copy_from_slice(&f32::NAN.to_le_bytes());
+            (view.shape().to_vec(), bytes)
+        });
+        let message = broken.unwrap().1.unwrap_err();
+        assert!(message.contains(&format!("`{name}` holds NaN or infinity at element 1")), "{config:?}: {message}");
+    }
 }
 
 #[test]
