@@ -328,6 +328,18 @@ impl RunWriter {
         write_json(&self.path.join(RESULT), result)
     }
 
+    /// Takes `result.json` away: what it says of an earlier session is no longer true when the run goes on.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Write`].
+    pub fn remove_result(&self) -> Result<(), ArtifactError> {
+        let path = self.path.join(RESULT);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ArtifactError::write(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes `report.html`.
     ///
     /// # Errors

@@ -139,10 +139,9 @@ impl ImagePrepare {
             return Ok(());
         }
         let key = format!("{key}.{}.normalize", self.0.len() - 1);
-        let why = format!(
-            "{} means and standard deviations, but the pictures have {channels} channels: give {channels}, or 1 for all",
-            mean.len()
-        );
+        let takes =
+            if channels == 1 { "grey pictures take 1" } else { "colour pictures take 3, or 1 for all channels" };
+        let why = format!("{} means and standard deviations, but {takes}", mean.len());
         Err(DataError::config(&key, why))
     }
 

@@ -209,6 +209,7 @@ fn conduct(
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
     let mut reached = checkpoint.map(Reached::at).transpose()?.unwrap_or_default();
+    run.remove_result()?;
     let since = Instant::now();
     let ended = train_and_conclude(plan, run, checkpoint, setting, &mut |stage| {
         if let Stage::Training(event) = &stage {

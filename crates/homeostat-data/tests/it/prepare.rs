@@ -91,7 +91,7 @@ fn steps_that_cannot_work_are_named() {
         ("[{ normalize = { mean = [0.5, 0.5], std = [1.0] } }]", "2 means and 1 standard deviations"),
         (
             "[{ resize = { size = 8 } }, { channels = 1 }, { normalize = { mean = [0.5, 0.5, 0.5], std = [1, 1, 1] } }]",
-            "`p.2.normalize`: 3 means and standard deviations, but the pictures have 1 channels: give 1",
+            "`p.2.normalize`: 3 means and standard deviations, but grey pictures take 1",
         ),
     ] {
         let error = prepare(text).check("p").unwrap_err().to_string();

@@ -1,6 +1,6 @@
 //! Going on with a run: as if nothing had happened, or not at all.
 
-use std::fs;
+use std::{fs, sync::atomic::AtomicBool};
 
 use homeostat_artifact::{Run, RunState};
 use homeostat_experiment::{ExperimentError, Outcome, Stage};
@@ -54,6 +54,25 @@ fn a_run_that_is_stopped_after_its_last_step_is_concluded_by_a_resumption() {
         assert_eq!(place.resume(&stopped).unwrap().test, result.test);
         assert!(remains(&stopped) == remains(&straight));
     }
+}
+
+#[test]
+fn a_run_that_goes_on_says_nothing_of_how_it_ended_before() {
+    let place = Place::new();
+    let run = place.train_until(digits(&[]), 5);
+    assert!(run.result().unwrap().is_some());
+    let stop = AtomicBool::new(false);
+    let mut seen = Vec::new();
+    let mut watch = |stage: Stage<'_>| {
+        if let Stage::Training(Event::Step(report)) = stage {
+            seen.push((report.step, run.result().unwrap(), run.progress().unwrap().steps));
+        }
+    };
+    let outcome = homeostat_experiment::resume(&run, &place.setting(&stop), &mut watch).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)));
+    // A process that is killed leaves the logs alone to tell how far it came: all but the last step.
+    assert!(seen.iter().all(|(step, result, told)| result.is_none() && *told == *step as u64 - 1), "{seen:?}");
+    assert_eq!(seen.len(), 46 - 5);
 }
 
 #[test]
