@@ -28,7 +28,7 @@ pub(crate) fn explain(error: &clap::Error) -> ! {
 
 /// The setting that was meant by an option, with its value among the words; nothing where no key is like it.
 fn setting(option: &str, words: &[String]) -> Option<String> {
-    let key = option.trim_start_matches('-');
+    let key = option.strip_prefix("--")?;
     let at = words.iter().position(|word| word.split('=').next() == Some(option))?;
     let given = words[at].split_once('=').map(|(_, value)| value);
     let value = given.or(words.get(at + 1).map(String::as_str)).filter(|value| !value.starts_with('-'));
@@ -54,6 +54,7 @@ mod tests {
             ("--epochs", "homeostat train digits --epochs=3 --quiet", Some("epochs=3")),
             ("--batch_size", "homeostat train digits --batch_size", Some("train.batch-size=...")),
             ("--frobnicate", "homeostat train digits --frobnicate", None),
+            ("epochs", "homeostat resume run epochs", None),
         ] {
             assert_eq!(setting(option, &words(line)).as_deref(), expected, "{line}");
         }
