@@ -14,7 +14,7 @@ use homeostat_metrics::{ConfusionMatrix, Predictions, ReliabilityBins, Truth};
 use homeostat_report::Mistake;
 use homeostat_task::Task;
 use homeostat_tasks::{ImageClassification, TaskConfig};
-use homeostat_train::{Event, Examples, Meter, Rows, evaluate};
+use homeostat_train::{Examples, Meter, Rows, evaluate};
 
 use crate::{Experiment, ExperimentError, Setting, conduct::reopen, plan::Plan};
 
@@ -60,14 +60,15 @@ pub(crate) fn measure(
     let mut confusion = ConfusionMatrix::new(plan.task.labels().len());
     let mut reliability = ReliabilityBins::new(BINS);
     let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
-    let mut unseen: BTreeSet<usize> = (0..indices.len()).collect();
-    let mut each = |rows: &Rows<ImageClassification>, predictions: &Predictions, _: Event<'_>| {
-        confusion.update(predictions);
-        reliability.update(predictions);
-        wrong.extend(mistakes(rows, predictions));
-        rows.positions.iter().for_each(|position| {
-            unseen.remove(position);
-        });
+    let (mut samples, mut skipped) = (0, Vec::new());
+    let mut each = |rows: &Rows<ImageClassification>, predictions: Option<&Predictions>| {
+        samples += rows.inputs.len();
+        skipped.extend_from_slice(&rows.skipped);
+        if let Some(predictions) = predictions {
+            confusion.update(predictions);
+            reliability.update(predictions);
+            wrong.extend(mistakes(rows, predictions));
+        }
         // Only the worst are kept, so that a large part costs no memory.
         if wrong.len() > 8 * MISTAKES {
             keep_worst(&mut wrong);
@@ -78,10 +79,7 @@ pub(crate) fn measure(
     let meter = evaluate(&plan.task, model, &examples, plan.meters()?.valid, sizing, setting.device, &mut each)?;
     let Some(meter) = meter else { return Ok(None) };
     keep_worst(&mut wrong);
-    let figures = if unseen.len() == indices.len() { Figures::default() } else { Meter::figures(&meter) };
-    // A batch of which nothing can be read is not heard of above, so they are asked for again.
-    let samples = indices.len() - unseen.len();
-    let skipped = examples.rows(&unseen.into_iter().collect::<Vec<_>>(), None)?.skipped;
+    let figures = if samples == 0 { Figures::default() } else { Meter::figures(&meter) };
     let mistakes = wrong.into_iter().map(|(confidence, position, predicted)| {
         let index = indices[position];
         let labels = plan.task.labels();

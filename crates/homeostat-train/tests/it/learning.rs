@@ -126,7 +126,7 @@ fn what_comes_out_are_the_weights_of_the_best_evaluation() {
             homeostat_train::metrics::MetricSet::init(&[], homeostat_train::metrics::Classes::OneOf(3)).unwrap();
         let sizing = (64, Workers::default());
         let measured = |meter, flow: ControlFlow<()>| {
-            let mut each = |_: &homeostat_train::Rows<Directions>, _: &_, _: Event<'_>| flow;
+            let mut each = |_: &homeostat_train::Rows<Directions>, _: Option<&_>| flow;
             evaluate(&trial.task, &finished.model, &examples, meter, sizing, &device(), &mut each).unwrap()
         };
         assert_eq!(measured(meter.clone(), ControlFlow::Continue(())).unwrap().figures()[0].1, best.value);
