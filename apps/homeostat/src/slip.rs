@@ -18,8 +18,7 @@ pub(crate) fn explain(error: &clap::Error) -> ! {
         // A closed standard error leaves nobody to tell.
         let _ = writeln!(
             std::io::stderr(),
-            "error: there is no option `{option}`; a setting is a word key=value: {setting}\n\n{}",
-            "For more information, try '--help'."
+            "error: there is no option `{option}`; a setting is a word key=value: {setting}\n\nFor more information, try '--help'."
         );
         std::process::exit(USAGE);
     }

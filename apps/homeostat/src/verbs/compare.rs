@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, Write},
     path::{Path, PathBuf},
+    slice,
 };
 
 use anyhow::bail;
@@ -101,7 +102,7 @@ fn print_columns(out: &mut dyn Write, runs: &[Compared], rows: &[Row]) -> io::Re
         let shown = start..runs.len().min(start + fit);
         let numbers: Vec<String> = runs[shown.clone()].iter().map(|run| run.number.to_string()).collect();
         let header: Vec<&str> = std::iter::once("").chain(numbers.iter().map(String::as_str)).collect();
-        let line = |(name, cells): &Row| [&[name.clone()], &cells[shown.clone()]].concat();
+        let line = |(name, cells): &Row| [slice::from_ref(name), &cells[shown.clone()]].concat();
         writeln!(out)?;
         print_aligned(out, &header, &rows.iter().map(line).collect::<Vec<_>>(), &|column| column > 0)?;
     }

@@ -20,6 +20,9 @@ pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
     Ok(Done::Well)
 }
 
+/// A part of the data set, and how many samples of a class it has.
+type Part = (&'static str, fn(&ClassCount) -> usize);
+
 /// Names of samples that are shown of a longer list.
 const SHOWN: usize = 10;
 
@@ -31,7 +34,7 @@ fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
         let size = format!("{} x {} pixels", shape.height, shape.width);
         writeln!(out, "{} of {size}, {} {channels}", shape.count, shape.channels)?;
     }
-    let counts: [(&str, fn(&ClassCount) -> usize); 4] =
+    let counts: [Part; 4] =
         [("train", |c| c.train), ("valid", |c| c.valid), ("test", |c| c.test), ("samples", |c| c.unassigned)];
     let counts: Vec<_> = counts.into_iter().filter(|(_, count)| classes.iter().any(|class| count(class) > 0)).collect();
     let header: Vec<&str> = std::iter::once("class").chain(counts.iter().map(|(title, _)| *title)).collect();

@@ -177,7 +177,7 @@ fn comparisons_fit_and_say_what_the_program_chose() {
         3,
         "nine stand side by side: {table}"
     );
-    says(&table, &["] *\n", "* chosen by the program, from the data"]);
+    says(table, &["] *\n", "* chosen by the program, from the data"]);
     let mean = table.split_once("mean = [").unwrap().1.split_once(']').unwrap().0;
     assert!(mean.len() <= "0.123456".len(), "{mean}");
 }
