@@ -99,6 +99,11 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
             }
         }
     }
+    if "epoch".contains(&sides.options.only) {
+        let row = sides.epoch(workspace)?;
+        say(&row);
+        table += &format!("{row}\n");
+    }
     if sides.options.only.is_empty() {
         put(&workspace.root.join(PAGE), &table)?;
         say(format!("written to {PAGE}"));
@@ -137,7 +142,7 @@ struct Sides {
 
 /// What a turn printed.
 struct Turn {
-    milliseconds: f64,
+    time: f64,
     megabytes: f64,
 }
 
@@ -146,27 +151,35 @@ impl Sides {
         let mut ours: Vec<Turn> = Vec::new();
         let mut theirs: Vec<Vec<Turn>> = work.peers.iter().map(|_| Vec::new()).collect();
         for _ in 0..self.options.rounds {
-            ours.push(self.turn(self.our_side(work, threads))?);
+            ours.push(turn(self.our_side(work, threads), "median_ms")?);
             for ((peer, _), turns) in work.peers.iter().zip(&mut theirs) {
-                turns.push(self.turn(self.their_side(work, threads, peer))?);
+                turns.push(turn(self.their_side(work, threads, peer), "median_ms")?);
             }
         }
-        let time = |turns: &[Turn]| median(turns.iter().map(|turn| turn.milliseconds));
-        let memory = |turns: &[Turn]| median(turns.iter().map(|turn| turn.megabytes));
         let share = 2.0 * work.giga_macs / (time(&ours) / 1e3) / limit;
-        let row = |((peer, wanted), turns): (&(&str, f64), &Vec<Turn>)| {
-            let ratio = median(ours.iter().zip(turns).map(|(ours, theirs)| ours.milliseconds / theirs.milliseconds));
-            format!(
-                "| {} | {threads} | {:.3} | {peer} {:.3} | **{ratio:.2}** | {wanted} | {:.0} / {:.0} | {:.0} % |",
-                work.line.replace("--", ""),
-                time(&ours),
-                time(turns),
-                memory(&ours),
-                memory(turns),
-                100.0 * share,
-            )
+        let what = format!("{} | {threads}", work.line.replace("--", ""));
+        let row = |(peer, turns): (&(&str, f64), &Vec<Turn>)| {
+            format!("{} {:.0} % |", row(&what, &ours, *peer, turns), 100.0 * share)
         };
         Ok(work.peers.iter().zip(&theirs).map(row).collect())
+    }
+
+    /// The whole program, from the files on the disk to the measured network: our wall time with start, publishing and
+    /// report, against what the peer says of itself, which leaves out its start.
+    fn epoch(&self, workspace: &Workspace) -> Result<String> {
+        let data = workspace.shared_data().context("an epoch needs ../shared/data")?;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..self.options.rounds {
+            let mut command = Command::new(&self.python);
+            command.current_dir(&workspace.root).args(["-c", WHOLE]).arg(self.ours.with_file_name("homeostat"));
+            command.args(["train", "benches/epoch.toml", "--quiet", "--out", "target/epoch", "--data-root"]).arg(&data);
+            ours.push(turn(command, "seconds")?);
+            let mut command = Command::new(&self.python);
+            command.current_dir(&self.options.scripts).args(["epoch.py", "--data"]).arg(data.join("fashion-mnist"));
+            theirs.push(turn(command, "total_seconds")?);
+        }
+        let row = row("a whole epoch of Fashion-MNIST, in s | 2", &ours, ("torch", 0.4), &theirs);
+        Ok(format!("{row} |"))
     }
 
     fn our_side(&self, work: &Work, threads: &str) -> Command {
@@ -182,12 +195,6 @@ impl Sides {
         command.args(["--system", peer]).args(line.split(' '));
         command.args(["--threads", threads, "--seconds", &self.options.seconds]);
         command
-    }
-
-    fn turn(&self, command: Command) -> Result<Turn> {
-        let line: Value = serde_json::from_str(&output(command)?).context("the side's line is no JSON")?;
-        let number = |key: &str| line[key].as_f64().with_context(|| format!("the side's line has no {key}: {line}"));
-        Ok(Turn { milliseconds: number("median_ms")?, megabytes: number("peak_rss_mb")? })
     }
 
     /// Billions of floating-point operations a second of a large product of matrices: the machine's own limit.
@@ -228,6 +235,37 @@ import datetime, importlib.metadata as m
 cpu = next(l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name'))
 names = [('PyTorch', 'torch'), ('TensorFlow', 'tensorflow-cpu'), ('ONNX Runtime', 'onnxruntime')]
 print(f'{datetime.date.today()}, {cpu}; ' + ', '.join(f'{n} {m.version(p)}' for n, p in names))";
+
+/// Runs a command line, and tells its wall time and memory.
+const WHOLE: &str = "\
+import json, resource, subprocess, sys, time
+t = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+s = time.perf_counter() - t
+print(json.dumps({'seconds': s, 'peak_rss_mb': resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}))";
+
+fn turn(command: Command, time: &str) -> Result<Turn> {
+    let line: Value = serde_json::from_str(&output(command)?).context("the side's line is no JSON")?;
+    let number = |key: &str| line[key].as_f64().with_context(|| format!("the side's line has no {key}: {line}"));
+    Ok(Turn { time: number(time)?, megabytes: number("peak_rss_mb")? })
+}
+
+fn time(turns: &[Turn]) -> f64 {
+    median(turns.iter().map(|turn| turn.time))
+}
+
+/// A row of the table, but for its last column.
+fn row(what: &str, ours: &[Turn], (peer, wanted): (&str, f64), theirs: &[Turn]) -> String {
+    let memory = |turns: &[Turn]| median(turns.iter().map(|turn| turn.megabytes));
+    format!(
+        "| {what} | {:.3} | {peer} {:.3} | **{:.2}** | {wanted} | {:.0} / {:.0} |",
+        time(ours),
+        time(theirs),
+        median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.time / theirs.time)),
+        memory(ours),
+        memory(theirs),
+    )
+}
 
 /// The standard output of a command that must succeed; its errors are shown as they are.
 fn output(mut command: Command) -> Result<String> {
