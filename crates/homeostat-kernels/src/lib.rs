@@ -25,11 +25,15 @@ mod buffer;
 #[cfg(feature = "cpu")]
 mod conv;
 #[cfg(feature = "cpu")]
+mod conv_weights;
+#[cfg(feature = "cpu")]
 mod dense;
 #[cfg(feature = "cpu")]
 mod extension;
 #[cfg(feature = "cpu")]
 mod flex;
+#[cfg(feature = "cpu")]
+mod gather;
 #[cfg(feature = "cpu")]
 mod image;
 #[cfg(feature = "cpu")]
