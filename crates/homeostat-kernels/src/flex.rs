@@ -104,12 +104,12 @@ fn before_activation(channels: usize, y: Option<&Cow<'_, [f32]>>, mut gradient: 
 }
 
 /// The floats of a tensor without gaps, in the order in which they lie.
-fn stored(tensor: &FlexTensor) -> &[f32] {
+pub(crate) fn stored(tensor: &FlexTensor) -> &[f32] {
     &tensor.storage::<f32>()[tensor.layout().start_offset()..][..tensor.layout().num_elements()]
 }
 
 /// The floats of a tensor in row-major order, copied where they do not lie so.
-fn floats(tensor: &FlexTensor) -> Cow<'_, [f32]> {
+pub(crate) fn floats(tensor: &FlexTensor) -> Cow<'_, [f32]> {
     match tensor.as_slice::<f32>() {
         Some(floats) => Cow::Borrowed(floats),
         None => Cow::Owned(tensor.to_contiguous().storage::<f32>().to_vec()),

@@ -21,6 +21,8 @@
 #[cfg(feature = "cpu")]
 mod activation;
 #[cfg(feature = "cpu")]
+mod batch_norm;
+#[cfg(feature = "cpu")]
 mod buffer;
 #[cfg(feature = "cpu")]
 mod conv;
@@ -33,11 +35,19 @@ mod extension;
 #[cfg(feature = "cpu")]
 mod flex;
 #[cfg(feature = "cpu")]
+mod flex_image;
+#[cfg(feature = "cpu")]
 mod gather;
 #[cfg(feature = "cpu")]
 mod image;
 #[cfg(feature = "cpu")]
+mod image_ops;
+#[cfg(feature = "cpu")]
+mod mean_pool;
+mod norm;
+#[cfg(feature = "cpu")]
 mod pool;
+mod pooling;
 #[cfg(feature = "cpu")]
 mod product;
 #[cfg(feature = "cpu")]
@@ -45,12 +55,10 @@ mod simd;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::{
-    Tensor,
-    activation::relu,
-    module,
-    ops::{ConvOptions, MaxPoolOptions},
-};
+use burn::tensor::{Tensor, activation::relu, module, ops::ConvOptions};
+
+pub use norm::{batch_norm, conv_norm};
+pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
 
 /// Whose operations compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,27 +136,6 @@ impl Default for Conv2dOptions {
     }
 }
 
-/// The windows of a max-pooling.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MaxPool2dOptions {
-    /// Height and width of a window.
-    pub kernel: [usize; 2],
-    /// Steps of the window.
-    pub stride: [usize; 2],
-    /// Rows above and below, and columns left and right, that never win.
-    pub padding: [usize; 2],
-    /// Distances between the window's pixels.
-    pub dilation: [usize; 2],
-}
-
-impl MaxPool2dOptions {
-    /// Windows side by side.
-    #[must_use]
-    pub fn new(kernel: [usize; 2]) -> Self {
-        Self { kernel, stride: kernel, padding: [0, 0], dilation: [1, 1] }
-    }
-}
-
 /// Convolution, bias and activation:
 /// `[batch, in, height, width]` and weights `[out, in / groups, rows, columns]` give `[batch, out, height', width']`.
 #[must_use]
@@ -173,26 +160,6 @@ pub fn conv2d(
         ));
     }
     options.activation.apply(module::conv2d(x, weight, bias, burn))
-}
-
-/// The largest value of each window: `[batch, channels, height, width]` to `[batch, channels, height', width']`.
-#[must_use]
-pub fn max_pool2d(x: Tensor<4>, options: &MaxPool2dOptions, kernels: Kernels) -> Tensor<4> {
-    #[cfg(feature = "cpu")]
-    if kernels.take(&x) {
-        return Tensor::from_dispatch(<burn::backend::Dispatch as extension::KernelOps>::kernel_max_pool2d(
-            x.into_dispatch(),
-            options.clone(),
-        ));
-    }
-    let MaxPool2dOptions { kernel, stride, padding, dilation } = *options;
-    module::max_pool2d(
-        x,
-        MaxPoolOptions::new(kernel)
-            .with_stride(stride)
-            .with_padding_pairs(padding.map(|padding| (padding, padding)))
-            .with_dilation(dilation),
-    )
 }
 
 /// A dense layer: `[rows, in]` times weights `[in, out]` plus bias, then the activation.
