@@ -12,12 +12,13 @@ use crate::{
     gather::Finish,
     image::{channels_last, contiguous, dims4, from_channels_last, lies_channels_last},
     pool::Pool,
+    prepared,
     simd::Isa,
 };
-use burn::backend::Flex;
+use burn::{backend::Flex, tensor::ops::ConvOptions};
 
 pub(crate) fn conv2d(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, convolution: &Convolution) -> FlexTensor {
-    let conv = shape_of(x, weight, convolution);
+    let conv = shape_of(x, weight, &convolution.options);
     let bias = floats(bias);
     let finish = Finish { bias: Some(&bias), residual: None, relu: convolution.relu };
     let y = conv.forward(Isa::detect(), &channels_last(x), &floats(weight), finish);
@@ -29,8 +30,9 @@ pub(crate) fn conv2d_gradients(
     gradient: FlexTensor,
     convolution: &Convolution,
 ) -> Gradients3<Flex> {
+    prepared::forget_the_dead();
     let isa = Isa::detect();
-    let conv = shape_of(&layer.x, &layer.weight, convolution);
+    let conv = shape_of(&layer.x, &layer.weight, &convolution.options);
     let gradient = lay_out(gradient);
     let y = channels_last(&layer.y);
     let (gradient, bias) = before_activation(conv.channels[1], convolution.relu.then_some(&y), gradient);
@@ -116,10 +118,9 @@ pub(crate) fn floats(tensor: &FlexTensor) -> Cow<'_, [f32]> {
     }
 }
 
-fn shape_of(x: &FlexTensor, weight: &FlexTensor, convolution: &Convolution) -> Conv {
+pub(crate) fn shape_of(x: &FlexTensor, weight: &FlexTensor, options: &ConvOptions<2>) -> Conv {
     let [batch, channels_in, height, width] = dims4(x);
     let [channels_out, group_in, rows, columns] = dims4(weight);
-    let options = &convolution.options;
     let [(top, bottom), (left, right)] = options.padding;
     assert!(
         channels_in == group_in * options.groups && channels_out.is_multiple_of(options.groups),

@@ -133,21 +133,39 @@ pub(crate) struct Finish<'a> {
     pub(crate) relu: bool,
 }
 
-/// Pixels of a task that see the same taps: where they start in the source, and in the task's result.
+/// Pixels of a task that see the same taps: where they start in the source, and which of the task's pixels they are.
 #[derive(Default)]
 struct Alike {
     from: Vec<usize>,
     to: Vec<usize>,
 }
 
-impl Rows for Alike {
+/// Pixels, and how far they are apart in the result.
+struct Placed<'a> {
+    alike: &'a Alike,
+    step: usize,
+}
+
+impl Rows for Placed<'_> {
     fn a(&self, row: usize, to: &mut [usize]) {
-        to.copy_from_slice(&self.from[row..][..to.len()]);
+        to.copy_from_slice(&self.alike.from[row..][..to.len()]);
     }
 
     fn out(&self, row: usize, to: &mut [usize]) {
-        to.copy_from_slice(&self.to[row..][..to.len()]);
+        for (to, pixel) in to.iter_mut().zip(&self.alike.to[row..]) {
+            *to = pixel * self.step;
+        }
     }
+}
+
+/// What tasks share.
+struct Shared<'a> {
+    isa: Isa,
+    source: &'a [f32],
+    packed: &'a Packed,
+    finish: Finish<'a>,
+    /// Of each panel, for each combination of sights: the walks, one after the other.
+    walks: Vec<Vec<Vec<Walk>>>,
 }
 
 impl Gather {
@@ -157,66 +175,95 @@ impl Gather {
         let lines = self.batch * self.axes[0].places.len();
         let width = self.axes[1].places.len();
         assert_eq!(source.len(), self.batch * self.source[0] * self.source[1] * source_channels, "{self:?}");
-        let walks: Vec<Vec<Vec<Walk>>> =
-            packed.panels.iter().map(|panel| self.walks(panel.vectors * isa.lanes())).collect();
-        let some = self.lines_of_task(lines, width);
+        if let Some(residual) = finish.residual {
+            assert_eq!(residual.len(), lines * width * channels, "a residual of another shape than the result");
+        }
+        let walks = packed.panels.iter().map(|panel| self.walks(panel.vectors * isa.lanes())).collect();
+        let shared = Shared { isa, source, packed, finish, walks };
+        let panels = self.groups * packed.panels.len();
+        if lines * width <= PIXELS && panels >= 4 {
+            return self.by_panels(&shared, lines * width);
+        }
+        let some = PIXELS.div_ceil(width).min(lines.div_ceil(4)).max(1);
         by_chunks(lines * width * channels, some * width * channels, |index, out| {
             let first = index * some;
             if let Some(residual) = finish.residual {
                 out.copy_from_slice(&residual[first * width * channels..][..out.len()]);
             }
             let alike = self.alike(first..first + out.len() / (width * channels));
-            for group in 0..self.groups {
-                self.group(isa, source, packed, finish, &walks, &alike, group, out);
+            for index in 0..panels {
+                let at = self.place(packed, index).at;
+                self.panel(&shared, index, &alike, (channels, at), out);
             }
         })
     }
 
-    /// Lines of the result that a task computes.
-    fn lines_of_task(&self, lines: usize, width: usize) -> usize {
-        PIXELS.div_ceil(width).min(lines.div_ceil(4)).max(1)
+    /// Few pixels and many weights: a task reads some of the weights, and those once.
+    fn by_panels(&self, shared: &Shared<'_>, pixels: usize) -> Vec<f32> {
+        let channels = self.channels[1] * self.groups;
+        let alike = self.alike(0..self.batch * self.axes[0].places.len());
+        let places: Vec<Panel> =
+            (0..self.groups * shared.packed.panels.len()).map(|index| self.place(shared.packed, index)).collect();
+        let part = |(index, panel): (usize, &Panel)| {
+            let mut part = vec![0.0; pixels * panel.width];
+            if let Some(residual) = shared.finish.residual {
+                let rows = residual.chunks_exact(channels).map(|row| &row[panel.at..][..panel.width]);
+                part.chunks_exact_mut(panel.width).zip(rows).for_each(|(to, from)| to.copy_from_slice(from));
+            }
+            self.panel(shared, index, &alike, (panel.width, 0), &mut part);
+            part
+        };
+        let parts: Vec<Vec<f32>> = places.par_iter().enumerate().map(part).collect();
+        let mut out = Vec::with_capacity(pixels * channels);
+        for pixel in 0..pixels {
+            for (panel, part) in places.iter().zip(&parts) {
+                out.extend_from_slice(&part[pixel * panel.width..][..panel.width]);
+            }
+        }
+        out
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the body of two loops")]
-    fn group(
+    /// The columns of a panel, counted through all groups.
+    fn place(&self, packed: &Packed, index: usize) -> Panel {
+        let (group, panel) = (index / packed.panels.len(), packed.panels[index % packed.panels.len()]);
+        Panel { at: group * self.channels[1] + panel.at, ..panel }
+    }
+
+    /// A panel of a task's result, whose pixels are `step` floats apart and in which the panel starts at `out_at`.
+    fn panel(
         &self,
-        isa: Isa,
-        source: &[f32],
-        packed: &Packed,
-        finish: Finish<'_>,
-        walks: &[Vec<Vec<Walk>>],
+        shared: &Shared<'_>,
+        index: usize,
         alike: &[Alike],
-        group: usize,
+        (step, out_at): (usize, usize),
         out: &mut [f32],
     ) {
-        let lanes = isa.lanes();
-        let [source_channels, channels] = self.channels;
-        let floats = packed.floats.len() / self.groups;
-        for (panel, walks) in packed.panels.iter().zip(walks) {
-            let b_at = group * floats + panel.at * (floats / (packed.vectors() * lanes));
-            for (alike, walks) in alike.iter().zip(walks) {
-                for (part, walk) in walks.iter().enumerate() {
-                    let onto = part > 0 || finish.residual.is_some();
-                    let end = match (onto, part + 1 == walks.len()) {
-                        (true, true) => End::AddStore { bias: finish.bias, relu: finish.relu },
-                        (false, true) => End::Store { bias: finish.bias, relu: finish.relu },
-                        (true, false) => End::Add,
-                        (false, false) => End::Store { bias: None, relu: false },
-                    };
-                    isa.run(Product {
-                        a: &source[group * source_channels..],
-                        rows: alike,
-                        range: 0..alike.from.len(),
-                        b: &packed.floats,
-                        b_at,
-                        b_padded: true,
-                        walk,
-                        panel: Panel { at: group * channels + panel.at, ..*panel },
-                        out_at: group * channels + panel.at,
-                        out,
-                        end,
-                    });
-                }
+        let Shared { isa, source, packed, finish, walks } = shared;
+        let (group, number) = (index / packed.panels.len(), index % packed.panels.len());
+        let (floats, lanes) = (packed.floats.len() / self.groups, isa.lanes());
+        let terms = floats / (packed.vectors() * lanes);
+        for (alike, walks) in alike.iter().zip(&walks[number]) {
+            for (part, walk) in walks.iter().enumerate() {
+                let onto = part > 0 || finish.residual.is_some();
+                let end = match (onto, part + 1 == walks.len()) {
+                    (true, true) => End::AddStore { bias: finish.bias, relu: finish.relu },
+                    (false, true) => End::Store { bias: finish.bias, relu: finish.relu },
+                    (true, false) => End::Add,
+                    (false, false) => End::Store { bias: None, relu: false },
+                };
+                isa.run(Product {
+                    a: &source[group * self.channels[0]..],
+                    rows: &Placed { alike, step },
+                    range: 0..alike.from.len(),
+                    b: &packed.floats,
+                    b_at: group * floats + packed.panels[number].at * terms,
+                    b_padded: true,
+                    walk,
+                    panel: self.place(packed, index),
+                    out_at,
+                    out,
+                    end,
+                });
             }
         }
     }
@@ -224,7 +271,7 @@ impl Gather {
     /// The pixels of some lines, by what they see: rows' sights times columns' sights.
     fn alike(&self, lines: std::ops::Range<usize>) -> Vec<Alike> {
         let [rows, columns] = &self.axes;
-        let [source_channels, channels] = self.channels.map(|channels| channels * self.groups);
+        let source_channels = self.channels[0] * self.groups;
         let mut alike: Vec<Alike> = vec![];
         alike.resize_with(rows.sights.len() * columns.sights.len(), Alike::default);
         for (index, line) in lines.enumerate() {
@@ -234,7 +281,7 @@ impl Gather {
             for (x, &(column_sight, first)) in columns.places.iter().enumerate() {
                 let alike = &mut alike[sight * columns.sights.len() + column_sight];
                 alike.from.push((from + first) * source_channels);
-                alike.to.push((to + x) * channels);
+                alike.to.push(to + x);
             }
         }
         alike

@@ -43,11 +43,15 @@ mod image;
 #[cfg(feature = "cpu")]
 mod image_ops;
 #[cfg(feature = "cpu")]
+mod inference;
+#[cfg(feature = "cpu")]
 mod mean_pool;
 mod norm;
 #[cfg(feature = "cpu")]
 mod pool;
 mod pooling;
+#[cfg(feature = "cpu")]
+mod prepared;
 #[cfg(feature = "cpu")]
 mod product;
 #[cfg(feature = "cpu")]
@@ -149,10 +153,25 @@ pub fn conv2d(
     let burn = ConvOptions::new_with_padding(options.stride, options.padding, options.dilation, options.groups);
     #[cfg(feature = "cpu")]
     if kernels.take(&x) && kernels.take(&weight) {
+        use burn::backend::Dispatch;
         use extension::{Convolution, KernelOps};
-        let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &x.device()));
+        use inference::InferenceOps;
         let convolution = Convolution { options: burn, relu: options.activation == Activation::Relu };
-        return Tensor::from_dispatch(<burn::backend::Dispatch as KernelOps>::kernel_conv2d(
+        let device = x.device();
+        if !device.is_autodiff() {
+            let biased = bias.is_some();
+            let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+            let bias = bias.map_or_else(|| weight.clone(), Tensor::into_dispatch);
+            return Tensor::from_dispatch(<Dispatch as InferenceOps>::infer_conv2d(
+                x,
+                weight,
+                bias,
+                biased,
+                convolution,
+            ));
+        }
+        let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &device));
+        return Tensor::from_dispatch(<Dispatch as KernelOps>::kernel_conv2d(
             x.into_dispatch(),
             weight.into_dispatch(),
             bias.into_dispatch(),

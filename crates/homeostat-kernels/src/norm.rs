@@ -50,6 +50,28 @@ pub fn conv_norm(
     options: &Conv2dOptions,
     kernels: Kernels,
 ) -> Tensor<4> {
+    #[cfg(feature = "cpu")]
+    if !x.device().is_autodiff() && kernels.take(&x) && kernels.take(&weight) {
+        use crate::inference::{Folded, InferenceOps};
+        let Conv2dOptions { stride, padding, dilation, groups, activation } = *options;
+        let folded = Folded {
+            options: burn::tensor::ops::ConvOptions::new_with_padding(stride, padding, dilation, groups),
+            epsilon: norm.epsilon,
+            relu: activation == Activation::Relu,
+            residual: residual.is_some(),
+        };
+        let x = x.into_dispatch();
+        return Tensor::from_dispatch(<burn::backend::Dispatch as InferenceOps>::infer_conv_norm(
+            x.clone(),
+            weight.into_dispatch(),
+            norm.gamma.val().into_dispatch(),
+            norm.beta.val().into_dispatch(),
+            norm.running_mean.value().into_dispatch(),
+            norm.running_var.value().into_dispatch(),
+            residual.map_or(x, Tensor::into_dispatch),
+            folded,
+        ));
+    }
     let plain = Conv2dOptions { activation: Activation::Linear, ..options.clone() };
     batch_norm(conv2d(x, weight, None, &plain, kernels), norm, residual, options.activation, kernels)
 }
