@@ -5,7 +5,9 @@
 
 use std::time::Instant;
 
+use benches::resnet::ResNet18;
 use burn::{
+    module::Module,
     nn::loss::CrossEntropyLossConfig,
     optim::GradientsParams,
     tensor::{Device, Distribution, Int, Tensor},
@@ -14,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_device::{DeviceChoice, open};
 use homeostat_kernels::Kernels;
 use homeostat_models::{CnnConfig, ImageModel, ImageModelConfig, ImageShape};
-use homeostat_train::{AdamConfig, OptimizerConfig};
+use homeostat_train::{AdamConfig, OptimizerConfig, SgdConfig};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -50,10 +52,15 @@ struct Options {
     kernels: Choice,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Work {
     /// conv 3x3x32, ReLU, max-pool 2, conv 3x3x64, ReLU, max-pool 2, dense 64, ReLU, dense 10.
     Cnn,
+    /// ResNet-18 in its CIFAR form: 3x3 stem, no stem pool, 10 classes.
+    Resnet18,
+    /// ResNet-18 on images of 224x224, 1000 classes: inference only.
+    #[value(name = "resnet18-224")]
+    Resnet18At224,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -77,32 +84,53 @@ fn main() {
     println!("{line}");
 }
 
-fn network(options: &Options, device: &Device) -> ImageModel {
+fn reference_cnn(options: &Options, device: &Device) -> ImageModel {
     let shape = ImageShape { channels: 3, height: options.size, width: options.size };
-    let Work::Cnn = options.work;
     ImageModelConfig::Cnn(CnnConfig::default()).init(shape, 10, device).expect("a size that the network takes")
 }
 
 fn images(options: &Options, device: &Device) -> Tensor<4> {
-    Tensor::random([options.batch, 3, options.size, options.size], Distribution::Normal(0.0, 1.0), device)
+    let size = if options.work == Work::Resnet18At224 { 224 } else { options.size };
+    Tensor::random([options.batch, 3, size, size], Distribution::Normal(0.0, 1.0), device)
 }
 
 fn train_step(options: &Options) -> serde_json::Value {
     let device = open(DeviceChoice::Cpu).expect("the CPU").autodiff();
     device.seed(0);
-    let model = network(options, &device);
+    match options.work {
+        Work::Cnn => {
+            let adam = OptimizerConfig::Adam(AdamConfig::default());
+            train(options, reference_cnn(options, &device), ImageModel::forward, &adam, 1e-3)
+        }
+        Work::Resnet18 => {
+            let sgd = OptimizerConfig::Sgd(SgdConfig::default());
+            train(options, ResNet18::cifar(&device), ResNet18::forward, &sgd, 0.01)
+        }
+        Work::Resnet18At224 => panic!("resnet18-224 is a work of inference"),
+    }
+}
+
+fn train<M: Module>(
+    options: &Options,
+    model: M,
+    forward: impl Fn(&M, Tensor<4>) -> Tensor<2>,
+    optimizer: &OptimizerConfig,
+    rate: f64,
+) -> serde_json::Value {
+    let parameters = model.num_params();
+    let device = open(DeviceChoice::Cpu).expect("the CPU").autodiff();
     let x = images(options, &device);
     let labels: Vec<i32> = (0..10).cycle().take(options.batch).collect();
     let y = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
     let criterion = CrossEntropyLossConfig::new().init(&device);
-    let mut optimizer = OptimizerConfig::Adam(AdamConfig::default()).init(&model, &[]).expect("Adam's defaults");
+    let mut optimizer = optimizer.init(&model, &[]).expect("the defaults");
     let mut taken = Some(model);
-    time(options, || {
+    time(options, parameters, || {
         let model = taken.take().expect("the model is put back after each step");
-        let loss = criterion.forward(model.forward(x.clone()), y.clone());
+        let loss = criterion.forward(forward(&model, x.clone()), y.clone());
         let value = loss.clone().into_scalar::<f32>();
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        taken = Some(optimizer.step(1e-3, model, gradients));
+        taken = Some(optimizer.step(rate, model, gradients));
         value
     })
 }
@@ -110,13 +138,28 @@ fn train_step(options: &Options) -> serde_json::Value {
 fn infer(options: &Options) -> serde_json::Value {
     let device = open(DeviceChoice::Cpu).expect("the CPU");
     device.seed(0);
-    let model = network(options, &device);
     let x = images(options, &device);
-    time(options, || model.forward(x.clone()).into_data().num_elements() as f32)
+    let run = |parameters: usize, forward: &dyn Fn(Tensor<4>) -> Tensor<2>| {
+        time(options, parameters, || forward(x.clone()).into_data().num_elements() as f32)
+    };
+    match options.work {
+        Work::Cnn => {
+            let model = reference_cnn(options, &device);
+            run(model.num_params(), &|x| model.forward(x))
+        }
+        Work::Resnet18 => {
+            let model = ResNet18::cifar(&device);
+            run(model.num_params(), &|x| model.forward(x))
+        }
+        Work::Resnet18At224 => {
+            let model = ResNet18::imagenet(&device);
+            run(model.num_params(), &|x| model.forward(x))
+        }
+    }
 }
 
 /// Five runs to warm up, then runs until the time is over.
-fn time(options: &Options, mut run: impl FnMut() -> f32) -> serde_json::Value {
+fn time(options: &Options, parameters: usize, mut run: impl FnMut() -> f32) -> serde_json::Value {
     let first = run();
     for _ in 0..4 {
         run();
@@ -131,9 +174,10 @@ fn time(options: &Options, mut run: impl FnMut() -> f32) -> serde_json::Value {
     let cpu_ms = 1e3 * (cpu_seconds() - cpu) / times.len() as f64;
     times.sort_by(f64::total_cmp);
     let at = |share: usize| (1e4 * times[times.len() * share / 10]).round() / 1e4;
+    let work = options.work.to_possible_value().expect("no work is hidden");
     serde_json::json!({
-        "system": "homeostat", "version": env!("CARGO_PKG_VERSION"), "work": "cnn", "batch": options.batch,
-        "size": options.size, "threads": options.threads, "steps": times.len(), "median_ms": at(5), "p10_ms": at(1),
+        "system": "homeostat", "version": env!("CARGO_PKG_VERSION"), "work": work.get_name(), "batch": options.batch,
+        "size": options.size, "parameters": parameters, "threads": options.threads, "steps": times.len(), "median_ms": at(5), "p10_ms": at(1),
         "p90_ms": at(9), "cpu_ms": (1e3 * cpu_ms).round() / 1e3, "peak_rss_mb": peak_memory(), "loss_first": first, "loss_last": last,
     })
 }
