@@ -116,7 +116,7 @@ fn stored(tensor: &FlexTensor) -> &[f32] {
 }
 
 /// The floats of a tensor in row-major order, copied where they do not lie so.
-fn floats(tensor: &FlexTensor) -> Cow<'_, [f32]> {
+pub(crate) fn floats(tensor: &FlexTensor) -> Cow<'_, [f32]> {
     match tensor.as_slice::<f32>() {
         Some(floats) => Cow::Borrowed(floats),
         None => Cow::Owned(tensor.to_contiguous().storage::<f32>().to_vec()),

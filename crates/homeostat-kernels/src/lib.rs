@@ -39,6 +39,28 @@ mod product;
 #[cfg(feature = "cpu")]
 mod simd;
 
+#[cfg(feature = "cpu")]
+mod attention;
+#[cfg(feature = "cpu")]
+mod blocks;
+#[cfg(feature = "cpu")]
+mod curves;
+#[cfg(feature = "cpu")]
+mod entropy;
+#[cfg(feature = "cpu")]
+mod gemm;
+#[cfg(feature = "cpu")]
+mod norm;
+mod sequence;
+#[cfg(feature = "cpu")]
+mod sequence_extension;
+#[cfg(feature = "cpu")]
+mod sequence_flex;
+#[cfg(feature = "cpu")]
+mod sums;
+
+pub use sequence::{Curve, Sight, attention, cross_entropy, dense, embedding, layer_norm, self_attention};
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{
