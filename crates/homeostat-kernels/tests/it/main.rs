@@ -4,6 +4,7 @@
 mod conv2d;
 mod linear;
 mod max_pool2d;
+mod sequence;
 mod threads;
 mod training;
 
