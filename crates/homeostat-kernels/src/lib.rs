@@ -56,10 +56,12 @@ mod sequence;
 mod sequence_extension;
 #[cfg(feature = "cpu")]
 mod sequence_flex;
+mod step;
 #[cfg(feature = "cpu")]
 mod sums;
 
 pub use sequence::{Curve, Sight, attention, cross_entropy, dense, embedding, layer_norm, self_attention};
+pub use step::{AdamStep, MomentumStep, adam_step, momentum_step};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -122,9 +122,9 @@ fn attention_is_that_of_burn() {
             // As a layer has it: heads cut from rows, and rows made of heads.
             let tensors = [queries, keys, keys].map(|length| random([batch, length, heads * width]));
             both(&tensors, &format!("{what}, as rows"), |tensors, kernels| {
-                let [query, key, value] = tensors.each_ref().map(|x| {
-                    x.clone().reshape([0, 0, heads.cast_signed(), width.cast_signed()]).swap_dims(1, 2)
-                });
+                let [query, key, value] = tensors
+                    .each_ref()
+                    .map(|x| x.clone().reshape([0, 0, heads.cast_signed(), width.cast_signed()]).swap_dims(1, 2));
                 let y = attention(query, key, value, sight.clone(), kernels);
                 y.swap_dims(1, 2).reshape([batch, queries, heads * width])
             });
@@ -186,7 +186,11 @@ fn nan_and_infinity_spread_as_in_burn() {
                 dense(x.clone(), square.clone().detach(), None, Curve::Straight, kernels)
             });
             let ours = floats(&dense(x.clone(), Tensor::eye(6, &device()), None, curve, Kernels::Own));
-            assert_close(&ours, &floats(&dense(x.clone(), Tensor::eye(6, &device()), None, curve, Kernels::Burn)), &what);
+            assert_close(
+                &ours,
+                &floats(&dense(x.clone(), Tensor::eye(6, &device()), None, curve, Kernels::Burn)),
+                &what,
+            );
         }
         let [ours, reference] = [Kernels::Own, Kernels::Burn]
             .map(|kernels| floats(&layer_norm(x.clone(), row.clone(), Some(row.clone()), 1e-5, kernels)));
@@ -213,10 +217,12 @@ fn the_bits_are_the_same_for_any_number_of_threads() {
         let y = layer_norm(embedding(table, x.clone(), own), Tensor::ones([24], &device()), None, 1e-5, own);
         let y = self_attention(dense(y, qkv, None, Curve::Straight, own), 3, Sight::default(), own);
         let y = dense(dense(y, wide, None, Curve::Gelu, own), narrow, None, Curve::GeluTanh, own);
-        let gradients = cross_entropy(y.clone().flatten(0, 1), Tensor::ones([300, 24], &device()), own).sum().backward();
+        let gradients =
+            cross_entropy(y.clone().flatten(0, 1), Tensor::ones([300, 24], &device()), own).sum().backward();
         (floats(&y), weights.map(|weight| floats(&weight.grad(&gradients).unwrap())))
     };
-    let runs = [1, 2, 3, 4].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run));
+    let runs =
+        [1, 2, 3, 4].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run));
     for other in &runs[1..] {
         assert!(*other == runs[0], "another number of threads, other bits");
     }
@@ -228,5 +234,8 @@ fn other_types_and_empty_tensors_go_to_burn() {
     let y = dense(double(random([2, 3])), double(random([3, 4])), None, Curve::Gelu, Kernels::Own);
     assert_eq!(y.dtype(), DType::F64);
     let nothing = Tensor::<4>::zeros([0, 2, 3, 4], &device());
-    assert_eq!(attention(nothing.clone(), nothing.clone(), nothing, Sight::default(), Kernels::Own).dims(), [0, 2, 3, 4]);
+    assert_eq!(
+        attention(nothing.clone(), nothing.clone(), nothing, Sight::default(), Kernels::Own).dims(),
+        [0, 2, 3, 4]
+    );
 }
