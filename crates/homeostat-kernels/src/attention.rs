@@ -180,3 +180,101 @@ impl Kernel for AttendBack<'_, '_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Isa;
+
+    const WIDTHS: [usize; 2] = [6, 5];
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0).collect()
+    }
+
+    /// What each query attends to, in double precision, times `upstream`, summed.
+    fn loss([query, key, value]: [&[f64]; 3], queries: usize, keys: usize, causal: bool, upstream: &[f32]) -> f64 {
+        let [width, out] = WIDTHS;
+        let mut total = 0.0;
+        for row in 0..queries {
+            let seen = if causal { (row + 1 + keys).saturating_sub(queries) } else { keys };
+            let score = |at: usize| -> f64 {
+                (0..width).map(|i| query[row * width + i] * key[at * width + i]).sum::<f64>() / (width as f64).sqrt()
+            };
+            let shares: Vec<f64> = (0..seen).map(|at| score(at).exp()).collect();
+            let sum: f64 = shares.iter().sum();
+            for (at, share) in shares.iter().enumerate() {
+                for i in 0..out {
+                    total += share / sum * value[at * out + i] * f64::from(upstream[row * out + i]);
+                }
+            }
+        }
+        total
+    }
+
+    /// A product with `upstream`, and the gradients of query, key and value, of one instruction set.
+    fn ours(
+        isa: Isa,
+        [query, key, value]: [&[f32]; 3],
+        lengths: [usize; 2],
+        causal: bool,
+        upstream: &[f32],
+    ) -> (f64, [Vec<f32>; 3]) {
+        let ([queries, keys], [width, wide]) = (lengths, WIDTHS);
+        #[expect(clippy::cast_possible_truncation, reason = "a test")]
+        let scale = (1.0 / (width as f64).sqrt()) as f32;
+        let head = Head {
+            query: Matrix::new(query, queries, width),
+            key: Matrix::new(key, keys, width),
+            value: Matrix::new(value, keys, wide),
+            scale,
+            causal,
+            mask: None,
+        };
+        let (mut out, mut weight) = (vec![0.0; queries * wide], vec![0.0; queries]);
+        let mut rows: Vec<&mut [f32]> = out.chunks_exact_mut(wide).collect();
+        isa.run(Attend { head, out: &mut rows, weight: &mut weight });
+        let mut found = [queries * width, keys * width, keys * wide].map(|len| vec![0.0; len]);
+        let [to_query, to_key, to_value] = &mut found;
+        let mut to = [(to_query, width), (to_key, width), (to_value, wide)]
+            .map(|(floats, width)| floats.chunks_exact_mut(width).collect::<Vec<_>>());
+        let [to_query, to_key, to_value] = &mut to;
+        isa.run(AttendBack {
+            head,
+            out: Matrix::new(&out, queries, wide),
+            weight: &weight,
+            gradient: Matrix::new(upstream, queries, wide),
+            to: [to_query, to_key, to_value],
+        });
+        (out.iter().zip(upstream).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum(), found)
+    }
+
+    #[test]
+    fn every_instruction_set_agrees_with_double_precision_and_gradients_are_slopes() {
+        for (lengths @ [queries, keys], causal) in
+            [([1, 1], false), ([9, 140], false), ([140, 9], true), ([131, 131], true)]
+        {
+            let floats = [queries * WIDTHS[0], keys * WIDTHS[0], keys * WIDTHS[1]];
+            let floats = [0, 1, 2].map(|part: usize| numbers(floats[part], part));
+            let upstream = numbers(queries * WIDTHS[1], 7);
+            let wide = floats.each_ref().map(|x| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+            let exact = |x: &[Vec<f64>; 3]| loss(x.each_ref().map(Vec::as_slice), queries, keys, causal, &upstream);
+            for isa in Isa::supported() {
+                let (value, gradients) = ours(isa, floats.each_ref().map(Vec::as_slice), lengths, causal, &upstream);
+                assert!((value - exact(&wide)).abs() < 1e-4, "{isa:?}, {lengths:?}: {value}, {}", exact(&wide));
+                for (part, gradient) in gradients.iter().enumerate() {
+                    for at in (0..gradient.len()).step_by(gradient.len() / 7 + 1) {
+                        let moved = |by: f64| {
+                            let mut moved = wide.clone();
+                            moved[part][at] += by;
+                            exact(&moved)
+                        };
+                        let slope = (moved(1e-4) - moved(-1e-4)) / 2e-4;
+                        let off = (f64::from(gradient[at]) - slope).abs();
+                        assert!(off < 2e-5 * (1.0 + slope.abs()), "{isa:?}, {lengths:?}, {part}, {at}: {off}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -121,3 +121,58 @@ impl Kernel for Unbend<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Isa;
+
+    #[test]
+    fn the_exponential_is_exact_to_a_few_units() {
+        for x in (-87_000..=88_600).step_by(7).map(|x| x as f32 / 1000.0) {
+            let exact = f64::from(x).exp();
+            assert!((f64::from(exp(x)) / exact - 1.0).abs() < 4e-7, "{x}: {} for {exact}", exp(x));
+        }
+        assert_eq!(
+            [f32::NEG_INFINITY, -1e30, -88.0, 0.0, 1e30, f32::INFINITY].map(exp),
+            [0.0, 0.0, 0.0, 1.0, f32::INFINITY, f32::INFINITY]
+        );
+        assert!(exp(f32::NAN).is_nan());
+    }
+
+    /// The error function, summed in double precision.
+    fn erf(x: f64) -> f64 {
+        let steps = 4000;
+        let width = x / f64::from(steps);
+        // Simpson's rule.
+        let bell = |at: i32| (-(f64::from(at) * width).powi(2)).exp() * if at % 2 == 0 { 2.0 } else { 4.0 };
+        let sum: f64 = (1..steps).map(bell).sum::<f64>() + 1.0 + (-x * x).exp();
+        sum * width / 3.0 * std::f64::consts::FRAC_2_SQRT_PI
+    }
+
+    #[test]
+    fn curves_and_slopes_agree_with_double_precision() {
+        let curve = |curve: Curve, x: f64| match curve {
+            Curve::Straight => x,
+            Curve::Gelu => 0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt())),
+            Curve::GeluTanh => 0.5 * x * (1.0 + (0.797_884_560_802_865_4 * (x + 0.044_715 * x * x * x)).tanh()),
+        };
+        let points: Vec<f32> = (-120..120).map(|x| x as f32 / 15.0).collect();
+        for isa in Isa::supported() {
+            for kind in [Curve::Straight, Curve::Gelu, Curve::GeluTanh] {
+                let (mut bent, mut slopes) = (points.clone(), vec![1.0; points.len()]);
+                isa.run(Bend { curve: kind, x: &mut bent });
+                isa.run(Unbend { curve: kind, x: &points, gradient: &mut slopes });
+                for ((&x, bent), slope) in points.iter().zip(bent).zip(slopes) {
+                    let x = f64::from(x);
+                    let exact = (curve(kind, x + 1e-4) - curve(kind, x - 1e-4)) / 2e-4;
+                    assert!(
+                        (f64::from(bent) - curve(kind, x)).abs() < 1e-6 * (1.0 + x.abs()),
+                        "{isa:?}, {kind:?}, {x}"
+                    );
+                    assert!((f64::from(slope) - exact).abs() < 2e-6, "{isa:?}, {kind:?}, slope at {x}");
+                }
+            }
+        }
+    }
+}

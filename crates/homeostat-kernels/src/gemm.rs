@@ -320,3 +320,45 @@ fn add<V: Vector>(sums: [V; VECTORS], to: &mut [f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0).collect()
+    }
+
+    #[test]
+    fn every_instruction_set_agrees_with_double_precision() {
+        for [rows, terms, columns] in
+            [[1, 1, 1], [5, 19, 70], [13, 64, 33], [100, 270, 40], [30, 600, 140], [12, 65, 32]]
+        {
+            let (a, b) = (numbers(rows * terms, 1), numbers(terms * columns, 2));
+            let exact: Vec<f64> = (0..rows * columns)
+                .map(|at| {
+                    let (row, column) = (at / columns, at % columns);
+                    let term = |t: usize| f64::from(a[row * terms + t]) * f64::from(b[t * columns + column]);
+                    column as f64 + (0..terms).map(term).sum::<f64>()
+                })
+                .collect();
+            let turn = |floats: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+                (0..rows * columns).map(|at| floats[at % rows * columns + at / rows]).collect()
+            };
+            let (a_turned, b_turned) = (turn(&a, rows, terms), turn(&b, terms, columns));
+            let begin =
+                |_, first: usize, to: &mut [f32]| to.iter_mut().zip(first..).for_each(|(to, at)| *to = at as f32);
+            for isa in Isa::supported() {
+                for a in [Matrix::new(&a, rows, terms), Matrix::new(&a_turned, terms, rows).transposed()] {
+                    for b in [Matrix::new(&b, terms, columns), Matrix::new(&b_turned, columns, terms).transposed()] {
+                        let found = product(isa, a, b, begin, |_| {});
+                        for (&found, &exact) in found.iter().zip(&exact) {
+                            let off = (f64::from(found) - exact).abs();
+                            assert!(off < 2e-5 * (1.0 + exact.abs()), "{isa:?}, {rows} x {terms} x {columns}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -123,3 +123,56 @@ impl Kernel for Backward<'_, '_> {
         [scales, shifts]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_instruction_set_agrees_with_double_precision_and_gradients_are_slopes() {
+        let numbers = |count: usize, seed: usize| -> Vec<f32> {
+            (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1001.0 - 1.0).collect()
+        };
+        for [rows, width] in [[1, 1], [3, 5], [40, 19], [2, 64]] {
+            let (x, upstream) = (numbers(rows * width, 1), numbers(rows * width, 2));
+            let (scale, shift) = (numbers(width, 3), numbers(width, 4));
+            let exact = |x: &[f64], scale: &[f64]| -> Vec<f64> {
+                let row = |x: &[f64]| -> Vec<f64> {
+                    let mean = x.iter().sum::<f64>() / width as f64;
+                    let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / width as f64;
+                    let normal = |at: usize| (x[at] - mean) / (variance + 0.01).sqrt();
+                    (0..width).map(|at| normal(at) * scale[at] + f64::from(shift[at])).collect()
+                };
+                x.chunks(width).flat_map(row).collect()
+            };
+            let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+            let loss = |x: &[f64], scale: &[f64]| -> f64 {
+                exact(x, scale).iter().zip(&upstream).map(|(y, &g)| y * f64::from(g)).sum()
+            };
+            let moved = |from: &[f32], at: usize, by: f64| {
+                let mut moved = wide(from);
+                moved[at] += by;
+                moved
+            };
+            let norm = RowNorm { width, epsilon: 0.01 };
+            for isa in Isa::supported() {
+                for (found, exact) in norm.forward(isa, &x, &scale, &shift).iter().zip(exact(&wide(&x), &wide(&scale)))
+                {
+                    assert!((f64::from(*found) - exact).abs() < 1e-5, "{isa:?}, {rows} x {width}");
+                }
+                let [to_x, to_scale, to_shift] = norm.gradients(isa, &x, &scale, &upstream);
+                for at in 0..x.len() {
+                    let by = |by: f64| loss(&moved(&x, at, by), &wide(&scale));
+                    let slope = (by(1e-4) - by(-1e-4)) / 2e-4;
+                    assert!((f64::from(to_x[at]) - slope).abs() < 1e-4, "{isa:?}, {rows} x {width}, {at}");
+                }
+                for at in 0..width {
+                    let by = |by: f64| loss(&wide(&x), &moved(&scale, at, by));
+                    assert!((f64::from(to_scale[at]) - (by(1.0) - by(0.0))).abs() < 1e-4, "{isa:?}, scale {at}");
+                    let sum: f64 = upstream.iter().skip(at).step_by(width).map(|&g| f64::from(g)).sum();
+                    assert!((f64::from(to_shift[at]) - sum).abs() < 1e-4, "{isa:?}, shift {at}");
+                }
+            }
+        }
+    }
+}

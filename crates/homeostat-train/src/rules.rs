@@ -143,3 +143,83 @@ impl Optimizer for Momentum {
         Velocity(state.0.to_device(device))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::{
+        optim::{
+            AdamConfig, AdamWConfig, DynOptimizer, DynState, SgdConfig, decay::WeightDecayConfig,
+            momentum::MomentumConfig,
+        },
+        tensor::TensorData,
+    };
+
+    use super::*;
+
+    fn tensor(seed: usize) -> Tensor<2> {
+        let value = |at: usize| ((at * 37 + seed * 11) % 19) as f32 / 9.0 - 1.0;
+        Tensor::from_data(TensorData::new((0..35).map(value).collect::<Vec<_>>(), [5, 7]), &Device::flex())
+    }
+
+    /// Parameter and state after three steps, the state through a record read by `reader` after the first.
+    fn after_three(
+        first: &dyn DynOptimizer,
+        reader: &dyn DynOptimizer,
+    ) -> (Vec<f32>, Vec<(String, Vec<f32>)>, Vec<String>) {
+        let mut parameter = tensor(0).into_bridge();
+        let flat = |rule: &dyn DynOptimizer, state: &DynState| {
+            let mut sink = StateSink::default();
+            rule.state_flatten("p", state, &mut sink);
+            sink
+        };
+        let mut state: Option<DynState> = None;
+        for step in 1..4 {
+            let rule = if step == 1 { first } else { reader };
+            let gradient = tensor(step).into_bridge();
+            let (moved, next) = rule.step_dyn(2, 0.05, parameter, gradient, state.take());
+            parameter = moved;
+            let mut sink = flat(rule, &next.expect("these rules have states"));
+            let mut source = StateSource::new(sink.scalars.drain(..).collect());
+            sink.tensors.into_iter().for_each(|(name, data)| source.insert_tensor(name, data));
+            state = reader.state_unflatten(2, "p", &mut source, &Device::flex());
+        }
+        let sink = flat(reader, &state.expect("each rule reads the other's record"));
+        let floats = |data: TensorData| data.iter::<f32>().collect::<Vec<_>>();
+        (
+            floats(Tensor::<2>::from_bridge(parameter).into_data()),
+            sink.tensors.into_iter().map(|(name, data)| (name, floats(data))).collect(),
+            sink.scalars.into_iter().map(|(name, value)| format!("{name} {value:?}")).collect(),
+        )
+    }
+
+    #[test]
+    fn steps_and_records_are_those_of_burn() {
+        let moments = |decay| Moments { betas: [0.9, 0.99], epsilon: 1e-6, decay };
+        let l2 = Some(WeightDecayConfig::new(0.1));
+        let sgd = |nesterov| {
+            let momentum = MomentumConfig::new().with_momentum(0.8).with_dampening(0.0).with_nesterov(nesterov);
+            SgdConfig::new().with_momentum(Some(momentum)).with_weight_decay(l2.clone()).build()
+        };
+        let adam = AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-6).with_weight_decay(l2.clone()).build();
+        let adamw = AdamWConfig::new().with_beta_2(0.99).with_epsilon(1e-6).with_weight_decay(0.1).build();
+        let descent = |nesterov| Momentum { momentum: 0.8, nesterov, penalty: 0.1 };
+        let pairs: [(&dyn DynOptimizer, &dyn DynOptimizer); 4] = [
+            (&Adam(moments(Decay::Penalty(0.1))), &adam),
+            (&AdamW(moments(Decay::Decoupled(0.1))), &adamw),
+            (&descent(false), &sgd(false)),
+            (&descent(true), &sgd(true)),
+        ];
+        for (index, (ours, burn)) in pairs.into_iter().enumerate() {
+            let expected = after_three(burn, burn);
+            for found in [after_three(ours, ours), after_three(burn, ours), after_three(ours, burn)] {
+                assert_eq!(found.2, expected.2, "rule {index}");
+                let off = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(off(&found.0, &expected.0) < 1e-6, "rule {index}: the parameter");
+                for ((name, found), (expected_name, expected)) in found.1.iter().zip(&expected.1) {
+                    assert_eq!(name, expected_name);
+                    assert!(off(found, expected) < 1e-6, "rule {index}: {name}");
+                }
+            }
+        }
+    }
+}

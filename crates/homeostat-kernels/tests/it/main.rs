@@ -5,6 +5,7 @@ mod conv2d;
 mod linear;
 mod max_pool2d;
 mod sequence;
+mod step;
 mod threads;
 mod training;
 
