@@ -120,9 +120,15 @@ impl<'a> Strips<'a> {
                 }
             }
         } else if matrix.steps[0] == 1 {
-            for (term, to) in terms.clone().zip(to.chunks_exact_mut(width)) {
-                to[..rows].copy_from_slice(matrix.stretch(first, term, rows));
-                to[rows..].fill(0.0);
+            match width {
+                12 if rows == width => copy_terms::<12>(matrix, first, terms, to),
+                32 if rows == width => copy_terms::<32>(matrix, first, terms, to),
+                _ => {
+                    for (term, to) in terms.clone().zip(to.chunks_exact_mut(width)) {
+                        to[..rows].copy_from_slice(matrix.stretch(first, term, rows));
+                        to[rows..].fill(0.0);
+                    }
+                }
             }
         } else {
             // A few terms at a time: what is read comes by whole lines, and what is written stays in the first cache.
@@ -148,6 +154,16 @@ impl<'a> Strips<'a> {
     }
 }
 
+/// Rows side by side, of a number that is known: whole vectors, and no call for each term.
+#[inline(always)]
+fn copy_terms<const W: usize>(matrix: Matrix<'_>, first: usize, terms: &Range<usize>, to: &mut [f32]) {
+    for (term, to) in terms.clone().zip(to.as_chunks_mut::<W>().0) {
+        let mut row = [0.0; W];
+        row.copy_from_slice(matrix.stretch(first, term, W));
+        *to = row;
+    }
+}
+
 struct Pack<'a> {
     strips: Strips<'a>,
     strip: usize,
@@ -169,6 +185,12 @@ thread_local! {
     static SCRATCH: Cell<[Vec<f32>; 2]> = const { Cell::new([vec![], vec![]]) };
 }
 
+/// Rows and columns of a task's block of `A B`. The smaller factor is packed once for all tasks, and each task packs its part
+/// of the larger one.
+fn block(a: Matrix<'_>, b: Matrix<'_>) -> [usize; 2] {
+    if a.rows >= b.columns { [96, b.columns] } else { [a.rows, 128] }
+}
+
 /// `A B` in row-major order. `begin` writes what the product is added to over the zeros of a part of a row (its number, and
 /// that of its first column); `end` gets finished rows, or parts of them, while they are in the cache.
 pub(crate) fn product(
@@ -178,14 +200,41 @@ pub(crate) fn product(
     begin: impl Fn(usize, usize, &mut [f32]) + Sync,
     end: impl Fn(&mut [&mut [f32]]) + Sync,
 ) -> Vec<f32> {
-    assert_eq!(a.columns, b.rows, "{} x {} times {} x {}", a.rows, a.columns, b.rows, b.columns);
     let mut out = Blocks::new(a.rows, b.columns);
-    // The smaller factor is packed once for all tasks, and each packs its part of the larger one.
+    let [rows, columns] = block(a, b);
+    let blocks = out.cut(rows, columns).into_iter().map(|block| (block, ()));
+    fill(isa, a, b, blocks.collect(), begin, |rows, ()| end(rows));
+    out.filled()
+}
+
+/// As [`product`], with a second matrix of the same shape: `end` gets its rows, too, cleared.
+pub(crate) fn product_and(
+    isa: Isa,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    begin: impl Fn(usize, usize, &mut [f32]) + Sync,
+    end: impl Fn(&mut [&mut [f32]], &mut [&mut [f32]]) + Sync,
+) -> [Vec<f32>; 2] {
+    let [mut out, mut second] = [(); 2].map(|()| Blocks::new(a.rows, b.columns));
+    let [rows, columns] = block(a, b);
+    let blocks = out.cut(rows, columns).into_iter().zip(second.cut(rows, columns));
+    fill(isa, a, b, blocks.collect(), begin, |rows, second: Block<'_>| end(rows, &mut second.take()));
+    [out.filled(), second.filled()]
+}
+
+fn fill<T: Send>(
+    isa: Isa,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    blocks: Vec<(Block<'_>, T)>,
+    begin: impl Fn(usize, usize, &mut [f32]) + Sync,
+    end: impl Fn(&mut [&mut [f32]], T) + Sync,
+) {
+    assert_eq!(a.columns, b.rows, "{} x {} times {} x {}", a.rows, a.columns, b.rows, b.columns);
     let tall = a.rows >= b.columns;
-    let blocks = if tall { out.cut(96, b.columns) } else { out.cut(a.rows, 128) };
     let shared =
         if tall { Strips::right(b, isa.lanes()).packed(isa) } else { Strips::left(a, isa.lanes()).packed(isa) };
-    blocks.into_par_iter().for_each(|block: Block<'_>| {
+    blocks.into_par_iter().for_each(|(block, beside)| {
         let (row, column) = (block.first_row, block.first_column);
         let mut rows = block.take();
         rows.iter_mut().enumerate().for_each(|(index, part)| begin(row + index, column, part));
@@ -196,9 +245,8 @@ pub(crate) fn product(
         };
         let packed = if tall { [None, Some(&shared[..])] } else { [Some(&shared[..]), None] };
         isa.run(Add { a, b, packed, rows: &mut rows });
-        end(&mut rows);
+        end(&mut rows, beside);
     });
-    out.filled()
 }
 
 /// Adds `A B` to some rows, on this thread.

@@ -12,7 +12,7 @@ use crate::{
     curves::{Bend, Unbend},
     entropy,
     flex::floats,
-    gemm::{Matrix, product},
+    gemm::{Matrix, product, product_and},
     norm::RowNorm,
     sequence::Curve,
     sequence_extension::Operation,
@@ -33,21 +33,22 @@ impl Operation<3> for Dense {
         let (isa, curve, [inputs, outputs]) = (Isa::detect(), self.curve, dims(&weight));
         let bias = floats(&bias);
         let begin = |_, column: usize, to: &mut [f32]| to.copy_from_slice(&bias[column..][..to.len()]);
-        let late = keep && curve != Curve::Straight;
-        let y = product(isa, matrix(&floats(&x), inputs), matrix(&floats(&weight), outputs), begin, |rows| {
-            if !late {
-                rows.iter_mut().for_each(|x| isa.run(Bend { curve, x }));
-            }
-        });
         let shape = with_last(&x, outputs);
-        if !late {
-            return (tensor(y, shape), vec![x, weight]);
+        let (floats_x, floats_w) = (floats(&x), floats(&weight));
+        let (a, b) = (matrix(&floats_x, inputs), matrix(&floats_w, outputs));
+        if keep && curve != Curve::Straight {
+            let [straight, y] = product_and(isa, a, b, begin, |rows, bent| {
+                for (x, row) in bent.iter_mut().zip(rows) {
+                    x.copy_from_slice(row);
+                    isa.run(Bend { curve, x });
+                }
+            });
+            drop((floats_x, floats_w));
+            return (tensor(y, shape.clone()), vec![x, weight, tensor(straight, shape)]);
         }
-        let bent = by_chunks(y.len(), ROWS * outputs, |index, to| {
-            to.copy_from_slice(&y[index * ROWS * outputs..][..to.len()]);
-            isa.run(Bend { curve, x: to });
-        });
-        (tensor(bent, shape.clone()), vec![x, weight, tensor(y, shape)])
+        let y = product(isa, a, b, begin, |rows| rows.iter_mut().for_each(|x| isa.run(Bend { curve, x })));
+        drop((floats_x, floats_w));
+        (tensor(y, shape), vec![x, weight])
     }
 
     fn gradients(self, kept: Vec<FlexTensor>, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
