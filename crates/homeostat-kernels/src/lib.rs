@@ -21,7 +21,11 @@
 #[cfg(feature = "cpu")]
 mod activation;
 #[cfg(feature = "cpu")]
+mod attention;
+#[cfg(feature = "cpu")]
 mod batch_norm;
+#[cfg(feature = "cpu")]
+mod blocks;
 #[cfg(feature = "cpu")]
 mod buffer;
 #[cfg(feature = "cpu")]
@@ -29,7 +33,11 @@ mod conv;
 #[cfg(feature = "cpu")]
 mod conv_weights;
 #[cfg(feature = "cpu")]
+mod curves;
+#[cfg(feature = "cpu")]
 mod dense;
+#[cfg(feature = "cpu")]
+mod entropy;
 #[cfg(feature = "cpu")]
 mod extension;
 #[cfg(feature = "cpu")]
@@ -39,11 +47,15 @@ mod flex_image;
 #[cfg(feature = "cpu")]
 mod gather;
 #[cfg(feature = "cpu")]
+mod gemm;
+#[cfg(feature = "cpu")]
 mod image;
 #[cfg(feature = "cpu")]
 mod image_ops;
 #[cfg(feature = "cpu")]
 mod inference;
+#[cfg(feature = "cpu")]
+mod layer_norm;
 #[cfg(feature = "cpu")]
 mod mean_pool;
 mod norm;
@@ -54,8 +66,16 @@ mod pooling;
 mod prepared;
 #[cfg(feature = "cpu")]
 mod product;
+mod sequence;
+#[cfg(feature = "cpu")]
+mod sequence_extension;
+#[cfg(feature = "cpu")]
+mod sequence_flex;
 #[cfg(feature = "cpu")]
 mod simd;
+mod step;
+#[cfg(feature = "cpu")]
+mod sums;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -63,6 +83,8 @@ use burn::tensor::{Tensor, activation::relu, module, ops::ConvOptions};
 
 pub use norm::{batch_norm, conv_norm};
 pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
+pub use sequence::{Curve, Sight, attention, cross_entropy, dense, embedding, layer_norm, self_attention};
+pub use step::{AdamStep, MomentumStep, adam_step, momentum_step};
 
 /// Whose operations compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,7 @@ mod fit;
 mod gradients;
 mod meter;
 mod optimizer;
+mod rules;
 mod schedule;
 mod state;
 mod train_config;

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TrainError,
     bound::{DECAY, NOT_NEGATIVE, POSITIVE},
+    rules::{Adam, AdamW, Decay, Moments, Momentum},
 };
 
 macro_rules! config {
@@ -344,22 +345,23 @@ impl OptimizerConfig {
         let decay = weight_decay as f32;
         let l2 = (weight_decay != 0.0).then(|| WeightDecayConfig::new(decay));
         let rule: Arc<dyn DynOptimizer> = match self {
-            Self::Sgd(c) => {
-                let momentum =
-                    MomentumConfig::new().with_momentum(c.momentum).with_dampening(0.0).with_nesterov(c.nesterov);
-                let momentum = (c.momentum != 0.0).then_some(momentum);
-                Arc::new(BurnSgdConfig::new().with_momentum(momentum).with_weight_decay(l2).build())
-            }
-            Self::Adam(c) => Arc::new(
+            Self::Sgd(c) if c.momentum == 0.0 => Arc::new(BurnSgdConfig::new().with_weight_decay(l2).build()),
+            Self::Sgd(c) => Arc::new(Momentum { momentum: c.momentum as f32, nesterov: c.nesterov, penalty: decay }),
+            Self::Adam(c) if c.amsgrad => Arc::new(
                 BurnAdamConfig::new()
                     .with_beta_1(c.beta_1 as f32)
                     .with_beta_2(c.beta_2 as f32)
                     .with_epsilon(c.epsilon as f32)
-                    .with_amsgrad(c.amsgrad)
+                    .with_amsgrad(true)
                     .with_weight_decay(l2)
                     .build(),
             ),
-            Self::Adamw(c) => Arc::new(adamw(c, decay)),
+            Self::Adam(c) => Arc::new(Adam(Moments {
+                betas: [c.beta_1, c.beta_2].map(|beta| beta as f32),
+                epsilon: c.epsilon as f32,
+                decay: Decay::Penalty(decay),
+            })),
+            Self::Adamw(c) => adamw(c, decay),
             Self::Rmsprop(c) => Arc::new(
                 RmsPropConfig::new()
                     .with_alpha(c.alpha as f32)
@@ -420,7 +422,7 @@ impl OptimizerConfig {
                 )
             }
             Self::Muon(c) => {
-                return (Arc::new(adamw(&AdamwConfig::default(), decay)), c.adamw_learning_rate / c.learning_rate);
+                return (adamw(&AdamwConfig::default(), decay), c.adamw_learning_rate / c.learning_rate);
             }
         };
         (rule, 1.0)
@@ -461,14 +463,14 @@ impl OptimizerConfig {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "Burn's settings are 32-bit floats")]
-fn adamw(config: &AdamwConfig, decay: f32) -> burn::optim::AdamW {
-    BurnAdamWConfig::new()
-        .with_beta_1(config.beta_1 as f32)
-        .with_beta_2(config.beta_2 as f32)
-        .with_epsilon(config.epsilon as f32)
-        .with_amsgrad(config.amsgrad)
-        .with_weight_decay(decay)
-        .build()
+fn adamw(config: &AdamwConfig, decay: f32) -> Arc<dyn DynOptimizer> {
+    let betas = [config.beta_1, config.beta_2].map(|beta| beta as f32);
+    let epsilon = config.epsilon as f32;
+    if !config.amsgrad {
+        return Arc::new(AdamW(Moments { betas, epsilon, decay: Decay::Decoupled(decay) }));
+    }
+    let rule = BurnAdamWConfig::new().with_beta_1(betas[0]).with_beta_2(betas[1]).with_epsilon(epsilon);
+    Arc::new(rule.with_amsgrad(true).with_weight_decay(decay).build())
 }
 
 /// An optimiser at work: a rule and a state for each parameter. Cloning it is cheap: tensors are shared until changed.

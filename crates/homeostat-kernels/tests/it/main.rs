@@ -6,6 +6,8 @@ mod batch_norm;
 mod conv2d;
 mod linear;
 mod max_pool2d;
+mod sequence;
+mod step;
 mod threads;
 mod training;
 
