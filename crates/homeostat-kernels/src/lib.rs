@@ -56,6 +56,7 @@ mod image_ops;
 mod inference;
 #[cfg(feature = "cpu")]
 mod layer_norm;
+mod levels;
 #[cfg(feature = "cpu")]
 mod mean_pool;
 mod norm;
@@ -81,10 +82,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Tensor, activation::relu, module, ops::ConvOptions};
 
+pub use levels::scaled_levels;
 pub use norm::{batch_norm, conv_norm};
 pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
 pub use sequence::{Curve, Sight, attention, cross_entropy, dense, embedding, layer_norm, self_attention};
-pub use step::{AdamStep, MomentumStep, adam_step, momentum_step};
+pub use step::{AdamStep, MomentumStep, adam_step, momentum_step, square_sum};
 
 /// Whose operations compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,8 +120,12 @@ impl Kernels {
 
 #[cfg(feature = "cpu")]
 fn is_ours<const D: usize>(x: &Tensor<D>) -> bool {
-    let device = x.device().without_autodiff();
-    matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_)) && x.dtype() == burn::tensor::DType::F32
+    is_our_device(&x.device()) && x.dtype() == burn::tensor::DType::F32
+}
+
+#[cfg(feature = "cpu")]
+fn is_our_device(device: &burn::tensor::Device) -> bool {
+    matches!(device.clone().without_autodiff().as_dispatch(), burn::backend::DispatchDevice::Flex(_))
 }
 
 /// What follows a layer, computed while its result is still in registers.

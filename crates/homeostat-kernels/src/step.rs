@@ -1,4 +1,5 @@
-//! Steps of optimisers in one pass over a parameter, its gradient and its state, all changed where they lie.
+//! Steps of optimisers in one pass over a parameter, its gradient and its state, all changed where they lie; and what is
+//! asked of gradients before.
 
 use burn::tensor::Tensor;
 
@@ -69,6 +70,18 @@ pub fn momentum_step<const D: usize>(tensors: [Tensor<D>; 3], step: MomentumStep
     [parameter - way * rate, velocity]
 }
 
+/// The sum of the squares of all elements, `[1]`: what the global norm of gradients is made of.
+#[must_use]
+pub fn square_sum<const D: usize>(tensor: Tensor<D>, kernels: Kernels) -> Tensor<1> {
+    #[cfg(feature = "cpu")]
+    if kernels.take(&tensor) {
+        return Tensor::from_dispatch(<burn::backend::Dispatch as own::StepOps>::kernel_square_sum(
+            tensor.into_dispatch(),
+        ));
+    }
+    tensor.square().sum()
+}
+
 fn penalised<const D: usize>(parameter: &Tensor<D>, gradient: Tensor<D>, penalty: f32) -> Tensor<D> {
     if penalty == 0.0 { gradient } else { parameter.clone() * penalty + gradient }
 }
@@ -82,7 +95,9 @@ mod own {
     use super::{AdamStep, MomentumStep};
     use crate::{
         flex::floats,
+        image::contiguous,
         simd::{Isa, Kernel, Vector},
+        sums::dot,
     };
 
     /// Floats of a task.
@@ -104,6 +119,7 @@ mod own {
             velocity: FloatTensor<Self>,
             step: MomentumStep,
         ) -> (FloatTensor<Self>, FloatTensor<Self>);
+        fn kernel_square_sum(tensor: FloatTensor<Self>) -> FloatTensor<Self>;
     }
 
     impl StepOps for Flex {
@@ -139,6 +155,24 @@ mod own {
                 isa.run(Momentum { step, parameter, gradient, velocity });
             });
             (parameter, velocity)
+        }
+
+        fn kernel_square_sum(tensor: FlexTensor) -> FlexTensor {
+            let isa = Isa::detect();
+            // Chunks are summed up in their order, so that the threads do not matter.
+            let sums: Vec<f32> = floats(&tensor).par_chunks(CHUNK).map(|floats| isa.run(Squares(floats))).collect();
+            contiguous(vec![sums.into_iter().sum()], [1])
+        }
+    }
+
+    struct Squares<'a>(&'a [f32]);
+
+    impl Kernel for Squares<'_> {
+        type Output = f32;
+
+        #[inline(always)]
+        fn run<V: Vector>(self) -> f32 {
+            dot(self.0, self.0)
         }
     }
 

@@ -1,7 +1,8 @@
 //! Which class a picture belongs to. It does not know the loop, the server, or where pictures come from.
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use homeostat_data::{DataError, Image, ImagePrepare, Normalize, PIXEL_LIMIT, PrepareStep, Shape};
+use homeostat_kernels::{Kernels, scaled_levels};
 use homeostat_metrics::{Loss, Predictions, Truth};
 use homeostat_models::{ImageModel, ImageModelConfig, ImageShape};
 use homeostat_task::{InputError, Outcome, Task, TaskError};
@@ -225,20 +226,17 @@ impl Task for ImageClassification {
 
     fn collate(&self, inputs: &[Image], device: &Device) -> ImageBatch {
         let InputShape { channels, height, width } = self.input;
+        // The channels of a pixel stay side by side: so the own kernels read them.
         let levels = inputs.iter().map(Image::pixels).collect::<Vec<_>>().concat();
-        // Bytes travel, and become floats on the device: a quarter of the transfer. They keep the order of pictures, the
-        // channels of a pixel side by side, in which the own kernels read them.
-        let data = TensorData::from_bytes_vec(levels, [inputs.len() * height, width * channels], DType::U8);
-        let levels = Tensor::<2, Int>::from_data(data, (device, DType::U8)).float();
         let Normalize { mean, std } = self.config.prepare.tail().cloned().unwrap_or_default();
-        // (level / 255 - mean) / std, as one product and one sum, in rows of pixels.
-        let row = |of: &dyn Fn(f64, f64) -> f64| {
-            let channel = mean.iter().zip(&std).map(|(&mean, &std)| of(mean, std));
-            let row: Vec<f64> = channel.cycle().take(width * channels).collect();
-            Tensor::<2>::from_data(TensorData::new(row, [1, width * channels]), device)
+        let row = |of: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
+            let values = mean.iter().zip(&std).map(|(&mean, &std)| of(mean, std) as f32);
+            values.cycle().take(width * channels).collect()
         };
-        let batch = levels * row(&|_, std| 1.0 / (255.0 * std)) + row(&|mean, std| -mean / std);
-        ImageBatch(batch.reshape([inputs.len(), height, width, channels]).permute([0, 3, 1, 2]))
+        // (level / 255 - mean) / std, as one product and one sum.
+        let (scale, shift) = (row(&|_, std| 1.0 / (255.0 * std)), row(&|mean, std| -mean / std));
+        let rows = scaled_levels(levels, &scale, &shift, device, Kernels::selected());
+        ImageBatch(rows.reshape([inputs.len(), height, width, channels]).permute([0, 3, 1, 2]))
     }
 
     fn loss(

@@ -4,6 +4,7 @@
 mod avg_pool2d;
 mod batch_norm;
 mod conv2d;
+mod levels;
 mod linear;
 mod max_pool2d;
 mod sequence;

@@ -1,5 +1,5 @@
 use burn::tensor::Tensor;
-use homeostat_kernels::{AdamStep, Kernels, MomentumStep, adam_step, momentum_step};
+use homeostat_kernels::{AdamStep, Kernels, MomentumStep, adam_step, momentum_step, square_sum};
 
 use crate::{assert_close, floats, random};
 
@@ -42,4 +42,19 @@ fn nan_stays_where_it_is() {
     let [parameter, ..] = adam_step([inner([4, 5]), gradient, inner([4, 5]), inner([4, 5]).abs()], ADAM, Kernels::Own);
     let nans: Vec<bool> = floats(&parameter).iter().map(|x| x.is_nan()).collect();
     assert_eq!(nans, (0..20).map(|at| at == 7).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_sum_of_squares_is_that_of_float64_also_of_a_turned_tensor() {
+    for shape in [[1, 1], [3, 7], [130, 257]] {
+        for tensor in [inner(shape), inner([shape[1], shape[0]]).transpose()] {
+            let expected: f64 = floats(&tensor).iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            for kernels in [Kernels::Own, Kernels::Burn] {
+                let found = f64::from(square_sum(tensor.clone(), kernels).into_scalar::<f32>());
+                assert!((found - expected).abs() <= 1e-6 * expected, "{shape:?}, {kernels:?}: {found} and {expected}");
+            }
+        }
+    }
+    let broken = inner([4, 5]).slice_assign([1..2, 2..3], inner([1, 1]) * f32::NAN);
+    assert!(square_sum(broken, Kernels::Own).into_scalar::<f32>().is_nan());
 }
