@@ -5,7 +5,10 @@
 
 use std::time::Instant;
 
-use benches::transformer::{MiniLm, Shape, Transformer};
+use benches::{
+    resnet::ResNet18,
+    transformer::{MiniLm, Shape, Transformer},
+};
 use burn::{
     module::Module,
     nn::loss::CrossEntropyLossConfig,
@@ -16,7 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_device::{DeviceChoice, open};
 use homeostat_kernels::Kernels;
 use homeostat_models::{CnnConfig, ImageModel, ImageModelConfig, ImageShape};
-use homeostat_train::{AdamConfig, AdamwConfig, OptimizerConfig};
+use homeostat_train::{AdamConfig, AdamwConfig, OptimizerConfig, SgdConfig};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -59,6 +62,11 @@ struct Options {
 enum Work {
     /// conv 3x3x32, ReLU, max-pool 2, conv 3x3x64, ReLU, max-pool 2, dense 64, ReLU, dense 10.
     Cnn,
+    /// ResNet-18 in its CIFAR form: 3x3 stem, no stem pool, 10 classes.
+    Resnet18,
+    /// ResNet-18 on images of 224x224, 1000 classes: inference alone.
+    #[value(name = "resnet18-224")]
+    Resnet18At224,
     /// Encoder of texts: 4 blocks of 256 features and 4 heads, normalised before each part, mean pool, 2 classes.
     Transformer,
     /// The shape of MiniLM-L6, inference alone.
@@ -98,8 +106,8 @@ fn cnn(options: &Options, device: &Device) -> ImageModel {
     ImageModelConfig::Cnn(CnnConfig::default()).init(shape, 10, device).expect("a size that the network takes")
 }
 
-fn images(options: &Options, device: &Device) -> Tensor<4> {
-    Tensor::random([options.batch, 3, options.size, options.size], Distribution::Normal(0.0, 1.0), device)
+fn images(options: &Options, size: usize, device: &Device) -> Tensor<4> {
+    Tensor::random([options.batch, 3, size, size], Distribution::Normal(0.0, 1.0), device)
 }
 
 fn transformer(length: usize, device: &Device) -> Transformer {
@@ -123,7 +131,7 @@ fn train_step(options: &Options) -> serde_json::Value {
     let length = options.length.expect("set in main");
     match options.work {
         Work::Cnn => {
-            let (model, x) = (cnn(options, &device), images(options, &device));
+            let (model, x) = (cnn(options, &device), images(options, options.size, &device));
             let optimizer = OptimizerConfig::Adam(AdamConfig::default());
             train(options, model, &optimizer, 1e-3, 10, |model| model.forward(x.clone()))
         }
@@ -132,7 +140,12 @@ fn train_step(options: &Options) -> serde_json::Value {
             let optimizer = OptimizerConfig::Adamw(AdamwConfig::default());
             train(options, model, &optimizer, 1e-4, 2, |model| model.forward(x.clone()))
         }
-        Work::Minilm => panic!("minilm: inference alone"),
+        Work::Resnet18 => {
+            let (model, x) = (ResNet18::cifar(&device), images(options, options.size, &device));
+            let optimizer = OptimizerConfig::Sgd(SgdConfig::default());
+            train(options, model, &optimizer, 0.01, 10, |model| model.forward(x.clone()))
+        }
+        Work::Minilm | Work::Resnet18At224 => panic!("{}: inference alone", options.work.name()),
     }
 }
 
@@ -168,11 +181,19 @@ fn infer(options: &Options) -> serde_json::Value {
     let read = |y: Tensor<2>| y.into_data().num_elements() as f32;
     match options.work {
         Work::Cnn => {
-            let (model, x) = (cnn(options, &device), images(options, &device));
+            let (model, x) = (cnn(options, &device), images(options, options.size, &device));
             time(options, model.num_params(), || read(model.forward(x.clone())))
         }
         Work::Transformer => {
             let (model, x) = (transformer(length, &device), texts(options, length, 8000, &device));
+            time(options, model.num_params(), || read(model.forward(x.clone())))
+        }
+        Work::Resnet18 => {
+            let (model, x) = (ResNet18::cifar(&device), images(options, options.size, &device));
+            time(options, model.num_params(), || read(model.forward(x.clone())))
+        }
+        Work::Resnet18At224 => {
+            let (model, x) = (ResNet18::imagenet(&device), images(options, 224, &device));
             time(options, model.num_params(), || read(model.forward(x.clone())))
         }
         Work::Minilm => {

@@ -13,7 +13,7 @@ use crate::{
     entropy,
     flex::floats,
     gemm::{Matrix, product, product_and},
-    norm::RowNorm,
+    layer_norm::RowNorm,
     sequence::Curve,
     sequence_extension::Operation,
     simd::Isa,
