@@ -86,10 +86,11 @@ enum Choice {
 }
 
 fn main() {
-    let (name, options) = match Cli::parse().what {
+    let (name, mut options) = match Cli::parse().what {
         What::TrainStep(options) => ("train", options),
         What::Infer(options) => ("infer", options),
     };
+    options.length.get_or_insert(if name == "train" { 128 } else { 64 });
     match options.kernels {
         Choice::Own => Kernels::Own.select(),
         Choice::Burn => Kernels::Burn.select(),
@@ -127,7 +128,7 @@ fn texts(options: &Options, length: usize, vocabulary: i32, device: &Device) -> 
 fn train_step(options: &Options) -> serde_json::Value {
     let device = open(DeviceChoice::Cpu).expect("the CPU").autodiff();
     device.seed(0);
-    let length = options.length.unwrap_or(128);
+    let length = options.length.expect("set in main");
     match options.work {
         Work::Cnn => {
             let (model, x) = (cnn(options, &device), images(options, options.size, &device));
@@ -176,7 +177,7 @@ fn train<M: Module>(
 fn infer(options: &Options) -> serde_json::Value {
     let device = open(DeviceChoice::Cpu).expect("the CPU");
     device.seed(0);
-    let length = options.length.unwrap_or(64);
+    let length = options.length.expect("set in main");
     let read = |y: Tensor<2>| y.into_data().num_elements() as f32;
     match options.work {
         Work::Cnn => {

@@ -56,7 +56,9 @@ impl<'a> Matrix<'a> {
 const TERMS: usize = 256;
 /// From row to row of a strip that lies by rows, when it has few terms (a head of attention) and when it has more: no powers
 /// of two, else rows would push each other out of the cache; and constants, so that addresses are.
-const STRIDES: [usize; 2] = [64 + 16, TERMS + 16];
+const STRIDE_FEW: usize = FEW + 16;
+const STRIDE_MANY: usize = TERMS + 16;
+const FEW: usize = 64;
 /// Vectors in a row of `B`'s strips.
 const VECTORS: usize = 2;
 
@@ -94,7 +96,7 @@ impl<'a> Strips<'a> {
     }
 
     fn stride(&self) -> usize {
-        if self.matrix.columns <= 64 { STRIDES[0] } else { STRIDES[1] }
+        if self.matrix.columns <= FEW { STRIDE_FEW } else { STRIDE_MANY }
     }
 
     /// Floats set aside for a stretch of a strip.
@@ -145,6 +147,23 @@ impl<'a> Strips<'a> {
         }
     }
 
+    /// A stretch of all strips a term at a time, where that reads neighbours and no strip ends early: memory likes long lines.
+    #[inline(always)]
+    fn pack_lines(&self, terms: &Range<usize>, to: &mut [f32]) -> bool {
+        const W: usize = 32;
+        let Self { matrix, width, .. } = *self;
+        let fits = matrix.steps[0] == 1 && width == W && matrix.rows.is_multiple_of(W);
+        if fits {
+            for (index, term) in terms.clone().enumerate() {
+                let line = matrix.stretch(0, term, matrix.rows).as_chunks::<W>().0;
+                for (strip, from) in line.iter().enumerate() {
+                    to[strip * self.size() + index * W..][..W].copy_from_slice(from);
+                }
+            }
+        }
+        fits
+    }
+
     /// All stretches of all strips.
     fn packed(self, isa: Isa) -> Vec<f32> {
         let terms: Vec<_> = stretches(self.matrix.columns).collect();
@@ -185,10 +204,21 @@ thread_local! {
     static SCRATCH: Cell<[Vec<f32>; 2]> = const { Cell::new([vec![], vec![]]) };
 }
 
-/// Rows and columns of a task's block of `A B`. The smaller factor is packed once for all tasks, and each task packs its part
-/// of the larger one.
+/// Whether `A` is cut into rows, and not `B` into columns. The other factor is packed once for all tasks; each task packs its
+/// part of this one.
+fn tall(a: Matrix<'_>, b: Matrix<'_>) -> bool {
+    a.rows >= b.columns.min(512)
+}
+
+/// Rows and columns of a task's block of `A B`.
 fn block(a: Matrix<'_>, b: Matrix<'_>) -> [usize; 2] {
-    if a.rows >= b.columns { [96, b.columns] } else { [a.rows, 128] }
+    if tall(a, b) { [share(a.rows, 96, 4), b.columns] } else { [a.rows, share(b.columns, 128, 32)] }
+}
+
+/// What a task takes of `size`: as `usual`, but so that all threads get as much, and by whole grains.
+fn share(size: usize, usual: usize, grain: usize) -> usize {
+    let tasks = size.div_ceil(usual).next_multiple_of(rayon::current_num_threads());
+    size.div_ceil(tasks).next_multiple_of(grain)
 }
 
 /// `A B` in row-major order. `begin` writes what the product is added to over the zeros of a part of a row (its number, and
@@ -231,7 +261,7 @@ fn fill<T: Send>(
     end: impl Fn(&mut [&mut [f32]], T) + Sync,
 ) {
     assert_eq!(a.columns, b.rows, "{} x {} times {} x {}", a.rows, a.columns, b.rows, b.columns);
-    let tall = a.rows >= b.columns;
+    let tall = tall(a, b);
     let shared =
         if tall { Strips::right(b, isa.lanes()).packed(isa) } else { Strips::left(a, isa.lanes()).packed(isa) };
     blocks.into_par_iter().for_each(|(block, beside)| {
@@ -284,12 +314,14 @@ impl Add<'_, '_> {
             for (panel, b) in b.chunks_exact(right.size()).enumerate() {
                 let column = panel * right.width;
                 for (rows, a) in self.rows.chunks_mut(R).zip(a.chunks_exact(left.size())) {
-                    let sums = if !left.by_rows {
-                        tile::<V, R>(a, 1, R, b, terms.len())
-                    } else if left.stride() == STRIDES[0] {
-                        tile::<V, R>(a, STRIDES[0], 1, b, terms.len())
-                    } else {
-                        tile::<V, R>(a, STRIDES[1], 1, b, terms.len())
+                    let steps = if left.by_rows { [left.stride(), 1] } else { [1, R] };
+                    // A few rows at the end take a lower tile; the usual ones know their steps, so that addresses are constants.
+                    let sums = match (rows.len(), steps) {
+                        (1..=4, _) if R == 12 => taller(tile::<V, 4>(a, steps, b, terms.len())),
+                        (5..=8, _) if R == 12 => taller(tile::<V, 8>(a, steps, b, terms.len())),
+                        (_, [1, _]) => tile::<V, R>(a, [1, R], b, terms.len()),
+                        (_, [STRIDE_FEW, _]) => tile::<V, R>(a, [STRIDE_FEW, 1], b, terms.len()),
+                        _ => tile::<V, R>(a, [STRIDE_MANY, 1], b, terms.len()),
                     };
                     for (row, sums) in rows.iter_mut().zip(sums) {
                         let end = row.len().min(column + right.width);
@@ -318,8 +350,10 @@ fn gather<'a>(
     if own.len() < len {
         own.resize(len, 0.0);
     }
-    for (strip, to) in own[..len].chunks_exact_mut(strips.size()).enumerate() {
-        strips.pack(strip, terms, to);
+    if !strips.pack_lines(terms, &mut own[..len]) {
+        for (strip, to) in own[..len].chunks_exact_mut(strips.size()).enumerate() {
+            strips.pack(strip, terms, to);
+        }
     }
     &own[..len]
 }
@@ -328,8 +362,7 @@ fn gather<'a>(
 #[inline(always)]
 fn tile<V: Vector, const R: usize>(
     a: &[f32],
-    row_step: usize,
-    term_step: usize,
+    [row_step, term_step]: [usize; 2],
     b: &[f32],
     terms: usize,
 ) -> [[V; VECTORS]; R] {
@@ -352,6 +385,13 @@ fn tile<V: Vector, const R: usize>(
         }
         sums
     }
+}
+
+/// The same sums, and zeros below.
+#[inline(always)]
+fn taller<V: Vector, const L: usize, const R: usize>(sums: [[V; VECTORS]; L]) -> [[V; VECTORS]; R] {
+    // SAFETY: a vector of zeros touches no memory.
+    std::array::from_fn(|row| if row < L { sums[row] } else { [unsafe { V::splat(0.0) }; VECTORS] })
 }
 
 #[inline(always)]

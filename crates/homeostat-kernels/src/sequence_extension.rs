@@ -104,7 +104,7 @@ impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Step<O> {
 }
 
 fn tracked<C: CheckpointStrategy, O: Operation<N>, const N: usize>(
-    operation: O,
+    operation: &O,
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
 ) -> FloatTensor<Autodiff<Flex, C>> {
     let nodes = inputs.each_ref().map(|input| input.node());
@@ -125,7 +125,7 @@ impl<C: CheckpointStrategy> SequenceOps for Autodiff<Flex, C> {
         bias: FloatTensor<Self>,
         curve: Curve,
     ) -> FloatTensor<Self> {
-        tracked::<C, _, _>(Dense { curve }, [x, weight, bias])
+        tracked::<C, _, _>(&Dense { curve }, [x, weight, bias])
     }
 
     fn kernel_layer_norm(
@@ -134,11 +134,11 @@ impl<C: CheckpointStrategy> SequenceOps for Autodiff<Flex, C> {
         shift: FloatTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self> {
-        tracked::<C, _, _>(LayerNorm { epsilon }, [x, scale, shift])
+        tracked::<C, _, _>(&LayerNorm { epsilon }, [x, scale, shift])
     }
 
     fn kernel_embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>) -> FloatTensor<Self> {
-        tracked::<C, _, _>(Embedding { ids }, [weight])
+        tracked::<C, _, _>(&Embedding { ids }, [weight])
     }
 
     fn kernel_attention(
@@ -148,7 +148,7 @@ impl<C: CheckpointStrategy> SequenceOps for Autodiff<Flex, C> {
         mask: BoolTensor<Self>,
         causal: bool,
     ) -> FloatTensor<Self> {
-        tracked::<C, _, _>(Attention { mask, causal }, [query, key, value])
+        tracked::<C, _, _>(&Attention { mask, causal }, [query, key, value])
     }
 
     fn kernel_self_attention(
@@ -157,10 +157,10 @@ impl<C: CheckpointStrategy> SequenceOps for Autodiff<Flex, C> {
         heads: usize,
         causal: bool,
     ) -> FloatTensor<Self> {
-        tracked::<C, _, _>(SelfAttention { heads, attention: Attention { mask, causal } }, [qkv])
+        tracked::<C, _, _>(&SelfAttention { heads, attention: Attention { mask, causal } }, [qkv])
     }
 
     fn kernel_cross_entropy(scores: FloatTensor<Self>, targets: FloatTensor<Self>) -> FloatTensor<Self> {
-        tracked::<C, _, _>(CrossEntropy, [scores, targets])
+        tracked::<C, _, _>(&CrossEntropy, [scores, targets])
     }
 }

@@ -161,11 +161,15 @@ mod tests {
         Tensor::from_data(TensorData::new((0..35).map(value).collect::<Vec<_>>(), [5, 7]), &Device::flex())
     }
 
-    /// Parameter and state after three steps, the state through a record read by `reader` after the first.
-    fn after_three(
-        first: &dyn DynOptimizer,
-        reader: &dyn DynOptimizer,
-    ) -> (Vec<f32>, Vec<(String, Vec<f32>)>, Vec<String>) {
+    /// What a rule has come to: the parameter, and its record.
+    struct End {
+        parameter: Vec<f32>,
+        tensors: Vec<(String, Vec<f32>)>,
+        scalars: Vec<String>,
+    }
+
+    /// After three steps, the state through a record that `reader` reads after each, the first of which `first` wrote.
+    fn after_three(first: &dyn DynOptimizer, reader: &dyn DynOptimizer) -> End {
         let mut parameter = tensor(0).into_bridge();
         let flat = |rule: &dyn DynOptimizer, state: &DynState| {
             let mut sink = StateSink::default();
@@ -185,11 +189,11 @@ mod tests {
         }
         let sink = flat(reader, &state.expect("each rule reads the other's record"));
         let floats = |data: TensorData| data.iter::<f32>().collect::<Vec<_>>();
-        (
-            floats(Tensor::<2>::from_bridge(parameter).into_data()),
-            sink.tensors.into_iter().map(|(name, data)| (name, floats(data))).collect(),
-            sink.scalars.into_iter().map(|(name, value)| format!("{name} {value:?}")).collect(),
-        )
+        End {
+            parameter: floats(Tensor::<2>::from_bridge(parameter).into_data()),
+            tensors: sink.tensors.into_iter().map(|(name, data)| (name, floats(data))).collect(),
+            scalars: sink.scalars.into_iter().map(|(name, value)| format!("{name} {value:?}")).collect(),
+        }
     }
 
     #[test]
@@ -212,10 +216,10 @@ mod tests {
         for (index, (ours, burn)) in pairs.into_iter().enumerate() {
             let expected = after_three(burn, burn);
             for found in [after_three(ours, ours), after_three(burn, ours), after_three(ours, burn)] {
-                assert_eq!(found.2, expected.2, "rule {index}");
+                assert_eq!(found.scalars, expected.scalars, "rule {index}");
                 let off = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                assert!(off(&found.0, &expected.0) < 1e-6, "rule {index}: the parameter");
-                for ((name, found), (expected_name, expected)) in found.1.iter().zip(&expected.1) {
+                assert!(off(&found.parameter, &expected.parameter) < 1e-6, "rule {index}: the parameter");
+                for ((name, found), (expected_name, expected)) in found.tensors.iter().zip(&expected.tensors) {
                     assert_eq!(name, expected_name);
                     assert!(off(found, expected) < 1e-6, "rule {index}: {name}");
                 }
