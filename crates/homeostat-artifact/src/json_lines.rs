@@ -51,6 +51,16 @@ impl JsonLines {
         values.collect()
     }
 
+    /// The last whole line, without reading those before it: a log can be long.
+    pub(crate) fn last<T: DeserializeOwned>(&self) -> Result<Option<T>, ArtifactError> {
+        let tail = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.and_then(|mut file| last_line(&mut file)).map_err(ArtifactError::read(&self.path))?,
+        };
+        let value = tail.map(|line| serde_json::from_slice(&line));
+        value.transpose().map_err(|error| self.malformed(&format!("the last line: {error}")))
+    }
+
     /// Its length in bytes, after making sure that they outlive a loss of power.
     pub(crate) fn sync(&self) -> Result<u64, ArtifactError> {
         match File::open(&self.path) {
@@ -87,5 +97,30 @@ impl JsonLines {
 
     fn malformed(&self, reason: &str) -> ArtifactError {
         ArtifactError::Malformed { path: self.path.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// The last line that has an end, sought in a tail of the file that grows until it holds one.
+fn last_line(file: &mut File) -> io::Result<Option<Vec<u8>>> {
+    let length = file.metadata()?.len();
+    let mut reach = 4096;
+    loop {
+        let start = length.saturating_sub(reach);
+        file.seek(SeekFrom::Start(start))?;
+        let mut tail = Vec::new();
+        io::Read::by_ref(file).take(length - start).read_to_end(&mut tail)?;
+        let line_break = |bytes: &[u8]| bytes.iter().rposition(|&byte| byte == b'\n');
+        if let Some(end) = line_break(&tail) {
+            tail.truncate(end);
+            if let Some(before) = line_break(&tail) {
+                return Ok(Some(tail.split_off(before + 1)));
+            }
+            if start == 0 {
+                return Ok(Some(tail));
+            }
+        } else if start == 0 {
+            return Ok(None);
+        }
+        reach *= 16;
     }
 }

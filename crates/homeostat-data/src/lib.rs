@@ -34,7 +34,6 @@ mod source;
 mod split;
 mod stats;
 mod views;
-
 mod widest;
 
 pub use augment::{
@@ -43,7 +42,7 @@ pub use augment::{
     RandomResizedCrop, Rotate, SampleKey, Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
 };
 pub use data_root::DataRoot;
-pub use description::{ClassCount, Description, ShapeCount, describe};
+pub use description::{ClassCount, Contradiction, Description, ShapeCount, describe};
 pub use digest::Digest;
 pub use error::DataError;
 pub use image::{Image, PIXEL_LIMIT, Shape};

@@ -6,22 +6,22 @@ use burn_flex::FlexTensor;
 
 use crate::{
     MaxPool2dOptions, activation,
-    buffer::by_chunks,
     conv::Conv,
     dense::Dense,
     extension::{Convolution, Gradients3, Layer},
+    gather::Finish,
     image::{channels_last, contiguous, dims4, from_channels_last, lies_channels_last},
     pool::Pool,
+    prepared,
     simd::Isa,
 };
-use burn::backend::Flex;
-
-const NO_BORDER: [(usize, usize); 2] = [(0, 0); 2];
+use burn::{backend::Flex, tensor::ops::ConvOptions};
 
 pub(crate) fn conv2d(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, convolution: &Convolution) -> FlexTensor {
-    let conv = shape_of(x, weight, convolution);
-    let input = channels_last(x, convolution.options.padding);
-    let y = conv.forward(Isa::detect(), &input, &floats(weight), &floats(bias));
+    let conv = shape_of(x, weight, &convolution.options);
+    let bias = floats(bias);
+    let finish = Finish { bias: Some(&bias), residual: None, relu: convolution.relu };
+    let y = conv.forward(Isa::detect(), &channels_last(x), &floats(weight), finish);
     from_channels_last(y, [conv.batch, conv.channels[1], conv.out[0], conv.out[1]])
 }
 
@@ -30,35 +30,30 @@ pub(crate) fn conv2d_gradients(
     gradient: FlexTensor,
     convolution: &Convolution,
 ) -> Gradients3<Flex> {
+    prepared::forget_the_dead();
     let isa = Isa::detect();
-    let conv = shape_of(&layer.x, &layer.weight, convolution);
+    let conv = shape_of(&layer.x, &layer.weight, &convolution.options);
     let gradient = lay_out(gradient);
-    let y = channels_last(&layer.y, NO_BORDER);
-    let (gradient, bias) = before_activation(conv.channels[1], conv.relu.then_some(&y), gradient);
+    let y = channels_last(&layer.y);
+    let (gradient, bias) = before_activation(conv.channels[1], convolution.relu.then_some(&y), gradient);
     let gradient = stored(&gradient);
     let [x_wanted, weight_wanted, bias_wanted] = layer.wanted;
-    let padding = convolution.options.padding;
-    let dims = dims4(&layer.x);
-    let x_gradient = x_wanted.then(|| {
-        let padded = conv.input_gradient(isa, &floats(&layer.weight), gradient);
-        from_channels_last(without_border(padded, dims, padding), dims)
-    });
-    let weight_gradient = weight_wanted.then(|| {
-        let out = conv.weight_gradient(isa, &channels_last(&layer.x, padding), gradient);
-        contiguous(out, dims4(&layer.weight))
-    });
+    let x_gradient = x_wanted
+        .then(|| from_channels_last(conv.input_gradient(isa, &floats(&layer.weight), gradient), dims4(&layer.x)));
+    let weight_gradient = weight_wanted
+        .then(|| contiguous(conv.weight_gradient(isa, &channels_last(&layer.x), gradient), dims4(&layer.weight)));
     [x_gradient, weight_gradient, bias_wanted.then(|| contiguous(bias, [conv.channels[1]]))]
 }
 
 pub(crate) fn max_pool2d(x: &FlexTensor, options: &MaxPool2dOptions) -> FlexTensor {
     let pool = pool_of(x, options);
-    let y = pool.forward(Isa::detect(), &channels_last(x, NO_BORDER));
+    let y = pool.forward(Isa::detect(), &channels_last(x));
     from_channels_last(y, [pool.batch, pool.channels, pool.out[0], pool.out[1]])
 }
 
 pub(crate) fn max_pool2d_gradient(x: &FlexTensor, gradient: &FlexTensor, options: &MaxPool2dOptions) -> FlexTensor {
     let pool = pool_of(x, options);
-    let out = pool.input_gradient(Isa::detect(), &channels_last(x, NO_BORDER), &channels_last(gradient, NO_BORDER));
+    let out = pool.input_gradient(Isa::detect(), &channels_last(x), &channels_last(gradient));
     from_channels_last(out, dims4(x))
 }
 
@@ -93,7 +88,7 @@ pub(crate) fn lay_out(images: FlexTensor) -> FlexTensor {
     if lies_channels_last(images.layout()) {
         return images;
     }
-    from_channels_last(channels_last(&images, NO_BORDER).into_owned(), dims4(&images))
+    from_channels_last(channels_last(&images).into_owned(), dims4(&images))
 }
 
 /// The gradient before bias and activation, and the gradient of the bias. Nobody else needs the gradient any more, so it
@@ -111,22 +106,21 @@ fn before_activation(channels: usize, y: Option<&Cow<'_, [f32]>>, mut gradient: 
 }
 
 /// The floats of a tensor without gaps, in the order in which they lie.
-fn stored(tensor: &FlexTensor) -> &[f32] {
+pub(crate) fn stored(tensor: &FlexTensor) -> &[f32] {
     &tensor.storage::<f32>()[tensor.layout().start_offset()..][..tensor.layout().num_elements()]
 }
 
 /// The floats of a tensor in row-major order, copied where they do not lie so.
-fn floats(tensor: &FlexTensor) -> Cow<'_, [f32]> {
+pub(crate) fn floats(tensor: &FlexTensor) -> Cow<'_, [f32]> {
     match tensor.as_slice::<f32>() {
         Some(floats) => Cow::Borrowed(floats),
         None => Cow::Owned(tensor.to_contiguous().storage::<f32>().to_vec()),
     }
 }
 
-fn shape_of(x: &FlexTensor, weight: &FlexTensor, convolution: &Convolution) -> Conv {
+pub(crate) fn shape_of(x: &FlexTensor, weight: &FlexTensor, options: &ConvOptions<2>) -> Conv {
     let [batch, channels_in, height, width] = dims4(x);
     let [channels_out, group_in, rows, columns] = dims4(weight);
-    let options = &convolution.options;
     let [(top, bottom), (left, right)] = options.padding;
     assert!(
         channels_in == group_in * options.groups && channels_out.is_multiple_of(options.groups),
@@ -143,13 +137,13 @@ fn shape_of(x: &FlexTensor, weight: &FlexTensor, convolution: &Convolution) -> C
     Conv {
         batch,
         channels: [channels_in, channels_out],
-        padded,
+        input: [height, width],
         out: [out(0, rows), out(1, columns)],
+        padding: [top, left],
         kernel: [rows, columns],
         stride: options.stride,
         dilation: options.dilation,
         groups: options.groups,
-        relu: convolution.relu,
     }
 }
 
@@ -170,24 +164,4 @@ fn dense_of(x: &FlexTensor, weight: &FlexTensor, relu: bool) -> Dense {
     let (x, weight) = (x.layout().shape(), weight.layout().shape());
     assert_eq!(x[1], weight[0], "linear: rows of {} for weights of {weight:?}", x[1]);
     Dense { rows: x[0], inputs: weight[0], outputs: weight[1], relu }
-}
-
-/// The images without their padding.
-fn without_border(
-    padded: Vec<f32>,
-    [batch, channels, height, width]: [usize; 4],
-    padding: [(usize, usize); 2],
-) -> Vec<f32> {
-    if padding == NO_BORDER {
-        return padded;
-    }
-    let [(top, bottom), (left, right)] = padding;
-    let row = (left + width + right) * channels;
-    let (image, inner) = ((top + height + bottom) * row, height * width * channels);
-    by_chunks(batch * inner, inner, |index, out| {
-        let padded = padded[index * image..][..image].chunks_exact(row).skip(top);
-        for (out, padded) in out.chunks_exact_mut(width * channels).zip(padded) {
-            out.copy_from_slice(&padded[left * channels..][..width * channels]);
-        }
-    })
 }

@@ -14,29 +14,25 @@ pub(crate) fn dims4(tensor: &FlexTensor) -> [usize; 4] {
     [shape[0], shape[1], shape[2], shape[3]]
 }
 
-/// The floats of an image tensor with a border of zeros: `[batch, top + height + bottom, left + width + right, channels]`.
-/// They are borrowed where they already lie so.
-pub(crate) fn channels_last(
-    tensor: &FlexTensor,
-    [(top, bottom), (left, right)]: [(usize, usize); 2],
-) -> Cow<'_, [f32]> {
+/// The floats of an image tensor as `[batch, height, width, channels]`, borrowed where they already lie so.
+pub(crate) fn channels_last(tensor: &FlexTensor) -> Cow<'_, [f32]> {
     let [batch, channels, height, width] = dims4(tensor);
     let layout = tensor.layout();
     let count = layout.num_elements();
-    if [top, bottom, left, right] == [0; 4] && lies_channels_last(layout) {
+    if lies_channels_last(layout) {
         return Cow::Borrowed(&tensor.storage::<f32>()[layout.start_offset()..][..count]);
     }
     if layout.strides().iter().any(|&stride| stride < 0) {
         let straight = tensor.to_contiguous();
-        return Cow::Owned(channels_last(&straight, [(top, bottom), (left, right)]).into_owned());
+        return Cow::Owned(channels_last(&straight).into_owned());
     }
     let step = |axis: usize| layout.strides()[axis].unsigned_abs();
     let (from, start) = (tensor.storage::<f32>(), layout.start_offset());
-    let row = (left + width + right) * channels;
-    let image = (top + height + bottom) * row;
+    let row = width * channels;
+    let image = height * row;
     Cow::Owned(by_chunks(batch * image, image, |image, to| {
         for y in 0..height {
-            let to = &mut to[(top + y) * row + left * channels..][..width * channels];
+            let to = &mut to[y * row..][..row];
             let at = start + image * step(0) + y * step(2);
             if step(1) == 1 {
                 for (x, to) in to.chunks_exact_mut(channels).enumerate() {

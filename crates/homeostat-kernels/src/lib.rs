@@ -21,32 +21,72 @@
 #[cfg(feature = "cpu")]
 mod activation;
 #[cfg(feature = "cpu")]
+mod attention;
+#[cfg(feature = "cpu")]
+mod batch_norm;
+#[cfg(feature = "cpu")]
+mod blocks;
+#[cfg(feature = "cpu")]
 mod buffer;
 #[cfg(feature = "cpu")]
 mod conv;
 #[cfg(feature = "cpu")]
+mod conv_weights;
+#[cfg(feature = "cpu")]
+mod curves;
+#[cfg(feature = "cpu")]
 mod dense;
+#[cfg(feature = "cpu")]
+mod entropy;
 #[cfg(feature = "cpu")]
 mod extension;
 #[cfg(feature = "cpu")]
 mod flex;
 #[cfg(feature = "cpu")]
+mod flex_image;
+#[cfg(feature = "cpu")]
+mod gather;
+#[cfg(feature = "cpu")]
+mod gemm;
+#[cfg(feature = "cpu")]
 mod image;
 #[cfg(feature = "cpu")]
+mod image_ops;
+#[cfg(feature = "cpu")]
+mod inference;
+#[cfg(feature = "cpu")]
+mod layer_norm;
+mod levels;
+#[cfg(feature = "cpu")]
+mod mean_pool;
+mod norm;
+#[cfg(feature = "cpu")]
 mod pool;
+mod pooling;
+#[cfg(feature = "cpu")]
+mod prepared;
 #[cfg(feature = "cpu")]
 mod product;
+mod sequence;
+#[cfg(feature = "cpu")]
+mod sequence_extension;
+#[cfg(feature = "cpu")]
+mod sequence_flex;
 #[cfg(feature = "cpu")]
 mod simd;
+mod step;
+#[cfg(feature = "cpu")]
+mod sums;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::tensor::{
-    Tensor,
-    activation::relu,
-    module,
-    ops::{ConvOptions, MaxPoolOptions},
-};
+use burn::tensor::{Tensor, activation::relu, module, ops::ConvOptions};
+
+pub use levels::scaled_levels;
+pub use norm::{batch_norm, conv_norm};
+pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
+pub use sequence::{Curve, Sight, attention, cross_entropy, dense, embedding, layer_norm, self_attention};
+pub use step::{AdamStep, MomentumStep, adam_step, momentum_step, square_sum};
 
 /// Whose operations compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +120,12 @@ impl Kernels {
 
 #[cfg(feature = "cpu")]
 fn is_ours<const D: usize>(x: &Tensor<D>) -> bool {
-    let device = x.device().without_autodiff();
-    matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_)) && x.dtype() == burn::tensor::DType::F32
+    is_our_device(&x.device()) && x.dtype() == burn::tensor::DType::F32
+}
+
+#[cfg(feature = "cpu")]
+fn is_our_device(device: &burn::tensor::Device) -> bool {
+    matches!(device.clone().without_autodiff().as_dispatch(), burn::backend::DispatchDevice::Flex(_))
 }
 
 /// What follows a layer, computed while its result is still in registers.
@@ -124,27 +168,6 @@ impl Default for Conv2dOptions {
     }
 }
 
-/// The windows of a max-pooling.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MaxPool2dOptions {
-    /// Height and width of a window.
-    pub kernel: [usize; 2],
-    /// Steps of the window.
-    pub stride: [usize; 2],
-    /// Rows above and below, and columns left and right, that never win.
-    pub padding: [usize; 2],
-    /// Distances between the window's pixels.
-    pub dilation: [usize; 2],
-}
-
-impl MaxPool2dOptions {
-    /// Windows side by side.
-    #[must_use]
-    pub fn new(kernel: [usize; 2]) -> Self {
-        Self { kernel, stride: kernel, padding: [0, 0], dilation: [1, 1] }
-    }
-}
-
 /// Convolution, bias and activation:
 /// `[batch, in, height, width]` and weights `[out, in / groups, rows, columns]` give `[batch, out, height', width']`.
 #[must_use]
@@ -158,10 +181,25 @@ pub fn conv2d(
     let burn = ConvOptions::new_with_padding(options.stride, options.padding, options.dilation, options.groups);
     #[cfg(feature = "cpu")]
     if kernels.take(&x) && kernels.take(&weight) {
+        use burn::backend::Dispatch;
         use extension::{Convolution, KernelOps};
-        let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &x.device()));
+        use inference::InferenceOps;
         let convolution = Convolution { options: burn, relu: options.activation == Activation::Relu };
-        return Tensor::from_dispatch(<burn::backend::Dispatch as KernelOps>::kernel_conv2d(
+        let device = x.device();
+        if !device.is_autodiff() {
+            let biased = bias.is_some();
+            let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+            let bias = bias.map_or_else(|| weight.clone(), Tensor::into_dispatch);
+            return Tensor::from_dispatch(<Dispatch as InferenceOps>::infer_conv2d(
+                x,
+                weight,
+                bias,
+                biased,
+                convolution,
+            ));
+        }
+        let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &device));
+        return Tensor::from_dispatch(<Dispatch as KernelOps>::kernel_conv2d(
             x.into_dispatch(),
             weight.into_dispatch(),
             bias.into_dispatch(),
@@ -169,26 +207,6 @@ pub fn conv2d(
         ));
     }
     options.activation.apply(module::conv2d(x, weight, bias, burn))
-}
-
-/// The largest value of each window: `[batch, channels, height, width]` to `[batch, channels, height', width']`.
-#[must_use]
-pub fn max_pool2d(x: Tensor<4>, options: &MaxPool2dOptions, kernels: Kernels) -> Tensor<4> {
-    #[cfg(feature = "cpu")]
-    if kernels.take(&x) {
-        return Tensor::from_dispatch(<burn::backend::Dispatch as extension::KernelOps>::kernel_max_pool2d(
-            x.into_dispatch(),
-            options.clone(),
-        ));
-    }
-    let MaxPool2dOptions { kernel, stride, padding, dilation } = *options;
-    module::max_pool2d(
-        x,
-        MaxPoolOptions::new(kernel)
-            .with_stride(stride)
-            .with_padding_pairs(padding.map(|padding| (padding, padding)))
-            .with_dilation(dilation),
-    )
 }
 
 /// A dense layer: `[rows, in]` times weights `[in, out]` plus bias, then the activation.

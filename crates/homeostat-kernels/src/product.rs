@@ -79,6 +79,19 @@ pub(crate) enum End<'a> {
     Store { bias: Option<&'a [f32]>, relu: bool },
     /// It is added to what stands there.
     Add,
+    /// It is added to what stands there, plus the bias of its column; then ReLU, if asked for.
+    AddStore { bias: Option<&'a [f32]>, relu: bool },
+}
+
+impl<'a> End<'a> {
+    /// Whether what stands there counts, the bias, and ReLU.
+    fn parts(self) -> (bool, Option<&'a [f32]>, bool) {
+        match self {
+            Self::Store { bias, relu } => (false, bias, relu),
+            Self::Add => (true, None, false),
+            Self::AddStore { bias, relu } => (true, bias, relu),
+        }
+    }
 }
 
 /// `out[row, column] = sum over the walk of A[row] * B[column]`, for one panel of columns and a range of rows.
@@ -194,24 +207,22 @@ impl Product<'_> {
         let to = out + self.out_at;
         let last = self.panel.width - (N - 1) * V::LANES;
         assert!(to + self.panel.width <= self.out.len(), "a row at {out} ends outside of {} floats", self.out.len());
-        if let End::Store { bias: Some(bias), .. } = self.end {
+        let (onto, bias, relu) = self.end.parts();
+        if let Some(bias) = bias {
             assert!(self.panel.at + self.panel.width <= bias.len(), "{:?} of a bias of {}", self.panel, bias.len());
         }
         for (n, mut sum) in sums.into_iter().enumerate() {
             let (at, count) = (n * V::LANES, if n + 1 < N { V::LANES } else { last });
             // SAFETY: the two assertions above.
             unsafe {
-                match self.end {
-                    End::Add if count == V::LANES => sum = sum.add(V::load(self.out, to + at)),
-                    End::Add => sum = sum.add(V::load_first(self.out, to + at, count)),
-                    End::Store { bias, relu } => {
-                        if let Some(bias) = bias {
-                            sum = sum.add(V::load_first(bias, self.panel.at + at, count));
-                        }
-                        if relu {
-                            sum = sum.relu();
-                        }
-                    }
+                if onto {
+                    sum = sum.add(V::load_first(self.out, to + at, count));
+                }
+                if let Some(bias) = bias {
+                    sum = sum.add(V::load_first(bias, self.panel.at + at, count));
+                }
+                if relu {
+                    sum = sum.relu();
                 }
                 if count == V::LANES {
                     sum.store(self.out, to + at);

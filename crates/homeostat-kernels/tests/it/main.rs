@@ -1,9 +1,14 @@
 //! Every operation against Burn's own on the same inputs: values, gradients, NaN and infinity, strides, threads.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod avg_pool2d;
+mod batch_norm;
 mod conv2d;
+mod levels;
 mod linear;
 mod max_pool2d;
+mod sequence;
+mod step;
 mod threads;
 mod training;
 

@@ -39,7 +39,7 @@ fn time_counts_over_all_sessions() {
     let End::Finished(finished) = limited.run(&run, latest(&run).as_ref(), None, |_| {}).unwrap() else {
         panic!("an end")
     };
-    assert_eq!(finished.steps, 4, "the first session has used the time up");
+    assert_eq!(finished.steps, 3, "the first session has used the time up");
     assert!(finished.seconds >= 0.06);
 }
 
@@ -58,18 +58,27 @@ fn a_stop_with_the_last_step_of_an_epoch_leaves_the_evaluation_to_the_resumption
 }
 
 #[test]
-fn a_stop_during_an_evaluation_ends_before_the_next_step() {
+fn a_stop_during_an_evaluation_leaves_it_to_the_resumption() {
     let _turn = turn();
     let root = scratch();
-    let run = new_run(root.path());
-    let trial = Trial::new(config());
-    let end = trial.run_until(&run, None, |event| matches!(event, Event::Evaluated { .. })).unwrap();
-    assert!(matches!(end, End::Interrupted { step: 12 }));
-    assert_eq!(latest(&run).unwrap().step(), 12);
-    // In the last one there is nothing left to stop.
-    let last = |event: &Event<'_>| matches!(event, Event::Epoch { epoch: 4, .. });
-    let End::Finished(finished) = trial.run_until(&run, latest(&run).as_ref(), last).unwrap() else { panic!("an end") };
-    assert_eq!((finished.epochs, finished.steps), (4, 48));
+    let (run, whole) = (new_run(root.path()), new_run(root.path()));
+    let trial = Trial::new(TrainConfig { max_steps: Some(17), ..config() });
+    trial.finish(&whole);
+    let evaluating = |event: &Event<'_>| matches!(event, Event::Evaluated { .. });
+    for (step, lines) in [(12, 0), (17, 2)] {
+        let end = trial.run_until(&run, latest(&run).as_ref(), evaluating).unwrap();
+        assert!(matches!(end, End::Interrupted { step: at } if at == step));
+        assert_eq!(latest(&run).unwrap().step(), step as u64);
+        assert_eq!(run.metrics().unwrap().len(), lines);
+        // The first is made up for; so is the last, and no step is added to it.
+        let next = |event: &Event<'_>| matches!(event, Event::Step(_));
+        let end = trial.run_until(&run, latest(&run).as_ref(), next).unwrap();
+        assert_eq!(matches!(end, End::Finished(_)), step == 17);
+    }
+    let figures = |run: &homeostat_artifact::RunWriter| -> Vec<_> {
+        run.metrics().unwrap().into_iter().map(|line| (line.step, line.figures)).collect()
+    };
+    assert_eq!(figures(&run), figures(&whole));
 }
 
 #[test]

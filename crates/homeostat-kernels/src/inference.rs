@@ -1,0 +1,117 @@
+//! Convolutions without gradients, as a backend extension of Burn: bias or normalisation, residual and ReLU are one pass,
+//! and the weights are laid out once. Only Burn's CPU backend is listed, without autodiff; see [`crate::extension`].
+
+use burn::{
+    backend::{Backend, Flex, backend_extension, tensor::FloatTensor},
+    tensor::ops::ConvOptions,
+};
+use burn_flex::FlexTensor;
+
+use crate::{
+    batch_norm::Scales,
+    extension::Convolution,
+    flex::{floats, shape_of},
+    gather::Finish,
+    image::{channels_last, dims4, from_channels_last},
+    prepared::{Prepared, prepared},
+    simd::Isa,
+};
+
+/// A convolution, the normalisation after it, and what follows.
+#[derive(Clone, Debug)]
+pub(crate) struct Folded {
+    pub(crate) options: ConvOptions<2>,
+    pub(crate) epsilon: f64,
+    pub(crate) relu: bool,
+    /// Whether there is one: else another tensor stands in its place.
+    pub(crate) residual: bool,
+}
+
+#[backend_extension(Flex)]
+pub(crate) trait InferenceOps: Backend {
+    /// Where it is not `biased`, another tensor stands in the bias' place.
+    fn infer_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        biased: bool,
+        convolution: Convolution,
+    ) -> FloatTensor<Self>;
+
+    #[expect(clippy::too_many_arguments, reason = "the macro takes tensors one by one")]
+    fn infer_conv_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        folded: Folded,
+    ) -> FloatTensor<Self>;
+}
+
+impl InferenceOps for Flex {
+    fn infer_conv2d(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        biased: bool,
+        convolution: Convolution,
+    ) -> FlexTensor {
+        let conv = shape_of(&x, &weight, &convolution.options);
+        let made_of = if biased { vec![&weight, &bias] } else { vec![&weight] };
+        let prepared = prepared(&made_of, conv.groups, || Prepared {
+            weight: conv.forward_weights(Isa::detect(), &floats(&weight)),
+            bias: if biased { floats(&bias).into_owned() } else { vec![0.0; conv.channels[1]] },
+        });
+        run(&x, &weight, &convolution.options, &prepared, None, convolution.relu)
+    }
+
+    fn infer_conv_norm(
+        x: FlexTensor,
+        weight: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        mean: FlexTensor,
+        variance: FlexTensor,
+        residual: FlexTensor,
+        folded: Folded,
+    ) -> FlexTensor {
+        let conv = shape_of(&x, &weight, &folded.options);
+        let made_of = [&weight, &gamma, &beta, &mean, &variance];
+        let prepared = prepared(&made_of, conv.groups, || {
+            let [gamma, beta, mean, variance] = [&gamma, &beta, &mean, &variance].map(floats);
+            let scales = Scales::new(&mean, &variance, folded.epsilon, [&gamma, &beta]);
+            let factors: Vec<f32> =
+                gamma.iter().zip(&scales.deviation).map(|(gamma, deviation)| gamma * deviation).collect();
+            let mut weight = floats(&weight).into_owned();
+            for (weight, factor) in weight.chunks_exact_mut(conv.patch()).zip(&factors) {
+                weight.iter_mut().for_each(|weight| *weight *= factor);
+            }
+            let bias = beta.iter().zip(mean.iter().zip(&factors)).map(|(beta, (mean, factor))| beta - mean * factor);
+            Prepared { weight: conv.forward_weights(Isa::detect(), &weight), bias: bias.collect() }
+        });
+        let residual = folded.residual.then_some(&residual);
+        run(&x, &weight, &folded.options, &prepared, residual, folded.relu)
+    }
+}
+
+fn run(
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    options: &ConvOptions<2>,
+    prepared: &Prepared,
+    residual: Option<&FlexTensor>,
+    relu: bool,
+) -> FlexTensor {
+    let conv = shape_of(x, weight, options);
+    let dims = [conv.batch, conv.channels[1], conv.out[0], conv.out[1]];
+    if let Some(residual) = residual {
+        assert_eq!(dims4(residual), dims, "conv_norm: the residual must have the shape of the result");
+    }
+    let residual = residual.map(channels_last);
+    let finish = Finish { bias: Some(&prepared.bias), residual: residual.as_deref(), relu };
+    let y = conv.forward_gather().run(Isa::detect(), &channels_last(x), &prepared.weight, finish);
+    from_channels_last(y, dims)
+}
