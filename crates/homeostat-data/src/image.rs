@@ -187,7 +187,7 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
         return Err("the file is empty (0 bytes)".into());
     }
     if bytes.starts_with(&jpeg::MAGIC) {
-        return guarded(|| jpeg::decode(bytes));
+        return jpeg::decode(bytes);
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
     reader.format().ok_or("neither PNG, JPEG, WebP, BMP nor GIF")?;
