@@ -26,6 +26,7 @@ mod batch_norm;
 mod buffer;
 #[cfg(feature = "cpu")]
 mod conv;
+mod conv_norm;
 #[cfg(feature = "cpu")]
 mod conv_weights;
 #[cfg(feature = "cpu")]
@@ -46,7 +47,7 @@ mod image_ops;
 mod inference;
 #[cfg(feature = "cpu")]
 mod mean_pool;
-mod norm;
+
 #[cfg(feature = "cpu")]
 mod pool;
 mod pooling;
@@ -56,12 +57,14 @@ mod prepared;
 mod product;
 #[cfg(feature = "cpu")]
 mod simd;
+#[cfg(feature = "cpu")]
+mod winograd;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Tensor, activation::relu, module, ops::ConvOptions};
 
-pub use norm::{batch_norm, conv_norm};
+pub use conv_norm::{batch_norm, conv_norm};
 pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
 
 /// Whose operations compute.
