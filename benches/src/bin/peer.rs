@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use benches::resnet::ResNet18;
 use burn::{
-    module::Module,
+    module::{Module, ModuleVisitor, Param},
     nn::loss::CrossEntropyLossConfig,
     optim::GradientsParams,
     tensor::{Device, Distribution, Int, Tensor},
@@ -117,7 +117,7 @@ fn train<M: Module>(
     optimizer: &OptimizerConfig,
     rate: f64,
 ) -> serde_json::Value {
-    let parameters = model.num_params();
+    let parameters = parameters(&model);
     let device = open(DeviceChoice::Cpu).expect("the CPU").autodiff();
     let x = images(options, &device);
     let labels: Vec<i32> = (0..10).cycle().take(options.batch).collect();
@@ -145,17 +145,38 @@ fn infer(options: &Options) -> serde_json::Value {
     match options.work {
         Work::Cnn => {
             let model = reference_cnn(options, &device);
-            run(model.num_params(), &|x| model.forward(x))
+            run(parameters(&model), &|x| model.forward(x))
         }
         Work::Resnet18 => {
             let model = ResNet18::cifar(&device);
-            run(model.num_params(), &|x| model.forward(x))
+            run(parameters(&model), &|x| model.forward(x))
         }
         Work::Resnet18At224 => {
             let model = ResNet18::imagenet(&device);
-            run(model.num_params(), &|x| model.forward(x))
+            run(parameters(&model), &|x| model.forward(x))
         }
     }
+}
+
+/// What is learnt: running statistics do not count.
+fn parameters<M: Module>(model: &M) -> usize {
+    #[derive(Default)]
+    struct Learnt {
+        running: bool,
+        count: usize,
+    }
+    impl ModuleVisitor for Learnt {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.running = name.starts_with("running_");
+        }
+
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            self.count += if self.running { 0 } else { parameter.dims().iter().product() };
+        }
+    }
+    let mut learnt = Learnt::default();
+    model.visit(&mut learnt);
+    learnt.count
 }
 
 /// Five runs to warm up, then runs until the time is over.
