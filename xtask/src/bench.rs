@@ -1,17 +1,24 @@
-//! `cargo xtask bench`: the criterion benches of `benches/`.
+//! `cargo xtask bench`: the criterion benches of `benches/`, and the comparison with peers.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::workspace::{Workspace, exit_code, status};
+use crate::{
+    peers,
+    workspace::{Workspace, exit_code, status},
+};
 
 pub(crate) const HELP: &str = "\
 Usage: cargo xtask bench [NAME] [ARGS of `cargo bench`]
 
-Runs one bench of benches/, or all of them. What follows `--` goes to criterion.";
+Runs one bench of benches/, or all of them. What follows `--` goes to criterion.
+`cargo xtask bench peers` compares with other systems (`cargo xtask bench peers --help`).";
 
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
+    if let Some(("peers", rest)) = args.split_first().map(|(name, rest)| (name.as_str(), rest)) {
+        return peers::run(workspace, rest);
+    }
     // The whole workspace, as everywhere: with one crate alone, cargo would build Burn again with other features.
     let mut command = workspace.cargo(["bench", "--workspace"]);
     match args.split_first() {

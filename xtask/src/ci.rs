@@ -69,7 +69,10 @@ fn steps(workspace: &Workspace) -> Vec<Step> {
             work: Work::Run(cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
         },
         Step { name: "doc", work: Work::Run(doc) },
-        Step { name: "cuda", work: Work::Run(cargo(&["check", "--package", "homeostat", "--features", "cuda"])) },
+        Step {
+            name: "backends",
+            work: Work::Run(cargo(&["check", "--package", "homeostat", "--features", "cuda,ndarray"])),
+        },
         Step {
             name: "deny",
             work: deny(cargo(&["deny", "--version"]), cargo(&["deny", "check", "bans", "licenses", "sources"])),

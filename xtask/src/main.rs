@@ -14,6 +14,7 @@ use workspace::Workspace;
 mod bench;
 mod ci;
 mod docs;
+mod peers;
 mod python;
 mod test;
 mod tidy;
@@ -50,6 +51,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "tidy" => (tidy::HELP, tidy::run),
         "ci" => (ci::HELP, ci::run),
         "docs" => (docs::HELP, docs::run),
+        "bench" if args.first().is_some_and(|name| name == "peers") => (peers::HELP, bench::run),
         "bench" => (bench::HELP, bench::run),
         "python" => (python::HELP, python::run),
         "-h" | "--help" | "help" => {

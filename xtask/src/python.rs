@@ -26,7 +26,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
         None => (PathBuf::from("runs/latest"), args),
     };
     no_more(rest)?;
-    let python = environment(&workspace.root.join("target/python"))?;
+    let python = environment(&workspace.root.join("target/python"), &PACKAGES)?;
     let benches = workspace.root.join("benches");
     for (script, file) in [
         ("tensorboard_reads.py", run.join("tensorboard")),
@@ -41,12 +41,12 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The python of a virtual environment that has the packages.
-fn environment(folder: &Path) -> Result<PathBuf> {
+/// The python of a virtual environment that has the packages, made where it is not there: `what` is what pip is told.
+pub(crate) fn environment(folder: &Path, what: &[&str]) -> Result<PathBuf> {
     let python = folder.join("bin/python");
     let complete = folder.join("complete");
     if !complete.exists() {
-        say("Installing tensorboard and safetensors into target/python.");
+        say(format!("Installing {} into {}.", what.join(" "), folder.display()));
         let step = |program: &Path, args: &[&str]| {
             let status = Command::new(program).args(args).status();
             let status = status.with_context(|| format!("cannot start {}: install Python 3", program.display()))?;
@@ -54,7 +54,7 @@ fn environment(folder: &Path) -> Result<PathBuf> {
             Ok(())
         };
         step(Path::new("python3"), &["-m", "venv", &folder.display().to_string()])?;
-        step(&python, &[&["-m", "pip", "install", "--quiet"], &PACKAGES[..]].concat())?;
+        step(&python, &[&["-m", "pip", "install", "--quiet"], what].concat())?;
         std::fs::write(&complete, "").with_context(|| format!("cannot write {}", complete.display()))?;
     }
     Ok(python)

@@ -1,8 +1,13 @@
 //! From words to values: sources and settings. It does not know verbs.
 
-use std::{path::Path, process::Command, sync::atomic::AtomicBool};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::AtomicBool,
+};
 
 use anyhow::bail;
+use homeostat_artifact::Run;
 use homeostat_data::{Cifar10Config, IdxConfig, ImageFolderConfig, SourceConfig};
 use homeostat_experiment::{Experiment, ExperimentText, Setting};
 use homeostat_kernels::Kernels;
@@ -31,9 +36,12 @@ pub(crate) fn experiment(args: &ExperimentArgs) -> anyhow::Result<homeostat_conf
     Ok(find(&args.experiment)?.overrides(&args.overrides).load()?)
 }
 
-/// A built-in experiment or a file; where the word is neither, what may have been meant.
+/// A built-in experiment, a file, or a run's; where the word is none, what may have been meant.
 pub(crate) fn find(word: &str) -> anyhow::Result<ExperimentText> {
     let path = Path::new(word);
+    if let Ok(run) = Run::open(path) {
+        return Ok(Experiment::text("experiment.toml", &run.experiment()?));
+    }
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let is_toml = path.extension().is_some_and(|ending| ending == "toml");
     if Experiment::builtin(word).is_ok() || (is_toml && path.is_file()) {
@@ -58,13 +66,30 @@ pub(crate) fn find(word: &str) -> anyhow::Result<ExperimentText> {
     Ok(Experiment::find(word)?)
 }
 
+/// What the record of a run says of its place, for where the command line is silent.
+#[derive(Default)]
+pub(crate) struct Known {
+    pub(crate) device: Option<String>,
+    pub(crate) data_root: Option<PathBuf>,
+}
+
+impl Known {
+    pub(crate) fn of(run: &Run) -> anyhow::Result<Self> {
+        let made = run.provenance()?.unwrap_or_default();
+        Ok(Self { device: Some(made.device).filter(|name| !name.is_empty()), data_root: made.data_root })
+    }
+}
+
 /// Opens the device and hands the rest of the place on; `stop` ends a training after its step.
 pub(crate) fn with_setting<R>(
     place: &Place,
+    known: Known,
     stop: &AtomicBool,
     act: impl FnOnce(&Setting<'_>) -> anyhow::Result<R>,
 ) -> anyhow::Result<R> {
-    let choice = homeostat_device::resolve(place.device.parse()?);
+    let roots = place.roots.find()?.or(known.data_root);
+    let device = place.device.as_deref().or(known.device.as_deref());
+    let choice = homeostat_device::resolve(device.unwrap_or("auto").parse()?);
     let device = homeostat_device::open(choice)?;
     match place.kernels {
         KernelChoice::Own => Kernels::Own,
@@ -76,7 +101,7 @@ pub(crate) fn with_setting<R>(
         device: &device,
         device_name: &choice.to_string(),
         workers: Workers { threads: place.workers.unwrap_or(defaults.threads), ..defaults },
-        roots: place.roots(),
+        roots,
         stop,
         features: features(),
         git: git_revision(),

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_data::DataRoot;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -67,7 +67,7 @@ pub(crate) enum Verb {
 /// An experiment with what the command line says on top.
 #[derive(Debug, Args)]
 pub(crate) struct ExperimentArgs {
-    /// A built-in experiment (digits, mnist, fashion-mnist, cifar10-jpeg), or a file that ends in .toml.
+    /// A built-in experiment (digits, mnist, fashion-mnist, cifar10-jpeg), a file that ends in .toml, or a run.
     #[arg(value_name = "EXPERIMENT")]
     pub(crate) experiment: String,
     /// Settings on top of the experiment: train.epochs=3 model.cnn.dropout=0.1 (see `homeostat config show`).
@@ -78,12 +78,11 @@ pub(crate) struct ExperimentArgs {
 /// Where to compute and where data lie: all that an experiment does not say.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
-    /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
-    /// The folder below which data are looked for; also HOMEOSTAT_DATA, and then the current folder.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data_root: Vec<PathBuf>,
+    /// Where to compute: cpu, cuda, cuda:1, ndarray, auto. By default auto; a run is resumed where it began.
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    #[command(flatten)]
+    pub(crate) roots: Roots,
     /// Threads that prepare data; results do not depend on it. By default one a core.
     #[arg(long, value_name = "N")]
     pub(crate) workers: Option<usize>,
@@ -101,11 +100,23 @@ pub(crate) enum KernelChoice {
     Burn,
 }
 
-impl Place {
-    /// Where sources are looked for, the first that has them wins.
-    pub(crate) fn roots(&self) -> DataRoot {
+/// Where data are looked for.
+#[derive(Debug, Args)]
+pub(crate) struct Roots {
+    /// The folder below which data are looked for; also HOMEOSTAT_DATA, and then the current folder. A run that is resumed
+    /// or measured knows where its data were.
+    #[arg(long, value_name = "DIR")]
+    data_root: Vec<PathBuf>,
+}
+
+impl Roots {
+    /// The folders in which sources are looked for, the first that has them wins.
+    pub(crate) fn find(&self) -> anyhow::Result<DataRoot> {
+        if let Some(missing) = self.data_root.iter().find(|folder| !folder.is_dir()) {
+            bail!("--data-root {}: there is no such folder", missing.display());
+        }
         let environment = std::env::var_os("HOMEOSTAT_DATA").map(PathBuf::from);
-        DataRoot::new(self.data_root.iter().cloned().chain(environment).chain([PathBuf::from(".")]))
+        Ok(DataRoot::new(self.data_root.iter().cloned().chain(environment).chain([PathBuf::from(".")])))
     }
 }
 
@@ -167,8 +178,8 @@ pub(crate) struct Predict {
     #[arg(long, default_value = "table")]
     pub(crate) format: Format,
     /// The number of classes shown, the most probable first.
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    pub(crate) top: usize,
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) top: u16,
     /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
@@ -263,9 +274,8 @@ pub(crate) enum Data {
     Describe {
         /// A source (digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
         source: String,
-        /// The folder below which data are looked for; also HOMEOSTAT_DATA, and then the current folder.
-        #[arg(long, value_name = "DIR")]
-        data_root: Vec<PathBuf>,
+        #[command(flatten)]
+        roots: Roots,
         /// JSON for machines.
         #[arg(long)]
         json: bool,
@@ -316,7 +326,7 @@ fn log_filter(words: &str) -> anyhow::Result<EnvFilter> {
 pub(crate) fn complain(error: &anyhow::Error) {
     let mut line = error.to_string();
     // Wherever else a bare error of the system comes from, it is said what was tried.
-    if error.is::<std::io::Error>() {
+    if error.chain().next().is_some_and(|top| top.is::<std::io::Error>()) {
         line = format!("cannot write to standard output: {line}");
     }
     for cause in error.chain().skip(1) {

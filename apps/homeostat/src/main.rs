@@ -4,6 +4,7 @@ mod args;
 mod cli;
 mod interrupt;
 mod progress;
+mod slip;
 mod threads;
 mod verbs;
 
@@ -18,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::try_parse().unwrap_or_else(|error| slip::explain(&error));
     let run = || cli.start_log().and_then(|()| threads::within(cli.common.threads, || verbs::run(&cli)));
     match run() {
         Ok(verbs::Done::Well) => ExitCode::SUCCESS,

@@ -23,6 +23,8 @@ pub(crate) struct Progress {
     total_steps: usize,
     steps_per_epoch: usize,
     epochs: usize,
+    /// Epochs done, and the step after which the one under way began.
+    epoch: (usize, usize),
     /// Samples of this epoch that were learnt from, and until when.
     samples: usize,
     last_step: Instant,
@@ -59,6 +61,7 @@ impl Progress {
             total_steps: 0,
             steps_per_epoch: 1,
             epochs: 0,
+            epoch: (0, 0),
             samples: 0,
             last_step: now,
             epoch_began: now,
@@ -89,12 +92,13 @@ impl Progress {
             return;
         }
         match stage {
-            Stage::Prepared { run, experiment, samples: [train, valid, test], resumed } => {
+            Stage::Prepared { run, experiment, data, samples: [train, valid, test], resumed } => {
                 self.epochs = experiment.train.epochs;
-                self.say(&format!(
-                    "{}: {train} samples to learn from, {valid} to choose by, {test} to test with",
-                    experiment.name
-                ));
+                let test = if *test == 0 { "no test part".to_owned() } else { format!("{test} to test with") };
+                self.say(&format!("{}: {train} samples to learn from, {valid} to choose by, {test}", experiment.name));
+                if let Some(folder) = data {
+                    self.say(&format!("data {}", folder.display()));
+                }
                 self.say(&format!("run {}", run.display()));
                 if let Some(step) = resumed {
                     self.say(&format!("goes on from the checkpoint of step {step}"));
@@ -113,8 +117,14 @@ impl Progress {
             Event::Begin { total_steps, steps_per_epoch, step, parameters } => {
                 (self.total_steps, self.steps_per_epoch) = (*total_steps, *steps_per_epoch);
                 self.began = (Instant::now(), *step);
+                // `train.max-steps` may end it before the last epoch.
+                self.epochs = self.epochs.min(total_steps.div_ceil((*steps_per_epoch).max(1)));
                 self.say(&format!("{parameters} parameters, {total_steps} steps"));
-                self.start_epoch(*step);
+                let epoch = step / steps_per_epoch;
+                self.start_epoch(epoch, epoch * steps_per_epoch);
+                if let Manner::Bar(bar) = &self.manner {
+                    bar.set_position((step % steps_per_epoch) as u64);
+                }
             }
             Event::Step(report) => self.step(report),
             Event::Decided { step, decision } => {
@@ -138,7 +148,7 @@ impl Progress {
                 self.epoch_line(*epoch, &columns, *improved);
                 let metric = valid.iter().find(|(name, _)| *name != "loss");
                 self.valid = metric.map_or_else(String::new, |(name, value)| format!("  valid {name} {value:.4}"));
-                self.start_epoch(*step);
+                self.start_epoch(*epoch, *step);
             }
         }
     }
@@ -160,17 +170,17 @@ impl Progress {
         self.say(&format!("{}{mark}", line(&epoch, &|(_, value)| value.clone())));
     }
 
-    fn start_epoch(&mut self, step: usize) {
+    fn start_epoch(&mut self, done: usize, step: usize) {
+        self.epoch = (done, step);
         self.samples = 0;
         self.epoch_began = Instant::now();
         (self.last_step, self.last_line) = (self.epoch_began, self.epoch_began);
         if let Manner::Bar(bar) = &mut self.manner {
             bar.finish_and_clear();
             if step < self.total_steps {
-                *bar =
-                    ProgressBar::new(self.steps_per_epoch as u64).with_position((step % self.steps_per_epoch) as u64);
+                *bar = ProgressBar::new(self.steps_per_epoch.min(self.total_steps - step) as u64);
                 bar.set_style(style());
-                bar.set_prefix(format!("epoch {}/{}", step / self.steps_per_epoch + 1, self.epochs));
+                bar.set_prefix(format!("epoch {}/{}", done + 1, self.epochs));
             }
         }
     }
@@ -181,7 +191,8 @@ impl Progress {
         // A running mean over some twenty steps: single batches jump.
         let smooth = self.loss.map_or(report.loss, |loss| 0.95 * loss + 0.05 * report.loss);
         self.loss = Some(smooth).filter(|loss| loss.is_finite());
-        let position = (report.step - 1) % self.steps_per_epoch + 1;
+        let (done, first) = self.epoch;
+        let position = report.step - first;
         match &self.manner {
             Manner::Bar(bar) => {
                 let (valid, left) = (&self.valid, self.left(report.step));
@@ -191,9 +202,9 @@ impl Progress {
             Manner::Plain if self.last_line.elapsed() >= PLAIN_EVERY => {
                 let line = format!(
                     "epoch {}/{} step {position}/{}  loss {smooth:.4}  {:.0}/s  {} left",
-                    report.epoch + 1,
+                    done + 1,
                     self.epochs,
-                    self.steps_per_epoch,
+                    self.steps_per_epoch.min(self.total_steps - first),
                     self.per_second(),
                     self.left(report.step)
                 );
@@ -257,15 +268,15 @@ fn columns((part, figures): (&str, &Figures)) -> Vec<(String, String)> {
 
 fn as_json(stage: &Stage<'_>) -> Option<serde_json::Value> {
     let value = match stage {
-        Stage::Prepared { run, samples: [train, valid, test], resumed, .. } => {
-            json!({ "event": "prepared", "run": run.display().to_string(), "train": train, "valid": valid, "test": test, "resumed": resumed })
+        Stage::Prepared { run, data, samples: [train, valid, test], resumed, .. } => {
+            json!({ "event": "prepared", "run": run, "data": data, "train": train, "valid": valid, "test": test, "resumed": resumed })
         }
         Stage::Training(event) => match event {
             Event::Begin { total_steps, steps_per_epoch, step, parameters } => {
-                json!({ "event": "begin", "step": step, "total_steps": total_steps, "steps_per_epoch": steps_per_epoch, "parameters": parameters })
+                json!({ "event": "begin", "step": step, "total-steps": total_steps, "steps-per-epoch": steps_per_epoch, "parameters": parameters })
             }
             Event::Step(report) => {
-                json!({ "event": "step", "step": report.step, "epoch": report.epoch, "loss": report.loss, "gradient_norm": report.gradient_norm, "rate": report.rate, "samples": report.samples, "waited": report.waited })
+                json!({ "event": "step", "step": report.step, "epoch": report.epoch, "loss": report.loss, "gradient-norm": report.gradient_norm, "rate": report.rate, "samples": report.samples, "waited": report.waited })
             }
             Event::Decided { step, decision } => json!({ "event": "decided", "step": step, "decision": decision }),
             Event::Skipped(skipped) => json!({ "event": "skipped", "name": skipped.name, "reason": skipped.reason }),
@@ -277,7 +288,7 @@ fn as_json(stage: &Stage<'_>) -> Option<serde_json::Value> {
         },
         Stage::Testing => json!({ "event": "testing" }),
         Stage::Published { artifact, golden } => {
-            json!({ "event": "published", "artifact": artifact.display().to_string(), "golden": golden })
+            json!({ "event": "published", "artifact": artifact, "golden": golden })
         }
     };
     Some(value)

@@ -5,18 +5,21 @@
 
 use std::time::Instant;
 
-use benches::resnet::ResNet18;
+use benches::{
+    resnet::ResNet18,
+    transformer::{MiniLm, Shape, Transformer},
+};
 use burn::{
     module::{Module, ModuleVisitor, Param},
     nn::loss::CrossEntropyLossConfig,
     optim::GradientsParams,
-    tensor::{Device, Distribution, Int, Tensor},
+    tensor::{Device, Distribution, Int, Tensor, TensorData},
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_device::{DeviceChoice, open};
 use homeostat_kernels::Kernels;
 use homeostat_models::{CnnConfig, ImageModel, ImageModelConfig, ImageShape};
-use homeostat_train::{AdamConfig, OptimizerConfig, SgdConfig};
+use homeostat_train::{AdamConfig, AdamwConfig, OptimizerConfig, SgdConfig};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -43,6 +46,9 @@ struct Options {
     batch: usize,
     #[arg(long, default_value_t = 32)]
     size: usize,
+    /// Tokens of a text; by default what the peer's script has: 128 for training, 64 for inference.
+    #[arg(long)]
+    length: Option<usize>,
     #[arg(long, default_value_t = 2)]
     threads: usize,
     #[arg(long, default_value_t = 8.0)]
@@ -52,15 +58,25 @@ struct Options {
     kernels: Choice,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum Work {
     /// conv 3x3x32, ReLU, max-pool 2, conv 3x3x64, ReLU, max-pool 2, dense 64, ReLU, dense 10.
     Cnn,
     /// ResNet-18 in its CIFAR form: 3x3 stem, no stem pool, 10 classes.
     Resnet18,
-    /// ResNet-18 on images of 224x224, 1000 classes: inference only.
+    /// ResNet-18 on images of 224x224, 1000 classes: inference alone.
     #[value(name = "resnet18-224")]
     Resnet18At224,
+    /// Encoder of texts: 4 blocks of 256 features and 4 heads, normalised before each part, mean pool, 2 classes.
+    Transformer,
+    /// The shape of MiniLM-L6, inference alone.
+    Minilm,
+}
+
+impl Work {
+    fn name(self) -> String {
+        self.to_possible_value().expect("no work is hidden").get_name().to_owned()
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -70,10 +86,11 @@ enum Choice {
 }
 
 fn main() {
-    let (name, options) = match Cli::parse().what {
+    let (name, mut options) = match Cli::parse().what {
         What::TrainStep(options) => ("train", options),
         What::Infer(options) => ("infer", options),
     };
+    options.length.get_or_insert(if name == "train" { 128 } else { 64 });
     match options.kernels {
         Choice::Own => Kernels::Own.select(),
         Choice::Burn => Kernels::Burn.select(),
@@ -84,50 +101,72 @@ fn main() {
     println!("{line}");
 }
 
-fn reference_cnn(options: &Options, device: &Device) -> ImageModel {
+fn cnn(options: &Options, device: &Device) -> ImageModel {
     let shape = ImageShape { channels: 3, height: options.size, width: options.size };
     ImageModelConfig::Cnn(CnnConfig::default()).init(shape, 10, device).expect("a size that the network takes")
 }
 
-fn images(options: &Options, device: &Device) -> Tensor<4> {
-    let size = if options.work == Work::Resnet18At224 { 224 } else { options.size };
+fn images(options: &Options, size: usize, device: &Device) -> Tensor<4> {
     Tensor::random([options.batch, 3, size, size], Distribution::Normal(0.0, 1.0), device)
+}
+
+fn transformer(length: usize, device: &Device) -> Transformer {
+    let shape = Shape { vocabulary: 8000, length, width: 256, heads: 4, hidden: 1024, depth: 4 };
+    Transformer::new(shape, 2, device)
+}
+
+/// Words at random, the same in each run.
+fn texts(options: &Options, length: usize, vocabulary: i32, device: &Device) -> Tensor<2, Int> {
+    let mut state = 1_u32;
+    let ids = (0..options.batch * length).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8).cast_signed() % vocabulary
+    });
+    Tensor::from_data(TensorData::new(ids.collect(), [options.batch, length]), device)
 }
 
 fn train_step(options: &Options) -> serde_json::Value {
     let device = open(DeviceChoice::Cpu).expect("the CPU").autodiff();
     device.seed(0);
+    let length = options.length.expect("set in main");
     match options.work {
         Work::Cnn => {
-            let adam = OptimizerConfig::Adam(AdamConfig::default());
-            train(options, reference_cnn(options, &device), ImageModel::forward, &adam, 1e-3)
+            let (model, x) = (cnn(options, &device), images(options, options.size, &device));
+            let optimizer = OptimizerConfig::Adam(AdamConfig::default());
+            train(options, model, &optimizer, 1e-3, 10, |model| model.forward(x.clone()))
+        }
+        Work::Transformer => {
+            let (model, x) = (transformer(length, &device), texts(options, length, 8000, &device));
+            let optimizer = OptimizerConfig::Adamw(AdamwConfig::default());
+            train(options, model, &optimizer, 1e-4, 2, |model| model.forward(x.clone()))
         }
         Work::Resnet18 => {
-            let sgd = OptimizerConfig::Sgd(SgdConfig::default());
-            train(options, ResNet18::cifar(&device), ResNet18::forward, &sgd, 0.01)
+            let (model, x) = (ResNet18::cifar(&device), images(options, options.size, &device));
+            let optimizer = OptimizerConfig::Sgd(SgdConfig::default());
+            train(options, model, &optimizer, 0.01, 10, |model| model.forward(x.clone()))
         }
-        Work::Resnet18At224 => panic!("resnet18-224 is a work of inference"),
+        Work::Minilm | Work::Resnet18At224 => panic!("{}: inference alone", options.work.name()),
     }
 }
 
 fn train<M: Module>(
     options: &Options,
     model: M,
-    forward: impl Fn(&M, Tensor<4>) -> Tensor<2>,
     optimizer: &OptimizerConfig,
     rate: f64,
+    classes: i32,
+    forward: impl Fn(&M) -> Tensor<2>,
 ) -> serde_json::Value {
-    let parameters = parameters(&model);
-    let device = open(DeviceChoice::Cpu).expect("the CPU").autodiff();
-    let x = images(options, &device);
-    let labels: Vec<i32> = (0..10).cycle().take(options.batch).collect();
+    let device = model.devices().pop().expect("a network with parameters");
+    let labels: Vec<i32> = (0..classes).cycle().take(options.batch).collect();
     let y = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
     let criterion = CrossEntropyLossConfig::new().init(&device);
-    let mut optimizer = optimizer.init(&model, &[]).expect("the defaults");
+    let mut optimizer = optimizer.init(&model, &[]).expect("default settings");
+    let parameters = parameters(&model);
     let mut taken = Some(model);
     time(options, parameters, || {
         let model = taken.take().expect("the model is put back after each step");
-        let loss = criterion.forward(forward(&model, x.clone()), y.clone());
+        let loss = criterion.forward(forward(&model), y.clone());
         let value = loss.clone().into_scalar::<f32>();
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         taken = Some(optimizer.step(rate, model, gradients));
@@ -138,22 +177,28 @@ fn train<M: Module>(
 fn infer(options: &Options) -> serde_json::Value {
     let device = open(DeviceChoice::Cpu).expect("the CPU");
     device.seed(0);
-    let x = images(options, &device);
-    let run = |parameters: usize, forward: &dyn Fn(Tensor<4>) -> Tensor<2>| {
-        time(options, parameters, || forward(x.clone()).into_data().num_elements() as f32)
-    };
+    let length = options.length.expect("set in main");
+    let read = |y: Tensor<2>| y.into_data().num_elements() as f32;
     match options.work {
         Work::Cnn => {
-            let model = reference_cnn(options, &device);
-            run(parameters(&model), &|x| model.forward(x))
+            let (model, x) = (cnn(options, &device), images(options, options.size, &device));
+            time(options, parameters(&model), || read(model.forward(x.clone())))
+        }
+        Work::Transformer => {
+            let (model, x) = (transformer(length, &device), texts(options, length, 8000, &device));
+            time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Resnet18 => {
-            let model = ResNet18::cifar(&device);
-            run(parameters(&model), &|x| model.forward(x))
+            let (model, x) = (ResNet18::cifar(&device), images(options, options.size, &device));
+            time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Resnet18At224 => {
-            let model = ResNet18::imagenet(&device);
-            run(parameters(&model), &|x| model.forward(x))
+            let (model, x) = (ResNet18::imagenet(&device), images(options, 224, &device));
+            time(options, parameters(&model), || read(model.forward(x.clone())))
+        }
+        Work::Minilm => {
+            let (model, x) = (MiniLm::new(&device), texts(options, length, 30_000, &device));
+            time(options, parameters(&model), || read(model.forward(x.clone())))
         }
     }
 }
@@ -195,10 +240,9 @@ fn time(options: &Options, parameters: usize, mut run: impl FnMut() -> f32) -> s
     let cpu_ms = 1e3 * (cpu_seconds() - cpu) / times.len() as f64;
     times.sort_by(f64::total_cmp);
     let at = |share: usize| (1e4 * times[times.len() * share / 10]).round() / 1e4;
-    let work = options.work.to_possible_value().expect("no work is hidden");
     serde_json::json!({
-        "system": "homeostat", "version": env!("CARGO_PKG_VERSION"), "work": work.get_name(), "batch": options.batch,
-        "size": options.size, "parameters": parameters, "threads": options.threads, "steps": times.len(), "median_ms": at(5), "p10_ms": at(1),
+        "system": "homeostat", "version": env!("CARGO_PKG_VERSION"), "work": options.work.name(), "parameters": parameters, "batch": options.batch,
+        "size": options.size, "length": options.length, "threads": options.threads, "steps": times.len(), "median_ms": at(5), "p10_ms": at(1),
         "p90_ms": at(9), "cpu_ms": (1e3 * cpu_ms).round() / 1e3, "peak_rss_mb": peak_memory(), "loss_first": first, "loss_last": last,
     })
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,22 +11,31 @@ use serde::de::DeserializeOwned;
 use crate::ArtifactError;
 
 /// A file that is not there is an empty one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct JsonLines {
     path: PathBuf,
+    /// Stays open from the first line on: opening takes longer than writing a line.
+    end: OnceLock<File>,
 }
 
 impl JsonLines {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, end: OnceLock::new() }
     }
 
     /// Appends one line, in one write, straight to the system: it outlives the process.
     pub(crate) fn append(&self, value: &impl Serialize) -> Result<(), ArtifactError> {
         let mut line = serde_json::to_vec(value).map_err(|error| self.malformed(&error.to_string()))?;
         line.push(b'\n');
-        let file = OpenOptions::new().append(true).create(true).open(&self.path);
-        file.and_then(|mut file| file.write_all(&line)).map_err(ArtifactError::write(&self.path))
+        self.end().and_then(|mut file| file.write_all(&line)).map_err(ArtifactError::write(&self.path))
+    }
+
+    fn end(&self) -> io::Result<&File> {
+        if let Some(file) = self.end.get() {
+            return Ok(file);
+        }
+        let file = OpenOptions::new().append(true).create(true).open(&self.path)?;
+        Ok(self.end.get_or_init(|| file))
     }
 
     /// All whole lines. A process that was killed while it wrote may have left a part of one at the end: that is none.
@@ -39,6 +49,16 @@ impl JsonLines {
             serde_json::from_str(line).map_err(|error| self.malformed(&format!("line {}: {error}", index + 1)))
         });
         values.collect()
+    }
+
+    /// The last whole line, without reading those before it: a log can be long.
+    pub(crate) fn last<T: DeserializeOwned>(&self) -> Result<Option<T>, ArtifactError> {
+        let tail = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.and_then(|mut file| last_line(&mut file)).map_err(ArtifactError::read(&self.path))?,
+        };
+        let value = tail.map(|line| serde_json::from_slice(&line));
+        value.transpose().map_err(|error| self.malformed(&format!("the last line: {error}")))
     }
 
     /// Its length in bytes, after making sure that they outlive a loss of power.
@@ -77,5 +97,30 @@ impl JsonLines {
 
     fn malformed(&self, reason: &str) -> ArtifactError {
         ArtifactError::Malformed { path: self.path.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// The last line that has an end, sought in a tail of the file that grows until it holds one.
+fn last_line(file: &mut File) -> io::Result<Option<Vec<u8>>> {
+    let length = file.metadata()?.len();
+    let mut reach = 4096;
+    loop {
+        let start = length.saturating_sub(reach);
+        file.seek(SeekFrom::Start(start))?;
+        let mut tail = Vec::new();
+        io::Read::by_ref(file).take(length - start).read_to_end(&mut tail)?;
+        let line_break = |bytes: &[u8]| bytes.iter().rposition(|&byte| byte == b'\n');
+        if let Some(end) = line_break(&tail) {
+            tail.truncate(end);
+            if let Some(before) = line_break(&tail) {
+                return Ok(Some(tail.split_off(before + 1)));
+            }
+            if start == 0 {
+                return Ok(Some(tail));
+            }
+        } else if start == 0 {
+            return Ok(None);
+        }
+        reach *= 16;
     }
 }

@@ -50,5 +50,5 @@ pub use error::ArtifactError;
 pub use figures::Figures;
 pub use metrics_line::{MetricsLine, Part};
 pub use provenance::{Hashes, Provenance};
-pub use run::{LogLengths, Run, RunSummary, RunWriter};
-pub use run_result::{Best, RunResult, RunState};
+pub use run::{LogLengths, Run, RunProgress, RunSummary, RunWriter};
+pub use run_result::{Best, RunResult, RunState, Samples};

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::path::PathBuf;
 use std::thread;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// assert!(provenance.cores > 0 && provenance.rustc.contains("rustc"));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "kebab-case")]
 pub struct Provenance {
     /// Version of Homeostat.
     pub homeostat: String,
@@ -36,6 +37,8 @@ pub struct Provenance {
     pub cores: usize,
     /// The device that was trained on.
     pub device: String,
+    /// The folder below which the data were found, so that the run can be resumed and measured without naming it again.
+    pub data_root: Option<PathBuf>,
     /// The command line.
     pub command: Vec<String>,
     /// The seed of everything random.

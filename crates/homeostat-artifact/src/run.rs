@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::json_lines::JsonLines;
-use crate::{ArtifactError, Checkpoints, MetricsLine, Provenance, RunResult, RunState, atomic, digest};
+use crate::{ArtifactError, Checkpoints, MetricsLine, Part, Provenance, RunResult, RunState, atomic, digest};
 
 const LATEST: &str = "latest";
 const LOCK: &str = ".lock";
@@ -29,6 +29,8 @@ pub struct Run {
 #[derive(Debug)]
 pub struct RunWriter {
     run: Run,
+    metrics: JsonLines,
+    events: JsonLines,
     _lock: File,
 }
 
@@ -39,6 +41,24 @@ pub struct LogLengths {
     pub metrics: u64,
     /// Of `events.jsonl`.
     pub events: u64,
+}
+
+/// How far a run has come: see [`Run::progress`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RunProgress {
+    /// Optimiser steps done, but for the one that is under way or was the last.
+    pub steps: u64,
+    /// Epochs done.
+    pub epochs: u64,
+    /// The last evaluation on the validation part.
+    pub evaluated: Option<MetricsLine>,
+}
+
+/// What every line of `events.jsonl` begins with.
+#[derive(Default, Deserialize)]
+struct EventPlace {
+    step: u64,
+    epoch: u64,
 }
 
 /// A run in a list.
@@ -54,6 +74,9 @@ pub struct RunSummary {
     pub state: RunState,
     /// How it ended, if it has.
     pub result: Option<RunResult>,
+    /// What is wrong with its `result.json`, if it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 impl Run {
@@ -63,11 +86,8 @@ impl Run {
     /// # Errors
     /// [`ArtifactError::Name`], [`ArtifactError::Write`].
     pub fn create(root: &Path, name: &str, when: &str, experiment: &str) -> Result<RunWriter, ArtifactError> {
-        for name in [name, when] {
-            if !can_name(name) {
-                return Err(ArtifactError::Name { name: name.to_owned() });
-            }
-        }
+        Self::check_name(name)?;
+        Self::check_name(when)?;
         let folder = root.join(name);
         atomic::create_dir(&folder)?;
         let (path, when) = create_unique(&folder, when)?;
@@ -78,6 +98,14 @@ impl Run {
             tracing::warn!(%error, "{} could not be set to the new run", root.join(LATEST).display());
         }
         Ok(writer)
+    }
+
+    /// Refuses what cannot name a run.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Name`].
+    pub fn check_name(name: &str) -> Result<(), ArtifactError> {
+        if can_name(name) { Ok(()) } else { Err(ArtifactError::Name { name: name.to_owned() }) }
     }
 
     /// The run at `path`, or that a link at `path` points to (`runs/latest`).
@@ -109,7 +137,8 @@ impl Run {
             }
             attempts -= 1;
         }
-        let writer = RunWriter { run: self.clone(), _lock: file };
+        let (metrics, events) = (self.metrics_log(), self.events_log());
+        let writer = RunWriter { run: self.clone(), metrics, events, _lock: file };
         atomic::clean(&writer.path)?;
         atomic::clean(&writer.checkpoints_dir())?;
         Ok(writer)
@@ -130,13 +159,13 @@ impl Run {
         Ok(runs)
     }
 
-    /// Its name, where it stands, and how it ended. A damaged `result.json` is warned of and counts as none.
+    /// Its name, where it stands, and how it ended. A damaged `result.json` counts as none, and is told of.
     #[must_use]
     pub fn summary(&self) -> RunSummary {
-        let result = self.result().unwrap_or_else(|error| {
-            tracing::warn!(%error, "this run is shown without its result");
-            None
-        });
+        let (result, problem) = match self.result() {
+            Ok(result) => (result, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
         let full = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         let name =
             |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
@@ -146,6 +175,7 @@ impl Run {
             path: self.path.clone(),
             state: self.state(result.as_ref()),
             result,
+            problem,
         }
     }
 
@@ -245,6 +275,17 @@ impl Run {
         self.events_log().read()
     }
 
+    /// How far it has come by its logs, also while it trains or after it was killed.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Read`], [`ArtifactError::Malformed`].
+    pub fn progress(&self) -> Result<RunProgress, ArtifactError> {
+        let evaluated = self.metrics()?.into_iter().rfind(|line| line.part == Part::Valid);
+        let event: EventPlace = self.events_log().last()?.unwrap_or_default();
+        let (steps, epochs) = evaluated.as_ref().map_or((0, 0), |line| (line.step, line.epoch));
+        Ok(RunProgress { steps: event.step.max(steps), epochs: event.epoch.max(epochs), evaluated })
+    }
+
     fn metrics_log(&self) -> JsonLines {
         JsonLines::new(self.path.join("metrics.jsonl"))
     }
@@ -287,6 +328,18 @@ impl RunWriter {
         write_json(&self.path.join(RESULT), result)
     }
 
+    /// Takes `result.json` away: what it says of an earlier session is no longer true when the run goes on.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Write`].
+    pub fn remove_result(&self) -> Result<(), ArtifactError> {
+        let path = self.path.join(RESULT);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(ArtifactError::write(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Writes `report.html`.
     ///
     /// # Errors
@@ -300,7 +353,7 @@ impl RunWriter {
     /// # Errors
     /// [`ArtifactError::Write`].
     pub fn append_metrics(&self, line: &MetricsLine) -> Result<(), ArtifactError> {
-        self.metrics_log().append(line)
+        self.metrics.append(line)
     }
 
     /// Appends a line to `events.jsonl`; it outlives the process.
@@ -308,7 +361,7 @@ impl RunWriter {
     /// # Errors
     /// [`ArtifactError::Write`]; [`ArtifactError::Malformed`] for a value that JSON has no form for.
     pub fn append_event(&self, event: &impl Serialize) -> Result<(), ArtifactError> {
-        self.events_log().append(event)
+        self.events.append(event)
     }
 
     /// The lengths of the two logs, synced to the disk: a checkpoint keeps them.
@@ -316,7 +369,7 @@ impl RunWriter {
     /// # Errors
     /// [`ArtifactError::Write`].
     pub fn log_lengths(&self) -> Result<LogLengths, ArtifactError> {
-        Ok(LogLengths { metrics: self.metrics_log().sync()?, events: self.events_log().sync()? })
+        Ok(LogLengths { metrics: self.metrics.sync()?, events: self.events.sync()? })
     }
 
     /// Cuts the two logs back to where they were at a checkpoint (`LogLengths::default()`: at the beginning), so that no line that is going to be
@@ -325,8 +378,8 @@ impl RunWriter {
     /// # Errors
     /// [`ArtifactError::Malformed`] if a log is shorter, or no line ends there; [`ArtifactError::Write`].
     pub fn truncate_logs(&self, keep: LogLengths) -> Result<(), ArtifactError> {
-        self.metrics_log().truncate(keep.metrics)?;
-        self.events_log().truncate(keep.events)
+        self.metrics.truncate(keep.metrics)?;
+        self.events.truncate(keep.events)
     }
 }
 

@@ -33,6 +33,9 @@ pub struct RunResult {
     /// The figures on the validation part, with the chosen weights.
     #[serde(default)]
     pub valid: Figures,
+    /// How many samples these figures are of.
+    #[serde(default)]
+    pub samples: Samples,
     /// The evaluation that chose the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<Best>,
@@ -44,6 +47,15 @@ pub struct RunResult {
     pub parameters: u64,
     /// Wall time of training in seconds, over all its resumptions.
     pub seconds: f64,
+}
+
+/// How many samples of each part were measured; those that could not be read are not among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Samples {
+    /// Of the test part.
+    pub test: u64,
+    /// Of the validation part.
+    pub valid: u64,
 }
 
 /// The best evaluation of a run.

@@ -32,11 +32,16 @@ fn best(scored: impl Iterator<Item = (f64, String)>, least: f64) -> Box<[String]
 }
 
 /// From 0 to 1: edits by the Damerau-Levenshtein distance; a name that has the other as a whole word (`learning-rate`
-/// and `rate`) is alike, too.
+/// and `rate`), or whose initials it is (`lr`), is alike, too.
 fn alike(a: &str, b: &str) -> f64 {
     let (a, b) = (a.to_lowercase().replace('_', "-"), b.to_lowercase().replace('_', "-"));
     let has_word = |long: &str, word: &str| long.split('-').any(|part| part == word);
-    let words = if has_word(&a, &b) || has_word(&b, &a) { 0.7 } else { 0.0 };
+    let initials: String = b.split('-').filter_map(|word| word.chars().next()).collect();
+    let words = match () {
+        () if initials.len() > 1 && initials == a => 0.9,
+        () if has_word(&a, &b) || has_word(&b, &a) => 0.7,
+        () => 0.0,
+    };
     strsim::normalized_damerau_levenshtein(&a, &b).max(words)
 }
 

@@ -72,7 +72,7 @@ impl<'a> Schema<'a> {
     pub(crate) fn type_doc(self) -> &'a str {
         let alternatives = self.alternatives();
         match alternatives.as_slice() {
-            [only] => only.type_doc(),
+            [only] if self.node.get("oneOf").is_none() => only.type_doc(),
             _ => self.resolve().node["description"].as_str().unwrap_or(""),
         }
     }
@@ -85,7 +85,7 @@ impl<'a> Schema<'a> {
     /// The name of the type, by which two places of the same type are known.
     pub(crate) fn type_name(self) -> Option<&'a str> {
         match self.alternatives().as_slice() {
-            [only] => only.type_name(),
+            [only] if self.node.get("oneOf").is_none() => only.type_name(),
             _ => self.node["$ref"].as_str(),
         }
     }
@@ -104,6 +104,8 @@ impl<'a> Schema<'a> {
         let alternatives = here.alternatives();
         match alternatives.as_slice() {
             [] => here.plain_shape(),
+            // An enum of one variant is a choice, too; else it is an option, or a reference with words of its own.
+            [only] if here.node.get("oneOf").is_some() => only.variants().map_or_else(|| only.shape(), Shape::Choice),
             [only] => only.shape(),
             _ => match alternatives.iter().map(|one| one.variants()).collect::<Option<Vec<_>>>() {
                 Some(variants) => Shape::Choice(variants.concat()),

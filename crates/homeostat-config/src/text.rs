@@ -1,5 +1,7 @@
 //! Writes a tree as TOML for people, or as JSON: scalars and lists on a line each, tables as sections. Knows no schema.
 
+use std::{ffi::OsStr, path::Path};
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -93,7 +95,7 @@ fn section(node: &Node, path: &mut Vec<String>, lines: &mut Vec<Line>) {
         if !lines.is_empty() {
             lines.push(Line { text: String::new(), comment: None });
         }
-        lines.push(Line { text: format!("[{}]", dotted(path)), comment: Some(node.origin.to_string()) });
+        lines.push(Line { text: format!("[{}]", dotted(path)), comment: Some(shown(&node.origin)) });
     }
     for (name, child) in entries.iter().filter(|(_, child)| !is_table(child)) {
         entry(name, child, lines);
@@ -163,10 +165,21 @@ fn origins(node: &Node) -> String {
     let mut found: Vec<(Origin, usize)> = Vec::new();
     collect_origins(node, &mut found);
     let text = |(origin, last): &(Origin, usize)| match origin {
-        Origin::File { line, .. } if line != last => format!("{origin}-{last}"),
-        origin => origin.to_string(),
+        Origin::File { line, .. } if line != last => format!("{}-{last}", shown(origin)),
+        origin => shown(origin),
     };
     found.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// An origin beside its value: there is one file, so its name is enough.
+fn shown(origin: &Origin) -> String {
+    match origin {
+        Origin::File { name, line } => {
+            let name = Path::new(name).file_name().map_or_else(|| name.into(), OsStr::to_string_lossy);
+            format!("{name}:{line}")
+        }
+        origin => origin.to_string(),
+    }
 }
 
 /// Each source once; for a file, its first line here with its last.

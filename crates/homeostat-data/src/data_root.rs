@@ -16,6 +16,20 @@ impl DataRoot {
         Self { folders: folders.into_iter().map(Into::into).collect() }
     }
 
+    /// The root in which the folder of this name is found, in full, so that it can be looked in again from anywhere.
+    #[must_use]
+    pub fn root_of(&self, folder: &str) -> Option<PathBuf> {
+        let root = self.folders.iter().find(|root| root.join(folder).is_dir())?;
+        root.canonicalize().ok()
+    }
+
+    /// Looks in this folder, too, after all others.
+    #[must_use]
+    pub fn or(mut self, folder: Option<PathBuf>) -> Self {
+        self.folders.extend(folder);
+        self
+    }
+
     /// The folder of this name below the first root that has one; an absolute path is taken as it is.
     ///
     /// # Errors

@@ -21,6 +21,10 @@ pub struct Description {
     pub shapes: Vec<ShapeCount>,
     /// The samples whose content another sample with a smaller number has.
     pub duplicates: usize,
+    /// Of the contents that are there more than once, those that stand in several parts of the data set.
+    pub across: usize,
+    /// The contents that stand under several classes: what is right cannot be learnt from them.
+    pub contradictions: Vec<Contradiction>,
     /// The samples that cannot be decoded.
     pub corrupt: Vec<Skipped>,
 }
@@ -38,6 +42,15 @@ pub struct ClassCount {
     pub test: usize,
     /// In no part, for the data set gives none.
     pub unassigned: usize,
+}
+
+/// Samples of the same content that stand under several classes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contradiction {
+    /// Their names, in the order of their numbers.
+    pub samples: Vec<String>,
+    /// The class of each.
+    pub classes: Vec<String>,
 }
 
 /// The pictures of one shape.
@@ -79,16 +92,35 @@ pub fn describe(source: &Source) -> Result<Description, DataError> {
     let count = |(Shape { height, width, channels }, count)| ShapeCount { height, width, channels, count };
     let mut shapes: Vec<ShapeCount> = shapes.into_iter().map(count).collect();
     shapes.sort_by_key(|shape| std::cmp::Reverse(shape.count));
-    let mut digests = source.digests()?.to_vec();
-    digests.sort_unstable();
-    digests.dedup();
+    let groups = groups(source)?;
+    let several =
+        |group: &[usize], differ: &dyn Fn(usize, usize) -> bool| group.windows(2).any(|pair| differ(pair[0], pair[1]));
+    let across = groups.iter().filter(|group| several(group, &|a, b| source.given(a) != source.given(b))).count();
+    let contradicting = groups.iter().filter(|group| several(group, &|a, b| source.label(a) != source.label(b)));
+    let contradiction = |group: &Vec<usize>| Contradiction {
+        samples: group.iter().map(|&i| source.name(i)).collect(),
+        classes: group.iter().map(|&i| source.classes()[source.label(i)].clone()).collect(),
+    };
     Ok(Description {
         title: source.title().to_owned(),
         fingerprint: source.fingerprint()?,
         samples: source.len(),
         classes,
         shapes,
-        duplicates: source.len() - digests.len(),
+        duplicates: groups.iter().map(|group| group.len() - 1).sum(),
+        across,
+        contradictions: contradicting.map(contradiction).collect(),
         corrupt,
     })
+}
+
+/// The samples of each content that is there more than once, in the order of their first samples.
+fn groups(source: &Source) -> Result<Vec<Vec<usize>>, DataError> {
+    let digests = source.digests()?;
+    let mut order: Vec<usize> = (0..source.len()).collect();
+    order.sort_by_key(|&i| digests[i]);
+    let same = order.chunk_by(|&a, &b| digests[a] == digests[b]);
+    let mut groups: Vec<Vec<usize>> = same.filter(|group| group.len() > 1).map(<[usize]>::to_vec).collect();
+    groups.sort_unstable_by_key(|group| group[0]);
+    Ok(groups)
 }

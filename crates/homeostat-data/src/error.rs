@@ -1,5 +1,6 @@
 //! Everything that can be wrong with data from outside, each as one line: what, where, how to mend.
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
 
 /// What went wrong while data was looked for, read, divided or loaded.
@@ -94,4 +95,10 @@ fn places(looked: &[PathBuf]) -> String {
         return "no place, for no data root is set".into();
     }
     looked.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// What a panic said.
+pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }

@@ -1,11 +1,13 @@
 //! A picture on the host, 8 bits a channel, and the door from encoded bytes to it. It does not know files or labels.
 
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageFormat, ImageReader};
 
 use crate::DataError;
+use crate::error::message;
 
 /// The most pixels that a picture may have: 2^26, which is 8192 x 8192. Checked from the header, before memory is taken.
 pub const PIXEL_LIMIT: u64 = 1 << 26;
@@ -63,10 +65,10 @@ impl Image {
     /// alpha channel that is opaque everywhere is dropped. Grey stays one channel; grey with alpha becomes four.
     ///
     /// # Errors
-    /// [`DataError::Corrupt`] (under the name `image`, see [`DataError::named`]) for bytes that are no picture, are cut short, or
-    /// claim more than [`PIXEL_LIMIT`] pixels.
+    /// [`DataError::Corrupt`] (under the name `image`, see [`DataError::named`]) for bytes that are no picture, are cut short,
+    /// claim more than [`PIXEL_LIMIT`] pixels, or bring a decoder to panic.
     pub fn decode(bytes: &[u8]) -> Result<Self, DataError> {
-        decode(bytes).map_err(|why| DataError::Corrupt { name: "image".into(), why })
+        guarded(|| decode(bytes)).map_err(|why| DataError::Corrupt { name: "image".into(), why })
     }
 
     /// The picture as a PNG file.
@@ -173,6 +175,12 @@ pub(crate) fn luma(rgb: &[u8]) -> u8 {
     ((red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16) as u8
 }
 
+/// A decoder's panic is a defect of the decoder, but a stranger's bytes brought it about: they are what is refused.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(decode))
+        .unwrap_or_else(|panic| Err(format!("the decoder panicked: {}", one_line(&message(&*panic)))))
+}
+
 fn decode(bytes: &[u8]) -> Result<Image, String> {
     if bytes.is_empty() {
         return Err("the file is empty (0 bytes)".into());
@@ -237,4 +245,18 @@ fn jpeg_is_whole(bytes: &[u8]) -> bool {
 
 pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guarded;
+
+    #[test]
+    fn a_decoder_that_panics_has_refused_its_bytes() {
+        let row = [0_u8; 3];
+        let at = row.len();
+        let why = guarded(|| Ok::<u8, String>(row[at])).unwrap_err();
+        assert!(why.starts_with("the decoder panicked: index out of bounds") && why.lines().count() == 1, "{why}");
+        assert_eq!(guarded(|| Err::<u8, _>("cut short".to_owned())).unwrap_err(), "cut short");
+    }
 }

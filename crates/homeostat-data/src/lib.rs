@@ -39,7 +39,7 @@ pub use augment::{
     Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
 };
 pub use data_root::DataRoot;
-pub use description::{ClassCount, Description, ShapeCount, describe};
+pub use description::{ClassCount, Contradiction, Description, ShapeCount, describe};
 pub use digest::Digest;
 pub use error::DataError;
 pub use image::{Image, PIXEL_LIMIT, Shape};

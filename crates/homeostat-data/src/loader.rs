@@ -1,12 +1,12 @@
 //! Batches made by several threads, handed out in order. It does not know what a batch is.
 
-use std::any::Any;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
+use crate::error::message;
 use crate::{DataError, Image};
 
 /// What a batch occupies, so that the loader can keep its bound.
@@ -216,9 +216,4 @@ impl<T> std::fmt::Debug for Loader<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Loader({} workers)", self.workers.len())
     }
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }

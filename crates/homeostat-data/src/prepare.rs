@@ -126,10 +126,31 @@ impl ImagePrepare {
     pub fn check(&self, key: &str) -> Result<(), DataError> {
         let last = self.0.len().saturating_sub(1);
         self.0.iter().enumerate().try_for_each(|(i, step)| step.check(&format!("{key}.{i}"), i == last))?;
-        match (self.tail(), self.input_shape()) {
-            (Some(tail), Some(shape)) => tail.check_channels(&format!("{key}.{last}"), shape.channels),
-            _ => Ok(()),
+        self.channels().map_or(Ok(()), |channels| self.check_channels(key, channels))
+    }
+
+    /// Whether the normalisation fits pictures of so many channels, for the dotted `key` at which the steps stand.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] names the step.
+    pub fn check_channels(&self, key: &str, channels: usize) -> Result<(), DataError> {
+        let Some(Normalize { mean, .. }) = self.tail() else { return Ok(()) };
+        if mean.len() == 1 || mean.len() == channels {
+            return Ok(());
         }
+        let key = format!("{key}.{}.normalize", self.0.len() - 1);
+        let takes =
+            if channels == 1 { "grey pictures take 1" } else { "colour pictures take 3, or 1 for all channels" };
+        let why = format!("{} means and standard deviations, but {takes}", mean.len());
+        Err(DataError::config(&key, why))
+    }
+
+    /// The number of channels that the last step about them makes.
+    fn channels(&self) -> Option<usize> {
+        self.0.iter().rev().find_map(|step| match step {
+            PrepareStep::Channels(count) => Some(*count),
+            _ => None,
+        })
     }
 
     /// All steps but the normalisation, which runs on the device (see [`tail`](Self::tail)): 8 bits in, 8 bits out.
@@ -172,17 +193,16 @@ impl ImagePrepare {
     /// The shape of the network's input, where the steps alone determine it; otherwise it is that of [`host`](Self::host) of any sample.
     #[must_use]
     pub fn input_shape(&self) -> Option<Shape> {
-        let (mut sides, mut channels) = (None, None);
+        let mut sides = None;
         for step in &self.0 {
             match step {
                 PrepareStep::Resize(Resize { mode: ResizeMode::Stretch, size, .. })
                 | PrepareStep::CenterCrop(CenterCrop { size, .. }) => sides = Some(size.sides()),
                 PrepareStep::Resize(_) => sides = None,
-                PrepareStep::Channels(count) => channels = Some(*count),
-                PrepareStep::Normalize(_) | PrepareStep::NormalizeFromTrain => {}
+                PrepareStep::Channels(_) | PrepareStep::Normalize(_) | PrepareStep::NormalizeFromTrain => {}
             }
         }
-        let ([height, width], channels) = (sides?, channels?);
+        let ([height, width], channels) = (sides?, self.channels()?);
         Some(Shape { height, width, channels })
     }
 
@@ -262,8 +282,9 @@ impl Resize {
 }
 
 impl Normalize {
+    #[expect(clippy::cast_possible_truncation, reason = "whether something is lost is what is asked")]
     fn check(&self, key: &str) -> Result<(), DataError> {
-        if self.mean.len() != self.std.len() || !matches!(self.mean.len(), 1 | 3 | 4) {
+        if self.mean.len() != self.std.len() || !matches!(self.mean.len(), 1 | 3) {
             let why = format!(
                 "{} means and {} standard deviations, but there is one of each for all channels, or for each of 3",
                 self.mean.len(),
@@ -271,18 +292,16 @@ impl Normalize {
             );
             return Err(DataError::config(key, why));
         }
-        if self.mean.iter().chain(&self.std).any(|x| !x.is_finite()) || self.std.iter().any(|&std| std <= 0.0) {
-            return Err(DataError::config(key, "means have to be finite, and standard deviations above 0"));
-        }
-        Ok(())
-    }
-
-    fn check_channels(&self, key: &str, channels: usize) -> Result<(), DataError> {
-        if self.mean.len() == 1 || self.mean.len() == channels {
+        // Networks compute with 32 bits: what is 0 or infinite there would make every input so.
+        let usable = |(mean, std): (&f64, &f64)| {
+            let (scale, shift) = ((1.0 / (255.0 * std)) as f32, (mean / std) as f32);
+            *std > 0.0 && scale.is_normal() && shift.is_finite()
+        };
+        if self.mean.iter().zip(&self.std).all(usable) {
             return Ok(());
         }
-        let why = format!("{} means for pictures of {channels} channels", self.mean.len());
-        Err(DataError::config(&format!("{key}.normalize.mean"), why))
+        let why = "means have to be finite, standard deviations above 0, and both in the range of 32-bit floats";
+        Err(DataError::config(key, why))
     }
 }
 

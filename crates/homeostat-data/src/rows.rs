@@ -53,6 +53,13 @@ impl Rows {
                 Err(DataError::Corrupt { name, why }) if on_corrupt == OnCorrupt::Skip => {
                     rows.skipped.push(Skipped { name, reason: why });
                 }
+                Err(DataError::Corrupt { name, why }) => {
+                    let why = format!(
+                        "{why}; mend or remove it{}, or leave such samples out with data.on-corrupt=skip",
+                        source.folder().map_or_else(String::new, |folder| format!(" in {}", folder.display()))
+                    );
+                    return Err(DataError::Corrupt { name, why });
+                }
                 Err(error) => return Err(error),
             }
         }

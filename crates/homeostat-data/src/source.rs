@@ -162,6 +162,15 @@ impl Source {
         &self.title
     }
 
+    /// The folder below which pictures are files, or lie in archives; nothing where samples lie in memory.
+    #[must_use]
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        match &self.store {
+            Store::Files { folder, .. } => Some(folder),
+            Store::Arrays { .. } => None,
+        }
+    }
+
     /// The number of samples.
     #[must_use]
     pub fn len(&self) -> usize {

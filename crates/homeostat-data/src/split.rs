@@ -10,21 +10,19 @@ use crate::{DataError, Digest, Given, Rng, Source, stream};
 
 /// How samples are divided into training, validation and test. Random divisions keep the proportions of the classes, depend on the
 /// seed alone, and never put two samples of the same content into different parts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SplitConfig {
+    /// `given` where the data set comes with a training part and another one, else `stratified`. The run's `experiment.toml` has
+    /// the one that was chosen.
+    #[default]
+    Auto,
     /// As the data set gives it; where it gives no validation part, one is taken from training at random.
     Given(GivenSplit),
     /// At random, in fixed fractions.
     Stratified(StratifiedSplit),
     /// At random into folds of equal size, one of which is for validation (cross-validation).
     KFold(KFoldSplit),
-}
-
-impl Default for SplitConfig {
-    fn default() -> Self {
-        Self::Stratified(StratifiedSplit::default())
-    }
 }
 
 /// The division that the data set comes with.
@@ -105,6 +103,7 @@ impl SplitConfig {
     /// [`DataError::Config`] names the value and the range that is allowed.
     pub fn check(&self, key: &str) -> Result<(), DataError> {
         let (name, ok, why) = match self {
+            Self::Auto => return Ok(()),
             Self::Given(GivenSplit { valid }) => {
                 ("given.valid", *valid > 0.0 && *valid < 1.0, "has to be above 0 and below 1")
             }
@@ -120,6 +119,21 @@ impl SplitConfig {
         if ok { Ok(()) } else { Err(DataError::config(&format!("{key}.{name}"), why)) }
     }
 
+    /// What `auto` stands for with this source, and why; nothing for what was said.
+    #[must_use]
+    pub fn resolve(&self, source: &Source) -> Option<(Self, String)> {
+        let Self::Auto = self else { return None };
+        let parts = [(Given::Train, "training"), (Given::Valid, "validation"), (Given::Test, "test")];
+        let comes = |(given, _): &(Given, &str)| (0..source.len()).any(|i| source.given(i) == Some(*given));
+        let found: Vec<&str> = parts.into_iter().filter(comes).map(|(_, name)| name).collect();
+        Some(match found.as_slice() {
+            ["training", _, ..] => {
+                (Self::Given(GivenSplit::default()), format!("the data come divided: {}", found.join(", ")))
+            }
+            _ => (Self::Stratified(StratifiedSplit::default()), "the data come undivided".to_owned()),
+        })
+    }
+
     /// Divides the samples.
     ///
     /// # Errors
@@ -130,8 +144,12 @@ impl SplitConfig {
         if let [only] = source.classes() {
             return Err(fault(source, format!("there is only one class, `{only}`, so there is nothing to tell apart")));
         }
+        if let Some((chosen, _)) = self.resolve(source) {
+            return chosen.split(source, seed);
+        }
         let all: Vec<usize> = (0..source.len()).collect();
         match self {
+            Self::Auto => unreachable!("resolved above"),
             Self::Given(given) => given.split(source, seed),
             Self::Stratified(StratifiedSplit { valid, test }) => {
                 let mut deck = Deck::new(source, &all, seed, 2 + usize::from(*test > 0.0))?;
@@ -186,12 +204,13 @@ impl Splits {
 }
 
 impl SplitRecord {
-    /// The samples of `source` that a network trained on this division has learned from, and so must not be measured with.
+    /// The samples of `source` that a network trained on this division has learned from, or whose answers chose its weights: with
+    /// these it must not be measured.
     ///
     /// # Errors
     /// [`DataError::Read`] for a file that cannot be read.
     pub fn leaks(&self, source: &Source) -> Result<Vec<usize>, DataError> {
-        let seen: HashSet<&Digest> = self.train.iter().collect();
+        let seen: HashSet<&Digest> = self.train.iter().chain(&self.valid).collect();
         let digests = source.digests()?;
         Ok((0..source.len()).filter(|&i| seen.contains(&digests[i])).collect())
     }

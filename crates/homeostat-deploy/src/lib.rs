@@ -10,5 +10,5 @@ mod predictor;
 mod verify;
 
 pub use error::DeployError;
-pub use predictor::{Endpoint, OpenEndpoint, Predictor};
+pub use predictor::{Endpoint, OpenEndpoint, Predictor, published};
 pub use verify::{TOLERANCE, Verified, verify};

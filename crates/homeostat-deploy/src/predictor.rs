@@ -27,19 +27,10 @@ impl<T: Task> Predictor<T> {
     /// Loads the weights of an artifact.
     ///
     /// # Errors
-    /// The weights cannot be read, are not finite, or are of another network.
+    /// As for [`published`].
     pub fn open(task: T, artifact: &Artifact, device: &Device) -> Result<Self, DeployError> {
-        let device = device.clone().inner();
-        let path = artifact.model();
-        let fresh = task
-            .init(&device)
-            .map_err(|source| DeployError::Task { path: artifact.path().display().to_string(), source })?;
-        let wrong = |source| DeployError::Weights { path: path.display().to_string(), source };
-        let bytes = fs::read(&path).map_err(ArtifactError::read(&path))?;
-        let (weights, _) = Weights::from_safetensors(&bytes).map_err(wrong)?;
-        weights.check_finite().map_err(wrong)?;
-        let model = weights.apply(fresh).map_err(wrong)?;
-        Ok(Self { task, model, device })
+        let model = published(&task, artifact, device)?;
+        Ok(Self::new(task, model, device.clone()))
     }
 
     /// Answers raw requests in one batch; an answer or an error each, in their order.
@@ -71,6 +62,19 @@ impl<T: Task> Predictor<T> {
             })
             .collect()
     }
+}
+
+/// The network of an artifact, without gradients.
+///
+/// # Errors
+/// The weights cannot be read, are not finite, or are of another network.
+pub fn published<T: Task>(task: &T, artifact: &Artifact, device: &Device) -> Result<T::Model, DeployError> {
+    let fresh = task
+        .init(&device.clone().inner())
+        .map_err(|source| DeployError::Task { path: artifact.path().display().to_string(), source })?;
+    let path = artifact.model();
+    let bytes = fs::read(&path).map_err(ArtifactError::read(&path))?;
+    Weights::restore(fresh, &bytes).map_err(|source| DeployError::Weights { path: path.display().to_string(), source })
 }
 
 /// A [`Predictor`] without its types: answers are JSON.

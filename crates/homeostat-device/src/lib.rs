@@ -9,7 +9,7 @@
 //! # let _ = device; Ok::<(), homeostat_device::DeviceError>(())
 //! ```
 //!
-//! It does not know networks, data, or anything else of Homeostat. `cfg(feature)` stands here and nowhere else, so
+//! It does not know networks, data, or anything else of Homeostat. Features choose backends here (and in the kernels below) and nowhere else, so
 //! several backends can be built in at once and are chosen at run time.
 
 use std::{fmt, str::FromStr};

@@ -1,11 +1,16 @@
 //! A run from its beginning to its end: trained, tested once, published, verified, reported. It does not know who
 //! watches.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, sync::atomic::AtomicBool};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 
 use burn::{module::Module, tensor::Device};
 use homeostat_artifact::{
-    Artifact, Checkpoint, Golden, Hashes, Parts, Provenance, Run, RunResult, RunState, RunWriter,
+    Artifact, Checkpoint, Figures, Golden, Hashes, Parts, Provenance, Run, RunResult, RunState, RunWriter, Samples,
     Weights as ArtifactWeights, sha256,
 };
 use homeostat_config::{Resolved, to_toml};
@@ -13,7 +18,7 @@ use homeostat_data::{DataError, DataRoot, Skipped, SplitRecord};
 use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify};
 use homeostat_task::{Task, Weights};
 use homeostat_tasks::ImageClassification;
-use homeostat_train::{End, Event, Examples, Finished, Job, Workers, fit};
+use homeostat_train::{End, Event, Examples, Finished, Job, Reached, Workers, fit};
 
 use crate::{
     Experiment, ExperimentError, ExperimentText,
@@ -37,7 +42,8 @@ pub struct Setting<'a> {
     pub workers: Workers,
     /// Where sources are looked for.
     pub roots: DataRoot,
-    /// Set from outside to end after the step under way, with a checkpoint.
+    /// Set from outside to end after the step under way, with a checkpoint, or after the batch that is being measured
+    /// with the trained network. Looked at from [`Stage::Prepared`] on: before it there is nothing to be kept.
     pub stop: &'a AtomicBool,
     /// The features of this build, for the record.
     pub features: Vec<String>,
@@ -54,6 +60,8 @@ pub enum Stage<'a> {
         run: &'a Path,
         /// The experiment, with all that was chosen.
         experiment: &'a Experiment,
+        /// The data's folder; nothing for data that are built in.
+        data: Option<&'a Path>,
         /// Samples to learn from, to choose by, to measure with.
         samples: [usize; 3],
         /// The step of the checkpoint that the run goes on from.
@@ -92,10 +100,10 @@ pub fn train(
     (out, when): (&Path, &str),
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
-) -> Result<(std::path::PathBuf, Outcome), ExperimentError> {
+) -> Result<(PathBuf, Outcome), ExperimentError> {
     let plan = Plan::make(resolved, &setting.roots, setting.workers)?;
     let text = plan.resolved.show();
-    plan.check(setting.device)?;
+    plan.check(setting.device, setting.workers)?;
     let record = plan.splits.record(&plan.source)?;
     let run = Run::create(out, &plan.experiment().name, when, &text)?;
     write_records(&plan, &run, &record, when, setting)?;
@@ -184,6 +192,7 @@ fn provenance(
         features: setting.features.clone(),
         git: setting.git.clone(),
         device: setting.device_name.to_owned(),
+        data_root: plan.experiment().data.source.folder().and_then(|folder| setting.roots.root_of(folder)),
         seed: plan.experiment().seed,
         started: when.to_owned(),
         hashes: Hashes { experiment: sha256(text.as_bytes()), data: plan.source.fingerprint()?, split: sha256(&split) },
@@ -191,7 +200,56 @@ fn provenance(
     })
 }
 
+/// Trains and concludes, and leaves a `result.json` however that ends.
 fn conduct(
+    plan: &Plan,
+    run: &RunWriter,
+    checkpoint: Option<&Checkpoint>,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<Outcome, ExperimentError> {
+    let mut reached = checkpoint.map(Reached::at).transpose()?.unwrap_or_default();
+    run.remove_result()?;
+    let since = Instant::now();
+    let ended = train_and_conclude(plan, run, checkpoint, setting, &mut |stage| {
+        if let Stage::Training(event) = &stage {
+            reached.observe(event);
+        }
+        observe(stage);
+    });
+    reached.seconds += since.elapsed().as_secs_f64();
+    let unfinished = match &ended {
+        Ok(Outcome::Finished(_)) => return ended,
+        Ok(Outcome::Interrupted) => unfinished(RunState::Interrupted, "stopped from outside", reached),
+        Err(error) => unfinished(RunState::Failed, &error.to_string(), reached),
+    };
+    match (run.write_result(&unfinished), &ended) {
+        (Err(error), Ok(_)) => Err(error.into()),
+        (Err(second), Err(_)) => {
+            // The reason is of more use than a second error of the same full disk.
+            tracing::warn!(%second, "result.json could not be written");
+            ended
+        }
+        (Ok(()), _) => ended,
+    }
+}
+
+fn unfinished(state: RunState, reason: &str, reached: Reached) -> RunResult {
+    RunResult {
+        state,
+        reason: Some(reason.to_owned()),
+        test: Figures::default(),
+        valid: Figures::default(),
+        samples: Samples::default(),
+        best: reached.best,
+        epochs: reached.epochs as u64,
+        steps: reached.steps as u64,
+        parameters: reached.parameters as u64,
+        seconds: reached.seconds,
+    }
+}
+
+fn train_and_conclude(
     plan: &Plan,
     run: &RunWriter,
     checkpoint: Option<&Checkpoint>,
@@ -201,8 +259,9 @@ fn conduct(
     let experiment = plan.experiment();
     let samples = [plan.splits.train.len(), plan.splits.valid.len(), plan.splits.test.len()];
     let resumed = checkpoint.map(Checkpoint::step);
-    observe(Stage::Prepared { run: run.path(), experiment, samples, resumed });
-    let mut tensorboard = TensorBoard::open(run, resumed)?;
+    let data = experiment.data.source.folder().map(|folder| setting.roots.find(folder)).transpose()?;
+    observe(Stage::Prepared { run: run.path(), experiment, data: data.as_deref(), samples, resumed });
+    let mut tensorboard = TensorBoard::open(run, resumed);
     let examples = |indices: &[usize]| -> Arc<dyn Examples<ImageClassification>> { Arc::new(plan.examples(indices)) };
     let (train, valid, meters) = (examples(&plan.splits.train), examples(&plan.splits.valid), plan.meters()?);
     let job = Job {
@@ -221,39 +280,13 @@ fn conduct(
         tensorboard.observe(&event);
         observe(Stage::Training(event));
     };
-    match fit(&job, run, checkpoint, &mut listen) {
-        Ok(End::Finished(finished)) => {
-            conclude(plan, run, finished, tensorboard, setting, observe).map(Outcome::Finished)
-        }
-        Ok(End::Interrupted { .. }) => {
-            run.write_result(&unfinished(RunState::Interrupted, "stopped from outside"))?;
-            Ok(Outcome::Interrupted)
-        }
-        Err(error) => {
-            // The reason is of more use than a second error of the same full disk.
-            if let Err(second) = run.write_result(&unfinished(RunState::Failed, &error.to_string())) {
-                tracing::warn!(%second, "result.json could not be written");
-            }
-            Err(error.into())
-        }
+    match fit(&job, run, checkpoint, &mut listen)? {
+        End::Finished(finished) => conclude(plan, run, finished, tensorboard, setting, observe),
+        End::Interrupted { .. } => Ok(Outcome::Interrupted),
     }
 }
 
-fn unfinished(state: RunState, reason: &str) -> RunResult {
-    RunResult {
-        state,
-        reason: Some(reason.to_owned()),
-        test: [("", 0.0); 0].into_iter().collect(),
-        valid: [("", 0.0); 0].into_iter().collect(),
-        best: None,
-        epochs: 0,
-        steps: 0,
-        parameters: 0,
-        seconds: 0.0,
-    }
-}
-
-/// Tests, publishes, verifies, reports.
+/// Tests, publishes, verifies, reports. Stopped before anything is published, it is done anew by a resumption.
 fn conclude(
     plan: &Plan,
     run: &RunWriter,
@@ -261,10 +294,16 @@ fn conclude(
     tensorboard: TensorBoard,
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
-) -> Result<RunResult, ExperimentError> {
-    let valid = measure(plan, &finished.model, &plan.splits.valid, setting)?;
-    observe(Stage::Testing);
-    let test = measure(plan, &finished.model, &plan.splits.test, setting)?;
+) -> Result<Outcome, ExperimentError> {
+    let Some(valid) = measure(plan, &finished.model, &plan.splits.valid, setting)? else {
+        return Ok(Outcome::Interrupted);
+    };
+    if !plan.splits.test.is_empty() {
+        observe(Stage::Testing);
+    }
+    let Some(test) = measure(plan, &finished.model, &plan.splits.test, setting)? else {
+        return Ok(Outcome::Interrupted);
+    };
     let skipped = all_skipped(finished.skipped, [&valid, &test], observe);
     let parameters = finished.model.num_params() as u64;
     let (artifact, golden) = publish(plan, run, finished.model, setting)?;
@@ -274,6 +313,7 @@ fn conclude(
         reason: finished.reason,
         test: test.figures.clone(),
         valid: valid.figures.clone(),
+        samples: Samples { test: test.samples as u64, valid: valid.samples as u64 },
         best: finished.best,
         epochs: finished.epochs as u64,
         steps: finished.steps as u64,
@@ -297,10 +337,10 @@ fn conclude(
                 .map(|(at, mistake)| (format!("mistakes/{at:02}"), mistake.png.clone())),
         )
         .collect();
-    tensorboard.finish(result.steps, &images, &run.experiment()?)?;
+    tensorboard.finish(result.steps, &images, &run.experiment()?);
     // Last: who finds this file finds everything else.
     run.write_result(&result)?;
-    Ok(result)
+    Ok(Outcome::Finished(result))
 }
 
 /// The samples that could not be read: those that training met, and those of the two parts that are measured.

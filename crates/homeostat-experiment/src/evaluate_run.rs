@@ -1,14 +1,20 @@
-//! Measures a network on a part of the data. Training samples are never measured with. It does not know who asks.
+//! Measures a network on samples: on a part of its own data, or on other data without what it knows of them. It does not know
+//! who asks.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering},
+};
 
 use homeostat_artifact::{Artifact, Figures, Run};
 use homeostat_data::{Image, Skipped, SourceConfig, SplitRecord};
+use homeostat_deploy::published;
 use homeostat_metrics::{ConfusionMatrix, Predictions, ReliabilityBins, Truth};
 use homeostat_report::Mistake;
-use homeostat_task::{Task, Weights};
+use homeostat_task::Task;
 use homeostat_tasks::{ImageClassification, TaskConfig};
-use homeostat_train::{Event, Examples, Meter, Rows, evaluate};
+use homeostat_train::{Examples, Meter, Rows, evaluate};
 
 use crate::{Experiment, ExperimentError, Setting, conduct::reopen, plan::Plan};
 
@@ -20,6 +26,8 @@ const BINS: usize = 15;
 pub(crate) struct Measured {
     pub(crate) part: &'static str,
     pub(crate) figures: Figures,
+    /// Samples measured.
+    pub(crate) samples: usize,
     pub(crate) confusion: ConfusionMatrix,
     pub(crate) reliability: ReliabilityBins,
     /// Wrong answers, the most confident first.
@@ -28,47 +36,50 @@ pub(crate) struct Measured {
     pub(crate) skipped: Vec<Skipped>,
 }
 
-/// The figures of a run on samples that it has not learnt from.
+/// The figures of a run.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
     /// The figures.
     pub figures: Figures,
     /// Samples measured.
     pub samples: usize,
-    /// Samples left out since the run has learnt from them.
-    pub left_out: usize,
+    /// Samples left out since the run has learnt from them, or its weights were chosen by them.
+    pub known: usize,
+    /// Samples left out since they could not be read.
+    pub skipped: Vec<Skipped>,
 }
 
-/// Measures on these samples; without any, there are no figures.
+/// Measures on these samples; without any, there are no figures. Gives nothing if it is stopped from outside.
 pub(crate) fn measure(
     plan: &Plan,
     model: &<ImageClassification as Task>::Model,
     indices: &[usize],
     setting: &Setting<'_>,
-) -> Result<Measured, ExperimentError> {
+) -> Result<Option<Measured>, ExperimentError> {
     let examples: Arc<dyn Examples<ImageClassification>> = Arc::new(plan.examples(indices));
     let mut confusion = ConfusionMatrix::new(plan.task.labels().len());
     let mut reliability = ReliabilityBins::new(BINS);
     let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
-    let mut unseen: BTreeSet<usize> = (0..indices.len()).collect();
-    let mut each = |rows: &Rows<ImageClassification>, predictions: &Predictions, _: Event<'_>| {
-        confusion.update(predictions);
-        reliability.update(predictions);
-        wrong.extend(mistakes(rows, predictions));
-        rows.positions.iter().for_each(|position| {
-            unseen.remove(position);
-        });
+    let (mut samples, mut skipped) = (0, Vec::new());
+    let mut each = |rows: &Rows<ImageClassification>, predictions: Option<&Predictions>| {
+        samples += rows.inputs.len();
+        skipped.extend_from_slice(&rows.skipped);
+        if let Some(predictions) = predictions {
+            confusion.update(predictions);
+            reliability.update(predictions);
+            wrong.extend(mistakes(rows, predictions));
+        }
         // Only the worst are kept, so that a large part costs no memory.
         if wrong.len() > 8 * MISTAKES {
             keep_worst(&mut wrong);
         }
+        if setting.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let sizing = (plan.experiment().train.batch_size.max(64), setting.workers);
     let meter = evaluate(&plan.task, model, &examples, plan.meters()?.valid, sizing, setting.device, &mut each)?;
+    let Some(meter) = meter else { return Ok(None) };
     keep_worst(&mut wrong);
-    let figures = if unseen.len() == indices.len() { Figures::default() } else { Meter::figures(&meter) };
-    // A batch of which nothing can be read is not heard of above, so they are asked for again.
-    let skipped = examples.rows(&unseen.into_iter().collect::<Vec<_>>(), None)?.skipped;
+    let figures = if samples == 0 { Figures::default() } else { Meter::figures(&meter) };
     let mistakes = wrong.into_iter().map(|(confidence, position, predicted)| {
         let index = indices[position];
         let labels = plan.task.labels();
@@ -81,7 +92,7 @@ pub(crate) fn measure(
         })
     });
     let mistakes = mistakes.collect::<Result<_, ExperimentError>>()?;
-    Ok(Measured { part: "test", figures, confusion, reliability, mistakes, skipped })
+    Ok(Some(Measured { part: "test", figures, samples, confusion, reliability, mistakes, skipped }))
 }
 
 /// Confidence, position and predicted class of each wrong answer.
@@ -100,9 +111,9 @@ fn keep_worst(wrong: &mut Vec<(f32, usize, u32)>) {
     wrong.truncate(MISTAKES);
 }
 
-/// Measures the published weights of a run on its own test part, or on all samples of another source.
-///
-/// Samples whose content the run has learnt from are left out.
+/// Measures the published weights of a run on its own test part, which gives the figures of its end again, or on another
+/// source. Of another source, what the run has learnt from and what its weights were chosen by is left out; such samples are
+/// known by their content, wherever they lie.
 ///
 /// # Errors
 /// The run, its artifact or the data are broken, or nothing is left to measure with.
@@ -112,7 +123,7 @@ pub fn evaluate_run(
     setting: &Setting<'_>,
 ) -> Result<Evaluation, ExperimentError> {
     let text = run.experiment()?;
-    let (plan, indices, left_out) = match source {
+    let (plan, indices, known) = match source {
         None => {
             let plan = reopen(run, &text, setting)?;
             let test = plan.splits.test.clone();
@@ -120,20 +131,22 @@ pub fn evaluate_run(
         }
         Some(source) => {
             let plan = plan_of_source(&text, source, setting)?;
-            let (unseen, left_out) = unseen(run, &plan)?;
-            (plan, unseen, left_out)
+            let (unknown, known) = unknown(run, &plan)?;
+            (plan, unknown, known)
         }
     };
     if indices.is_empty() {
         return Err(ExperimentError::run(
             run.path(),
-            "there is nothing to measure with: no test part, or all samples were learnt from",
+            "there is nothing to measure with: the run has no test part, or it knows all samples; name other data with --data",
         ));
     }
     let artifact = Artifact::open(run.path())?;
-    let model = published(&plan.task, &artifact, run.path(), setting)?;
+    let model = published(&plan.task, &artifact, setting.device)?;
     let measured = measure(&plan, &model, &indices, setting)?;
-    Ok(Evaluation { figures: measured.figures, samples: indices.len(), left_out })
+    let measured =
+        measured.ok_or_else(|| ExperimentError::run(run.path(), "the measurement was stopped from outside"))?;
+    Ok(Evaluation { figures: measured.figures, samples: measured.samples, known, skipped: measured.skipped })
 }
 
 /// The experiment of a run with its data replaced; labels and sizes stay those of the network.
@@ -151,26 +164,12 @@ fn plan_of_source(text: &str, source: SourceConfig, setting: &Setting<'_>) -> Re
     Ok(Plan { resolved, task, source, splits: homeostat_data::Splits::default() })
 }
 
-/// The samples that the run has not learnt from, and how many it has.
-fn unseen(run: &Run, plan: &Plan) -> Result<(Vec<usize>, usize), ExperimentError> {
+/// The samples that the run has neither learnt from nor been chosen by, and the number of the others.
+fn unknown(run: &Run, plan: &Plan) -> Result<(Vec<usize>, usize), ExperimentError> {
     let record: SplitRecord = run.split()?.ok_or_else(|| ExperimentError::run(run.path(), "has no split.json"))?;
-    let leaks: BTreeSet<usize> = record.leaks(&plan.source)?.into_iter().collect();
-    let unseen = (0..plan.source.len()).filter(|index| !leaks.contains(index)).collect();
-    Ok((unseen, leaks.len()))
-}
-
-fn published(
-    task: &ImageClassification,
-    artifact: &Artifact,
-    run: &Path,
-    setting: &Setting<'_>,
-) -> Result<<ImageClassification as Task>::Model, ExperimentError> {
-    let path = artifact.model();
-    let bytes = std::fs::read(&path).map_err(homeostat_artifact::ArtifactError::read(&path))?;
-    let broken = |error: homeostat_task::WeightsError| ExperimentError::run(run, error.to_string());
-    let (weights, _) = Weights::from_safetensors(&bytes).map_err(broken)?;
-    weights.check_finite().map_err(broken)?;
-    weights.apply(task.init(&setting.device.clone().inner())?).map_err(broken)
+    let known: BTreeSet<usize> = record.leaks(&plan.source)?.into_iter().collect();
+    let unknown = (0..plan.source.len()).filter(|index| !known.contains(index)).collect();
+    Ok((unknown, known.len()))
 }
 
 /// A picture as PNG, for pages and logs.

@@ -2,10 +2,12 @@
 
 use std::{fs, path::Path};
 
+use homeostat_artifact::Run;
 use homeostat_config::{Layers, Resolved};
-use homeostat_control::ControlConfig;
+use homeostat_control::{ControlConfig, Monitor};
+use homeostat_metrics::MetricSet;
 use homeostat_tasks::TaskConfig;
-use homeostat_train::TrainConfig;
+use homeostat_train::{TrainConfig, TrainError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +109,24 @@ impl Experiment {
     pub fn text(name: &str, text: &str) -> ExperimentText {
         ExperimentText { layers: Layers::new().file(name, text) }
     }
+
+    /// Refuses values that no data could make right.
+    fn check(&self) -> Result<(), ExperimentError> {
+        Run::check_name(&self.name)?;
+        self.task.check()?;
+        self.data.split.check("data.split")?;
+        self.data.augment.check("data.augment")?;
+        self.data.mix.check("data.mix")?;
+        self.train.check()?;
+        MetricSet::check(&self.train.metrics)?;
+        let goals = self.train.goals();
+        Monitor::find(&self.train.monitor, &goals, "train.monitor").map_err(TrainError::from)?;
+        self.control.init(&goals).map_err(TrainError::from)?;
+        match self.data.source.folder().filter(|folder| Path::new(folder).is_absolute()) {
+            Some(path) => Err(ExperimentError::AbsolutePath { path: path.to_owned() }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl ExperimentText {
@@ -117,24 +137,14 @@ impl ExperimentText {
         Self { layers: self.layers.overrides(&words) }
     }
 
-    /// Reads it.
+    /// Reads it, and checks all that can be checked without data.
     ///
     /// # Errors
     /// A key, a type or a value is wrong; names it, its line, and the nearest right one.
     pub fn load(&self) -> Result<Resolved<Experiment>, ExperimentError> {
         let resolved: Resolved<Experiment> = self.layers.load()?;
-        let experiment = &resolved.value;
-        let data = &experiment.data;
-        data.split.check("data.split")?;
-        data.augment.check("data.augment")?;
-        data.mix.check("data.mix")?;
-        let TaskConfig::ImageClassification(task) = &experiment.task;
-        task.prepare.check("task.image-classification.prepare")?;
-        experiment.train.check()?;
-        match data.source.folder().filter(|folder| Path::new(folder).is_absolute()) {
-            Some(path) => Err(ExperimentError::AbsolutePath { path: path.to_owned() }),
-            None => Ok(resolved),
-        }
+        resolved.value.check()?;
+        Ok(resolved)
     }
 }
 

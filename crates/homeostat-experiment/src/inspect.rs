@@ -62,14 +62,14 @@ pub fn inspect(
     let values = values.as_slice::<f32>().unwrap_or_default();
     steps.push(Inspected {
         step: "collate".to_owned(),
-        shape: format!("Tensor {:?} on {}", batch.dims(), setting.device_name),
-        range: range(values),
+        shape: format!("tensor {:?} on {}", batch.dims(), setting.device_name),
+        range: range(values, 2),
     });
     let label = u32::try_from(plan.source.label(index)).unwrap_or(u32::MAX);
     let outcome = plan.task.loss(&model, ImageBatch(batch.clone()), &[Target::Class(label)]);
     steps.push(Inspected {
         step: "loss (untrained)".to_owned(),
-        shape: "scalar".to_owned(),
+        shape: "a number".to_owned(),
         range: format!("{:.4}", outcome.loss().into_scalar::<f64>()),
     });
     if let Some(response) = plan.task.respond(&model, ImageBatch(batch)).pop() {
@@ -77,7 +77,7 @@ pub fn inspect(
             step: "respond (untrained)".to_owned(),
             shape: format!("{} classes", plan.task.labels().len()),
             range: format!(
-                "`{}` with {:.3}; the truth is `{}`",
+                "`{}` {:.3}; truth `{}`",
                 response.label,
                 response.confidence,
                 plan.task.labels()[plan.source.label(index)]
@@ -89,20 +89,17 @@ pub fn inspect(
 
 fn of_image(step: &str, image: &Image) -> Inspected {
     let levels: Vec<f32> = image.pixels().iter().map(|&level| f32::from(level)).collect();
-    let shape = format!(
-        "Image {} x {} x {} (height, width, channels), 8 bits",
-        image.height(),
-        image.width(),
-        image.channels()
-    );
-    Inspected { step: step.to_owned(), shape, range: range(&levels) }
+    let channels = if image.channels() == 1 { "channel" } else { "channels" };
+    let shape = format!("{} x {} pixels, {} {channels}", image.height(), image.width(), image.channels());
+    Inspected { step: step.to_owned(), shape, range: range(&levels, 0) }
 }
 
-fn range(values: &[f32]) -> String {
+/// The smallest and the largest value with so many decimals, and the mean with one more.
+fn range(values: &[f32], decimals: usize) -> String {
     let (low, high) =
         values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
     let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len().max(1) as f64;
-    format!("{low:.3} .. {high:.3}, mean {mean:.3}")
+    format!("{low:.decimals$} to {high:.decimals$}, mean {mean:.0$}", decimals + 1)
 }
 
 /// The name of a step in the experiment's file.

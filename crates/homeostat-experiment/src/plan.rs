@@ -5,17 +5,16 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use homeostat_config::Resolved;
-use homeostat_control::Monitor;
 use homeostat_data::{
-    ChannelStats, DataError, DataRoot, Image, ImagePrepare, Loader, LoaderOptions, OnCorrupt, PrepareStep, Source,
-    Splits, Weigh,
+    ChannelStats, DataError, DataRoot, Image, ImagePrepare, Loader, LoaderOptions, OnCorrupt, PrepareStep, Rows,
+    Source, Splits, Weigh,
 };
 use homeostat_metrics::{Classes, MetricSet};
 use homeostat_task::Task;
 use homeostat_tasks::{
     ClassWeights, ImageClassification, ImageClassificationConfig, InputShape, LossConfig, TaskConfig,
 };
-use homeostat_train::{Meter, Meters, TrainError, Workers};
+use homeostat_train::{Examples, Meters, Workers};
 
 use crate::{Experiment, ExperimentError, image_examples::ImageExamples};
 
@@ -37,6 +36,7 @@ impl Plan {
         workers: Workers,
     ) -> Result<Self, ExperimentError> {
         let source = Arc::new(resolved.value.data.source.open(roots)?);
+        choose_split(&mut resolved, &source)?;
         let splits = resolved.value.data.split.split(&source, resolved.value.seed)?;
         choose_labels(&mut resolved, &source)?;
         choose_input(&mut resolved, &source, &splits)?;
@@ -50,14 +50,24 @@ impl Plan {
         &self.resolved.value
     }
 
-    /// Refuses what would stop the first step, before a directory is made.
-    pub(crate) fn check(&self, device: &Device) -> Result<(), ExperimentError> {
-        let Experiment { train, control, .. } = self.experiment();
+    /// Refuses what would stop the first step, or all that comes after the last, before a directory is made.
+    pub(crate) fn check(&self, device: &Device, workers: Workers) -> Result<(), ExperimentError> {
+        let Experiment { train, .. } = self.experiment();
         train.optimizer.init(&self.task.init(device)?, &train.groups)?;
-        let goals = self.meters()?.valid.goals();
-        Monitor::find(&train.monitor, &goals, "train.monitor").map_err(TrainError::from)?;
-        control.init(&goals).map_err(TrainError::from)?;
-        Ok(())
+        self.meters()?;
+        self.check_samples(workers)
+    }
+
+    /// Reads the parts that are measured: what is broken in them would else be met when the training is done. Those that
+    /// are to be left out are left out then.
+    fn check_samples(&self, workers: Workers) -> Result<(), ExperimentError> {
+        if self.experiment().data.on_corrupt == OnCorrupt::Skip {
+            return Ok(());
+        }
+        let measured = [self.splits.valid.as_slice(), &self.splits.test].concat();
+        let (examples, positions) = (self.examples(&measured), (0..measured.len()).collect());
+        let read = move |positions: &[usize]| examples.rows(positions, None).map(drop);
+        Ok(in_pieces(positions, workers, read).collect::<Result<(), _>>()?)
     }
 
     /// A part of the data as the loop sees it.
@@ -89,6 +99,13 @@ fn counts(source: &Source, indices: &[usize]) -> Vec<usize> {
     counts
 }
 
+fn choose_split(resolved: &mut Resolved<Experiment>, source: &Source) -> Result<(), ExperimentError> {
+    match resolved.value.data.split.resolve(source) {
+        Some((split, reason)) => Ok(resolved.choose("data.split", split, &reason)?),
+        None => Ok(()),
+    }
+}
+
 fn choose_labels(resolved: &mut Resolved<Experiment>, source: &Source) -> Result<(), ExperimentError> {
     let labels = &image_classification(&resolved.value).labels;
     if labels.is_empty() {
@@ -114,7 +131,7 @@ fn choose_input(resolved: &mut Resolved<Experiment>, source: &Source, splits: &S
     }
     let (shape, reason) = match config.prepare.input_shape() {
         Some(shape) => (shape, "determined by prepare".to_owned()),
-        None => first_shape(&config.prepare, source, &splits.train)?,
+        None => first_shape(&config.prepare, source, &splits.train, resolved.value.data.on_corrupt)?,
     };
     Ok(resolved.choose(&format!("{TASK}.input"), InputShape::from(shape), &reason)?)
 }
@@ -124,12 +141,15 @@ fn first_shape(
     prepare: &ImagePrepare,
     source: &Source,
     train: &[usize],
+    on_corrupt: OnCorrupt,
 ) -> Result<(homeostat_data::Shape, String), ExperimentError> {
     let mut broken = None;
-    for &index in train.iter().take(100) {
-        match source.get(index).and_then(|image| prepare.host(drop_alpha(image))) {
-            Ok(image) => return Ok((image.shape(), format!("the shape of {}", source.name(index)))),
-            Err(error) => broken = Some(error),
+    for &index in train {
+        let name = source.name(index);
+        match source.get(index).and_then(|image| prepare.host(drop_alpha(image))).map_err(|error| error.named(&name)) {
+            Ok(image) => return Ok((image.shape(), format!("the shape of {name}"))),
+            Err(error @ DataError::Corrupt { .. }) if on_corrupt == OnCorrupt::Skip => broken = Some(error),
+            Err(error) => return Err(error.into()),
         }
     }
     Err(broken
@@ -163,15 +183,6 @@ fn choose_normalization(
     Ok(resolved.choose(&format!("{TASK}.prepare.{position}"), &prepare.0[position], &reason)?)
 }
 
-/// A batch of statistics on its way from a worker.
-struct Part(ChannelStats);
-
-impl Weigh for Part {
-    fn bytes(&self) -> usize {
-        size_of::<ChannelStats>()
-    }
-}
-
 /// Mean and spread of the training pictures, counted by all workers; sums of integers, so their order does not matter.
 fn training_stats(
     source: &Arc<Source>,
@@ -180,26 +191,53 @@ fn training_stats(
     on_corrupt: OnCorrupt,
     workers: Workers,
 ) -> Result<ChannelStats, ExperimentError> {
-    const CHUNK: usize = 512;
-    let (source, train, prepare) = (Arc::clone(source), train.to_vec(), prepare.clone());
-    let chunks = train.len().div_ceil(CHUNK);
-    let make = move |chunk: usize| {
-        let indices = &train[chunk * CHUNK..train.len().min((chunk + 1) * CHUNK)];
-        let rows = homeostat_data::Rows::read(&source, indices, on_corrupt)?;
-        let images =
-            rows.images.into_iter().map(|image| Ok(prepare.host(image.to_channels(channels))?.to_channels(channels)));
-        Ok(Part(ChannelStats::of(images)?))
+    let (read, prepare) = (Arc::clone(source), prepare.clone());
+    let stats = move |indices: &[usize]| {
+        let mut stats = ChannelStats::default();
+        for index in indices {
+            // One at a time: a photograph can be large.
+            let rows = Rows::read(&read, std::slice::from_ref(index), on_corrupt)?;
+            for image in rows.images {
+                let prepared = prepare.host(image.to_channels(channels));
+                match prepared.and_then(|image| stats.add(&image.to_channels(channels))) {
+                    Err(DataError::Corrupt { .. }) if on_corrupt == OnCorrupt::Skip => {}
+                    counted => counted.map_err(|error| error.named(&read.name(*index)))?,
+                }
+            }
+        }
+        Ok(stats)
     };
-    let options = LoaderOptions { workers: workers.threads, prefetch_bytes: workers.prefetch_bytes };
-    let mut all: Option<ChannelStats> = None;
-    for part in Loader::start(0..chunks, options, Arc::new(make)) {
-        let Part(part) = part?;
-        all = Some(match all {
-            None => part,
-            Some(all) => all.merge(&part),
-        });
+    let mut all = ChannelStats::default();
+    for stats in in_pieces(train.to_vec(), workers, stats) {
+        all = all.merge(&stats?);
     }
-    all.ok_or_else(|| ExperimentError::setting("data", "there is nothing to train on"))
+    if all == ChannelStats::default() {
+        let why = "no training sample can be read".to_owned();
+        return Err(DataError::Split { name: source.title().to_owned(), why }.into());
+    }
+    Ok(all)
+}
+
+/// What a worker found out about some samples.
+struct Found<R>(R);
+
+impl<R> Weigh for Found<R> {
+    fn bytes(&self) -> usize {
+        size_of::<R>()
+    }
+}
+
+/// What `find` gives for these samples, some at a time, by all workers and in order; the first error is the last.
+fn in_pieces<R: Send + 'static>(
+    samples: Vec<usize>,
+    workers: Workers,
+    find: impl Fn(&[usize]) -> Result<R, DataError> + Send + Sync + 'static,
+) -> impl Iterator<Item = Result<R, DataError>> {
+    const PIECE: usize = 64;
+    let pieces = samples.len().div_ceil(PIECE);
+    let make = move |piece: usize| find(&samples[piece * PIECE..samples.len().min((piece + 1) * PIECE)]).map(Found);
+    let options = LoaderOptions { workers: workers.threads, prefetch_bytes: workers.prefetch_bytes };
+    Loader::start(0..pieces, options, Arc::new(make)).map(|found| found.map(|Found(found)| found))
 }
 
 fn choose_class_weights(

@@ -1,7 +1,8 @@
 //! Gathers what a run's page shows. It does not know how the page looks.
 
-use homeostat_artifact::{Figures, MetricsLine, Part, Run, RunResult};
+use homeostat_artifact::{Best, Figures, MetricsLine, Part, Run, RunResult};
 use homeostat_control::{ControlEvent, Observation};
+use homeostat_metrics::wilson;
 use homeostat_report::{
     ClassRow, Classification, Command, DataSummary, Decision, Headline, Picture, Point, Reliability, ReliabilityBin,
     Report, Series, Skipped, State, Value,
@@ -52,11 +53,15 @@ pub(crate) fn report_of_run(
     let events: Vec<ControlEvent> = run.events()?;
     let provenance = run.provenance()?.unwrap_or_default();
     let path = run.path().display().to_string();
+    let measure_again = match plan.splits.test.is_empty() {
+        false => command("measure it again", format!("homeostat eval {path}")),
+        true => command("measure it on data that it has not seen", format!("homeostat eval {path} --data SOURCE")),
+    };
     Ok(Report {
         title: plan.experiment().name.clone(),
         when: provenance.started.clone(),
         state: State::Finished,
-        headlines: headlines(plan, result, measured),
+        headlines: headlines(result, measured),
         curves: curves(&lines, &events),
         rate: lines.iter().filter(|line| line.part == Part::Train).map(|line| point(line, line.rate)).collect(),
         chosen_step: result.best.as_ref().map(|best| best.step),
@@ -68,7 +73,7 @@ pub(crate) fn report_of_run(
         config: run.experiment()?,
         environment: environment(&provenance, result),
         next: vec![
-            command("measure it again", format!("homeostat eval {path}")),
+            measure_again,
             command("ask it", format!("homeostat predict {path} FILE...")),
             command("check that it still answers alike", format!("homeostat verify {path}")),
             command("compare it with other runs", "homeostat runs compare".to_owned()),
@@ -80,23 +85,30 @@ fn command(what: &str, line: String) -> Command {
     Command { what: what.to_owned(), line }
 }
 
-fn headlines(plan: &Plan, result: &RunResult, measured: &Measured) -> Vec<Headline> {
-    let samples = if measured.part == "test" { plan.splits.test.len() } else { plan.splits.valid.len() };
+fn headlines(result: &RunResult, measured: &Measured) -> Vec<Headline> {
+    let is_test = measured.part == "test";
+    let samples = measured.samples;
     let mut headlines = Vec::new();
     let figures: &Figures = &measured.figures;
     let share = |name: &str| matches!(name, "accuracy" | "macro-f1" | "auroc") || name.starts_with("top-");
     for (name, value) in figures.iter().filter(|(name, _)| *name != "loss").take(2) {
-        let value = if share(name) { Value::Share(value) } else { Value::Number(value) };
-        let note = if measured.part == "test" {
-            format!("{samples} samples, measured once")
-        } else {
-            format!("{samples} samples")
+        let note = match (is_test, name) {
+            (true, "accuracy") => {
+                let (low, high) = wilson(value, measured.samples as u64);
+                let [low, high] = [low, high].map(|bound| format!("{:.1}", 100.0 * bound));
+                format!("{samples} samples, measured once; 95 % interval {low} to {high} %")
+            }
+            (true, _) => format!("{samples} samples, measured once"),
+            (false, _) => format!("{samples} samples, by which the weights were chosen"),
         };
+        let value = if share(name) { Value::Share(value) } else { Value::Number(value) };
         headlines.push(Headline { label: format!("{} {name}", measured.part), value, note });
     }
-    if let Some(best) = &result.best {
+    let of_monitor = |best: &Best| format!("validation {}", best.monitor);
+    let is_shown = |best: &&Best| headlines.iter().any(|shown| shown.label == of_monitor(best));
+    if let Some(best) = result.best.as_ref().filter(|best| !is_shown(best)) {
         headlines.push(Headline {
-            label: format!("validation {}", best.monitor),
+            label: of_monitor(best),
             value: if share(&best.monitor) { Value::Share(best.value) } else { Value::Number(best.value) },
             note: format!("best of {} epochs, at epoch {}", result.epochs, best.epoch),
         });
@@ -165,6 +177,9 @@ fn classification(plan: &Plan, measured: &Measured) -> Classification {
         f1: class.f1,
         support: class.support,
     });
+    let confusion = measured.confusion.rows();
+    let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
+    let accuracy = right as f64 / confusion.iter().flatten().sum::<u64>().max(1) as f64;
     let bins = measured.reliability.bins().into_iter().map(|bin| ReliabilityBin {
         count: bin.count,
         confidence: bin.confidence,
@@ -173,10 +188,11 @@ fn classification(plan: &Plan, measured: &Measured) -> Classification {
     Classification {
         part: measured.part.to_owned(),
         classes: labels.to_vec(),
-        confusion: measured.confusion.rows().to_vec(),
+        confusion: confusion.to_vec(),
         per_class: per_class.collect(),
         reliability: Some(Reliability {
             bins: bins.collect(),
+            accuracy_interval: wilson(accuracy, measured.samples as u64),
             calibration_error: measured.reliability.calibration_error(),
         }),
         mistakes: measured.mistakes.clone(),

@@ -21,7 +21,11 @@
 #[cfg(feature = "cpu")]
 mod activation;
 #[cfg(feature = "cpu")]
+mod attention;
+#[cfg(feature = "cpu")]
 mod batch_norm;
+#[cfg(feature = "cpu")]
+mod blocks;
 #[cfg(feature = "cpu")]
 mod buffer;
 #[cfg(feature = "cpu")]
@@ -30,7 +34,11 @@ mod conv_norm;
 #[cfg(feature = "cpu")]
 mod conv_weights;
 #[cfg(feature = "cpu")]
+mod curves;
+#[cfg(feature = "cpu")]
 mod dense;
+#[cfg(feature = "cpu")]
+mod entropy;
 #[cfg(feature = "cpu")]
 mod extension;
 #[cfg(feature = "cpu")]
@@ -40,14 +48,18 @@ mod flex_image;
 #[cfg(feature = "cpu")]
 mod gather;
 #[cfg(feature = "cpu")]
+mod gemm;
+#[cfg(feature = "cpu")]
 mod image;
 #[cfg(feature = "cpu")]
 mod image_ops;
 #[cfg(feature = "cpu")]
 mod inference;
 #[cfg(feature = "cpu")]
+mod layer_norm;
+mod levels;
+#[cfg(feature = "cpu")]
 mod mean_pool;
-
 #[cfg(feature = "cpu")]
 mod pool;
 mod pooling;
@@ -55,8 +67,16 @@ mod pooling;
 mod prepared;
 #[cfg(feature = "cpu")]
 mod product;
+mod sequence;
+#[cfg(feature = "cpu")]
+mod sequence_extension;
+#[cfg(feature = "cpu")]
+mod sequence_flex;
 #[cfg(feature = "cpu")]
 mod simd;
+mod step;
+#[cfg(feature = "cpu")]
+mod sums;
 #[cfg(feature = "cpu")]
 mod winograd;
 
@@ -65,7 +85,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::{Tensor, activation::relu, module, ops::ConvOptions};
 
 pub use conv_norm::{batch_norm, conv_norm};
+pub use levels::scaled_levels;
 pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
+pub use sequence::{Curve, Sight, attention, cross_entropy, dense, embedding, layer_norm, self_attention};
+pub use step::{AdamStep, MomentumStep, adam_step, momentum_step, square_sum};
 
 /// Whose operations compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,8 +122,12 @@ impl Kernels {
 
 #[cfg(feature = "cpu")]
 fn is_ours<const D: usize>(x: &Tensor<D>) -> bool {
-    let device = x.device().without_autodiff();
-    matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_)) && x.dtype() == burn::tensor::DType::F32
+    is_our_device(&x.device()) && x.dtype() == burn::tensor::DType::F32
+}
+
+#[cfg(feature = "cpu")]
+fn is_our_device(device: &burn::tensor::Device) -> bool {
+    matches!(device.clone().without_autodiff().as_dispatch(), burn::backend::DispatchDevice::Flex(_))
 }
 
 /// What follows a layer, computed while its result is still in registers.

@@ -24,6 +24,7 @@
 mod class_counts;
 mod confusion_matrix;
 mod error;
+mod interval;
 mod metric;
 mod metric_config;
 mod metric_set;
@@ -34,6 +35,7 @@ mod reliability_bins;
 pub use class_counts::{ClassCounts, ClassReport};
 pub use confusion_matrix::ConfusionMatrix;
 pub use error::MetricError;
+pub use interval::wilson;
 pub use metric::Metric;
 pub use metric_config::{CalibrationErrorConfig, MetricConfig, TopKConfig};
 pub use metric_set::MetricSet;

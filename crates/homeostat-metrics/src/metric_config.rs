@@ -91,19 +91,31 @@ impl MetricConfig {
         matches!(self, Self::Accuracy | Self::TopK(_))
     }
 
+    /// Refuses options that fit no classes at all.
+    pub(crate) fn check(&self) -> Result<(), MetricError> {
+        match self {
+            Self::TopK(TopKConfig { k: 0 }) => Err(self.error("needs a `k` of at least 1".to_owned())),
+            Self::CalibrationError(CalibrationErrorConfig { bins }) if !(1..=10_000).contains(bins) => {
+                Err(self.error(format!("needs `bins` from 1 to 10000, not {bins}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A metric that has seen no sample.
     ///
     /// # Errors
     /// [`MetricError::Config`] when an option is out of range, or the metric asks for one right class a sample and
     /// any label may be right.
     pub fn init(&self, classes: Classes) -> Result<Metric, MetricError> {
+        self.check()?;
         let state = match self {
             Self::Accuracy => State::Right(0),
             Self::TopK(config) => {
                 self.one_of_only(classes)?;
-                if !(1..classes.count()).contains(&config.k) {
+                if config.k >= classes.count() {
                     return Err(self.error(format!(
-                        "needs a `k` of at least 1 and below the number of classes, {}; change `k` or drop the metric",
+                        "needs a `k` below the number of classes, {}; change `k` or drop the metric",
                         classes.count()
                     )));
                 }
@@ -118,9 +130,6 @@ impl MetricConfig {
             }),
             Self::CalibrationError(config) => {
                 self.one_of_only(classes)?;
-                if !(1..=10_000).contains(&config.bins) {
-                    return Err(self.error(format!("needs `bins` from 1 to 10000, not {}", config.bins)));
-                }
                 State::Reliability(ReliabilityBins::new(config.bins))
             }
             Self::Brier => State::Distances(0.0),

@@ -24,15 +24,24 @@ struct MeanLoss {
 }
 
 impl MetricSet {
-    /// The loss and the metrics asked for, before the first sample.
+    /// Refuses a list that fits no classes at all.
     ///
     /// # Errors
-    /// [`MetricError::Config`] when a metric does not fit the classes, or stands twice.
-    pub fn init(configs: &[MetricConfig], classes: Classes) -> Result<Self, MetricError> {
+    /// [`MetricError::Config`] when an option is out of range, or a metric stands twice.
+    pub fn check(configs: &[MetricConfig]) -> Result<(), MetricError> {
         let repeated = |&(at, config): &(usize, &MetricConfig)| configs[..at].iter().any(|c| c.name() == config.name());
         if let Some((_, config)) = configs.iter().enumerate().find(repeated) {
             return Err(config.error("stands twice in the list; drop one".to_owned()));
         }
+        configs.iter().try_for_each(MetricConfig::check)
+    }
+
+    /// The loss and the metrics asked for, before the first sample.
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check), and when a metric does not fit the classes.
+    pub fn init(configs: &[MetricConfig], classes: Classes) -> Result<Self, MetricError> {
+        Self::check(configs)?;
         let metrics = configs.iter().map(|config| config.init(classes)).collect::<Result<_, _>>()?;
         Ok(Self { loss: MeanLoss::default(), metrics })
     }

@@ -28,4 +28,16 @@ pub enum ModelError {
         /// What is wrong with it, and what would be right.
         problem: String,
     },
+    /// More weights than a machine can hold.
+    #[error(
+        "the network `{network}` would have {parameters} parameters, but at most {limit} are possible: give it smaller widths or images"
+    )]
+    TooLarge {
+        /// The network's name.
+        network: &'static str,
+        /// How many it would have.
+        parameters: u128,
+        /// How many are possible.
+        limit: u128,
+    },
 }

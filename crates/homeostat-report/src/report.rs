@@ -145,6 +145,8 @@ pub struct ClassRow {
 pub struct Reliability {
     /// The bins, the least confident first.
     pub bins: Vec<ReliabilityBin>,
+    /// Where the accuracy over all bins lies with 95 % confidence: a gap within it may be chance.
+    pub accuracy_interval: (f64, f64),
     /// The expected calibration error: the mean distance of confidence and accuracy, weighted by count (Guo et al. 2017).
     pub calibration_error: f64,
 }

@@ -133,6 +133,16 @@ impl Weights {
         Ok((Self { tensors }, metadata))
     }
 
+    /// Puts the weights of a safetensors file into a module: read, found finite, and applied.
+    ///
+    /// # Errors
+    /// As [`from_safetensors`](Self::from_safetensors), [`check_finite`](Self::check_finite) and [`apply`](Self::apply).
+    pub fn restore<M: Module>(module: M, bytes: &[u8]) -> Result<M, WeightsError> {
+        let (weights, _) = Self::from_safetensors(bytes)?;
+        weights.check_finite()?;
+        weights.apply(module)
+    }
+
     fn shapes_of<M: Module>(module: &M) -> BTreeMap<String, Vec<usize>> {
         let mut reader = Shapes::default();
         module.visit(&mut reader);

@@ -1,7 +1,8 @@
 //! Which class a picture belongs to. It does not know the loop, the server, or where pictures come from.
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use homeostat_data::{DataError, Image, ImagePrepare, Normalize, PrepareStep, Shape};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use homeostat_data::{DataError, Image, ImagePrepare, Normalize, PIXEL_LIMIT, PrepareStep, Shape};
+use homeostat_kernels::{Kernels, scaled_levels};
 use homeostat_metrics::{Loss, Predictions, Truth};
 use homeostat_models::{ImageModel, ImageModelConfig, ImageShape};
 use homeostat_task::{InputError, Outcome, Task, TaskError};
@@ -56,44 +57,59 @@ impl From<Shape> for InputShape {
     }
 }
 
+const KEY: &str = "task.image-classification";
+
 impl ImageClassificationConfig {
+    /// Refuses settings that make no task, whatever the data.
+    ///
+    /// # Errors
+    /// Names the first of them.
+    pub fn check(&self) -> Result<(), TaskError> {
+        let wrong = |error: DataError| TaskError::new(error.to_string());
+        self.prepare.check(&format!("{KEY}.prepare")).map_err(wrong)?;
+        if let Some(input) = self.input {
+            input.check()?;
+            self.prepare.check_channels(&format!("{KEY}.prepare"), input.channels).map_err(wrong)?;
+        }
+        self.model.check().map_err(|error| TaskError::new(error.to_string()))?;
+        let classes = (!self.labels.is_empty()).then_some(self.labels.len());
+        self.loss.problem(classes).map_or(Ok(()), |problem| Err(TaskError::new(format!("`{KEY}.loss`: {problem}"))))
+    }
+
     /// The living task; all that training chooses by itself must be there.
     ///
     /// # Errors
     /// Something is missing or does not fit together; names it.
     pub fn init(&self) -> Result<ImageClassification, TaskError> {
-        let missing = |what: &str| {
-            Err(TaskError::new(format!("task.image-classification.{what} is not known yet: training fills it in")))
-        };
+        self.check()?;
+        let missing = |what: &str| Err(TaskError::new(format!("{KEY}.{what} is not known yet: training fills it in")));
         if self.labels.len() < 2 {
             return missing("labels");
         }
         let Some(input) = self.input else { return missing("input") };
-        if !matches!(input.channels, 1 | 3) {
-            let problem = format!("input.channels is {}, but pictures have 1 (grey) or 3 (colour)", input.channels);
-            return Err(TaskError::new(format!("task.image-classification.{problem}")));
-        }
         if self.prepare.wants_stats() {
             return missing("prepare (normalize-from-train)");
         }
-        self.prepare.check("task.image-classification.prepare").map_err(|error| TaskError::new(error.to_string()))?;
         if self.loss.class_weights() == Some(&ClassWeights::Balanced) {
             return missing("loss (balanced class-weights)");
         }
-        if let Some(problem) = self.loss.problem(self.labels.len()) {
-            return Err(TaskError::new(format!("task.image-classification.loss: {problem}")));
-        }
-        if let Some(Normalize { mean, .. }) = self.prepare.tail()
-            && mean.len() != 1
-            && mean.len() != input.channels
-        {
-            return Err(TaskError::new(format!(
-                "normalize has {} means for pictures of {} channels",
-                mean.len(),
-                input.channels
-            )));
-        }
         Ok(ImageClassification { config: self.clone(), input })
+    }
+}
+
+impl InputShape {
+    fn check(self) -> Result<(), TaskError> {
+        let Self { channels, height, width } = self;
+        if !matches!(channels, 1 | 3) {
+            let problem = format!("is {channels}, but pictures have 1 (grey) or 3 (colour)");
+            return Err(TaskError::new(format!("`{KEY}.input.channels`: {problem}")));
+        }
+        let pixels = (height as u64).saturating_mul(width as u64);
+        if !(1..=PIXEL_LIMIT).contains(&pixels) {
+            let problem = format!("{height} x {width} pixels, but a picture has 1 to {PIXEL_LIMIT}");
+            return Err(TaskError::new(format!("`{KEY}.input`: {problem}")));
+        }
+        Ok(())
     }
 }
 
@@ -210,20 +226,17 @@ impl Task for ImageClassification {
 
     fn collate(&self, inputs: &[Image], device: &Device) -> ImageBatch {
         let InputShape { channels, height, width } = self.input;
-        let mut planes = Vec::with_capacity(inputs.len() * channels * height * width);
-        for image in inputs {
-            for channel in 0..channels {
-                planes.extend(image.pixels().iter().skip(channel).step_by(channels));
-            }
-        }
-        // Bytes travel, and become floats on the device: a quarter of the transfer.
-        let data = TensorData::from_bytes_vec(planes, [inputs.len(), channels, height, width], DType::U8);
-        let levels = Tensor::<4, Int>::from_data(data, (device, DType::U8)).float();
+        // The channels of a pixel stay side by side: so the own kernels read them.
+        let levels = inputs.iter().map(Image::pixels).collect::<Vec<_>>().concat();
         let Normalize { mean, std } = self.config.prepare.tail().cloned().unwrap_or_default();
+        let row = |of: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
+            let values = mean.iter().zip(&std).map(|(&mean, &std)| of(mean, std) as f32);
+            values.cycle().take(width * channels).collect()
+        };
         // (level / 255 - mean) / std, as one product and one sum.
-        let scale = std.iter().map(|std| 1.0 / (255.0 * std)).collect();
-        let shift = mean.iter().zip(&std).map(|(mean, std)| -mean / std).collect();
-        ImageBatch(levels * channel_row(scale, device) + channel_row(shift, device))
+        let (scale, shift) = (row(&|_, std| 1.0 / (255.0 * std)), row(&|mean, std| -mean / std));
+        let rows = scaled_levels(levels, &scale, &shift, device, Kernels::selected());
+        ImageBatch(rows.reshape([inputs.len(), height, width, channels]).permute([0, 3, 1, 2]))
     }
 
     fn loss(
@@ -322,12 +335,6 @@ fn reason(error: DataError) -> InputError {
         DataError::Corrupt { why, .. } => InputError::new(why),
         other => InputError::new(other.to_string()),
     }
-}
-
-/// A number a channel, `[1, channels, 1, 1]`.
-fn channel_row(values: Vec<f64>, device: &Device) -> Tensor<4> {
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [1, count, 1, 1]), device)
 }
 
 fn host(tensor: Tensor<2>) -> Vec<f32> {

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 pub enum LossConfig {
     /// Cross-entropy of the softmax of the scores: exactly one class is right.
     CrossEntropy(CrossEntropyConfig),
-    /// Binary cross-entropy of the sigmoid of each score: each class is a question of its own (also two classes, or
-    /// several right ones).
+    /// Binary cross-entropy of the sigmoid of each score: each class is a question of its own. Sources name one class
+    /// a picture; several right ones come from mixing pictures, or from code that gives its own targets.
     BinaryCrossEntropy(BinaryCrossEntropyConfig),
     /// Focal loss of the softmax (Lin et al. 2017): samples that are already right count less.
     Focal(FocalConfig),
@@ -148,23 +148,24 @@ impl LossConfig {
         Some(balanced)
     }
 
-    /// What is wrong with the settings for so many classes, if anything.
+    /// What is wrong with the settings, if anything; also for so many classes, where their number is known.
     #[must_use]
-    pub fn problem(&self, classes: usize) -> Option<String> {
+    #[expect(clippy::cast_possible_truncation, reason = "scores have 32 bits")]
+    pub fn problem(&self, classes: Option<usize>) -> Option<String> {
         let smoothing = match self {
             Self::CrossEntropy(config) => config.label_smoothing,
             Self::BinaryCrossEntropy(config) => config.label_smoothing,
-            Self::Focal(config) if !(config.gamma >= 0.0 && config.gamma.is_finite()) => {
-                return Some(format!("loss.focal.gamma is {}, but must be at least 0", config.gamma));
+            Self::Focal(config) if !(config.gamma >= 0.0 && (config.gamma as f32).is_finite()) => {
+                return Some(format!("focal.gamma is {}, but must be at least 0, and a 32-bit float", config.gamma));
             }
             Self::Focal(_) | Self::MeanSquaredError => 0.0,
         };
-        if !(0.0..1.0).contains(&smoothing) {
+        if !(0.0..1.0).contains(&(smoothing as f32)) {
             return Some(format!("label-smoothing is {smoothing}, but must lie in 0..1 (1 excluded)"));
         }
         match self.class_weights()? {
-            ClassWeights::Given(weights) if weights.len() != classes => {
-                Some(format!("class-weights has {} weights for {classes} classes", weights.len()))
+            ClassWeights::Given(weights) if classes.is_some_and(|classes| weights.len() != classes) => {
+                Some(format!("class-weights has {} weights for {} classes", weights.len(), classes.unwrap_or_default()))
             }
             ClassWeights::Given(weights) if weights.iter().any(|weight| !(weight.is_finite() && *weight > 0.0)) => {
                 Some(format!("class-weights is {weights:?}, but every weight must be above 0"))

@@ -29,16 +29,32 @@ impl TaskConfig {
         }
     }
 
-    /// Reads the `task.toml` of an artifact.
+    /// Refuses settings that make no task, whatever the data.
     ///
     /// # Errors
-    /// The text is no such table.
-    pub fn parse(text: &str) -> Result<Self, TaskError> {
-        toml::from_str(text).map_err(|error| {
+    /// Names the first of them.
+    pub fn check(&self) -> Result<(), TaskError> {
+        match self {
+            Self::ImageClassification(config) => config.check(),
+        }
+    }
+
+    /// Reads the `task.toml` of an artifact that says it is of this [`kind`](Self::kind).
+    ///
+    /// # Errors
+    /// The text is no such table, or one of another kind.
+    pub fn parse(kind: &str, text: &str) -> Result<Self, TaskError> {
+        let config: Self = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
             TaskError::new(format!("task.toml, line {line}: {}", error.message()))
-        })
+        })?;
+        if config.kind() == kind {
+            return Ok(config);
+        }
+        let problem =
+            format!("is of the kind `{}`, but artifact.json says `{kind}`: publish the artifact anew", config.kind());
+        Err(TaskError::new(format!("task.toml {problem}")))
     }
 
     /// The one `match` that opens an artifact's task.

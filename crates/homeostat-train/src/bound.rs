@@ -1,4 +1,6 @@
 //! The range that a number in an experiment must lie in. It does not know which number.
+//!
+//! Tensors have 32 bits, so a number that is another one there (0, infinite, or at the end of its range) is refused, too.
 
 use crate::TrainError;
 
@@ -16,12 +18,16 @@ pub(crate) const SHARE: Bound = Bound { holds: |value| (0.0..=1.0).contains(&val
 pub(crate) const DECAY: Bound = Bound { holds: |value| (0.0..1.0).contains(&value), says: "in 0..1 (1 excluded)" };
 
 impl Bound {
-    /// Refuses what is outside, or not finite.
+    /// Refuses what is outside or not finite, here or in 32 bits.
+    #[expect(clippy::cast_possible_truncation, reason = "whether something is lost is what is asked")]
     pub(crate) fn check(self, key: &'static str, name: &str, value: f64) -> Result<(), TrainError> {
-        if value.is_finite() && (self.holds)(value) {
-            return Ok(());
-        }
+        let holds = |value: f64| value.is_finite() && (self.holds)(value);
+        let says = match (holds(value), holds(f64::from(value as f32))) {
+            (true, true) => return Ok(()),
+            (true, false) => format!("{}, also as a 32-bit float", self.says),
+            (false, _) => self.says.to_owned(),
+        };
         let name = if name.is_empty() { String::new() } else { format!("{name} ") };
-        Err(TrainError::setting(key, format!("{name}is {value}, but must be {}", self.says)))
+        Err(TrainError::setting(key, format!("{name}is {value}, but must be {says}")))
     }
 }

@@ -1,6 +1,7 @@
 //! The loop. It does not know concrete tasks, files of data, or who listens.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,8 +16,7 @@ use homeostat_data::{Rng, Skipped};
 use homeostat_task::{Outcome, Task};
 
 use crate::{
-    Accumulation, Event, Examples, Meter, Rows, Schedule, StepReport, TrainConfig, TrainError, Workers, clip,
-    evaluate::pass,
+    Accumulation, Event, Examples, Meter, Rows, Schedule, StepReport, TrainConfig, TrainError, Workers, clip, evaluate,
     examples::training_batches,
     global_norm,
     state::{Memory, Moving, Place, Snapshot, State, load_chosen},
@@ -65,7 +65,7 @@ pub struct Meters<M> {
 pub enum End<N> {
     /// At its end, with the best weights.
     Finished(Finished<N>),
-    /// By the stop flag; the checkpoint of this step resumes it.
+    /// By the stop flag; the checkpoint of this step resumes it, also if only the evaluation is left.
     Interrupted {
         /// Optimiser steps done.
         step: usize,
@@ -111,14 +111,12 @@ where
         let reason = match fitting.epoch(observe)? {
             Flow::EpochDone => None,
             Flow::Limit(reason) => Some(reason),
-            Flow::Interrupted => {
-                fitting.save()?;
-                return Ok(End::Interrupted { step: fitting.state.memory.place.step });
-            }
+            Flow::Interrupted => return fitting.interrupted(),
         };
-        fitting.close_epoch(reason, observe)?;
+        let Some(valid) = fitting.evaluate(observe)? else { return fitting.interrupted() };
+        fitting.close_epoch(&valid, reason, observe)?;
         if !fitting.is_over() && job.stop.load(Ordering::Relaxed) {
-            return Ok(End::Interrupted { step: fitting.state.memory.place.step });
+            return fitting.interrupted();
         }
     }
     fitting.finish().map(End::Finished)
@@ -137,6 +135,16 @@ enum Verdict {
     GoOn,
     Skip,
     Rewind,
+}
+
+/// What a window of batches gives.
+struct Computed<R> {
+    /// The mean over all batches.
+    gradients: GradientsParams,
+    /// The mean over all batches.
+    loss: f64,
+    /// What meters need, a batch each.
+    records: Vec<R>,
 }
 
 struct Fitting<'a, T: Task, M> {
@@ -213,6 +221,10 @@ where
     fn epoch(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Flow, TrainError> {
         let config = self.job.config;
         let place = self.state.memory.place;
+        // A run that was stopped where a limit was reached does not go beyond it.
+        if let Some(flow) = self.pause().filter(|_| place.batch > 0) {
+            return Ok(flow);
+        }
         let mut batches = training_batches(
             self.job.train,
             config.batch_size,
@@ -250,7 +262,7 @@ where
         let Place { epoch, step, .. } = self.state.memory.place;
         // Dropout draws from the device's generator; keyed by the step, it needs no place in a checkpoint.
         self.device.seed(Rng::keyed(self.job.seed, [step as u64, DROPOUT, DROPOUT]).next_u64());
-        let (mut gradients, loss) = self.gradients(window);
+        let Computed { mut gradients, loss, records } = self.compute(window);
         let gradient_norm = global_norm(&*self.state.now.model, &gradients);
         let rate = self.schedule.rate(step) * self.state.memory.controllers.rate_scale();
         match self.decide(Observation::Step { loss, gradient_norm, rate }, observe)? {
@@ -260,6 +272,8 @@ where
                 }
                 clip(&*self.state.now.model, &mut gradients, &self.job.config.clip, gradient_norm);
                 self.update(rate, gradients, step);
+                // A step that was refused would spoil the figures of the whole epoch.
+                records.iter().for_each(|record| self.state.memory.meter.update(record));
             }
             Verdict::Skip => {}
             Verdict::Rewind => {
@@ -274,20 +288,19 @@ where
         Ok(StepReport { epoch, step: step + 1, rate, loss, gradient_norm, samples, waited: 0.0 })
     }
 
-    /// The mean gradient and the mean loss of all batches of a window; running figures are brought up to date.
-    fn gradients(&mut self, window: &[Rows<T>]) -> (GradientsParams, f64) {
+    fn compute(&self, window: &[Rows<T>]) -> Computed<M::Record> {
         let (task, model) = (self.job.task, &*self.state.now.model);
         let mut accumulation = Accumulation::default();
-        let (mut losses, mut weights) = (0.0, 0.0);
+        let (mut losses, mut weights, mut records) = (0.0, 0.0, Vec::with_capacity(window.len()));
         for rows in window.iter().filter(|rows| !rows.inputs.is_empty()) {
             let outcome = task.loss(model, task.collate(&rows.inputs, &self.device), &rows.truths);
             let (loss, weight) = (outcome.loss(), outcome.weight());
             losses += weight * f64::from(loss.clone().into_scalar::<f32>());
             weights += weight;
             accumulation.add(model, GradientsParams::from_grads(loss.backward(), model), weight);
-            self.state.memory.meter.update(&outcome.record());
+            records.push(outcome.record());
         }
-        (accumulation.mean(model), losses / weights)
+        Computed { gradients: accumulation.mean(model), loss: losses / weights, records }
     }
 
     fn update(&mut self, rate: f64, gradients: GradientsParams, step: usize) {
@@ -338,9 +351,13 @@ where
         self.job.stop.load(Ordering::Relaxed).then_some(Flow::Interrupted)
     }
 
-    /// Evaluates, lets the controllers see it, and writes it all down.
-    fn close_epoch(&mut self, ended: Option<String>, observe: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
-        let valid = self.evaluate(observe)?;
+    /// Lets the controllers see the evaluation, and writes it all down.
+    fn close_epoch(
+        &mut self,
+        valid: &Figures,
+        ended: Option<String>,
+        observe: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
         let train = self.state.memory.meter.figures();
         let memory = &mut self.state.memory;
         memory.place.epoch += 1;
@@ -349,8 +366,8 @@ where
         memory.ended = ended;
         let Place { epoch, step, .. } = memory.place;
         let rate = self.schedule.rate(step.saturating_sub(1)) * memory.controllers.rate_scale();
-        let improved = self.choose_best(&valid);
-        for (part, figures) in [(Part::Train, &train), (Part::Valid, &valid)] {
+        let improved = self.choose_best(valid);
+        for (part, figures) in [(Part::Train, &train), (Part::Valid, valid)] {
             let seconds = self.seconds();
             let line =
                 MetricsLine { step: step as u64, epoch: epoch as u64, part, rate, figures: figures.clone(), seconds };
@@ -359,22 +376,23 @@ where
         let figures = valid.iter().map(|(name, value)| (name.to_owned(), value)).collect();
         self.decide(Observation::Evaluation { figures }, observe)?;
         let best = self.state.memory.best.as_ref();
-        observe(Event::Epoch { epoch, step, rate, train: &train, valid: &valid, best, improved });
+        observe(Event::Epoch { epoch, step, rate, train: &train, valid, best, improved });
         self.checkpoint(observe)
     }
 
-    /// The figures of the validation part.
-    fn evaluate(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Figures, TrainError> {
+    /// The figures of the validation part; nothing if it was stopped.
+    fn evaluate(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Option<Figures>, TrainError> {
         let (job, chosen) = (self.job, self.state.now.chosen());
         let sizing = (job.config.batch_size.max(64), job.workers);
         let (mut done, total) = (0, job.valid.len());
         let meter = job.meters.valid.clone();
-        let meter = pass(job.task, &chosen, job.valid, meter, sizing, job.device, &mut |rows, _| {
+        let meter = evaluate(job.task, &chosen, job.valid, meter, sizing, job.device, &mut |rows, _| {
             self.state.memory.note_skipped(&rows.skipped, observe);
             done += rows.inputs.len() + rows.skipped.len();
             observe(Event::Evaluated { done, total });
+            if job.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
-        Ok(meter.figures())
+        Ok(meter.map(|meter| meter.figures()))
     }
 
     /// Remembers the evaluation if it is the best so far.
@@ -400,6 +418,11 @@ where
         self.state.memory.seconds = self.seconds();
         self.since = Instant::now();
         self.state.save(self.run, self.job.config.checkpoint.keep_last)
+    }
+
+    fn interrupted(mut self) -> Result<End<T::Model>, TrainError> {
+        self.save()?;
+        Ok(End::Interrupted { step: self.state.memory.place.step })
     }
 
     fn finish(self) -> Result<Finished<T::Model>, TrainError> {

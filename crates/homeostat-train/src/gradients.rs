@@ -6,6 +6,7 @@ use burn::{
     optim::GradientsParams,
     tensor::Tensor,
 };
+use homeostat_kernels::{Kernels, square_sum};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +130,7 @@ struct Norm<'a> {
 impl ModuleVisitor for Norm<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
-        let squares = gradient.powi_scalar(2).sum();
+        let squares = square_sum(gradient, Kernels::selected());
         self.squares = Some(match self.squares.take() {
             None => squares,
             Some(sum) => sum + squares,

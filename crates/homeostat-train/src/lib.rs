@@ -25,6 +25,7 @@ mod fit;
 mod gradients;
 mod meter;
 mod optimizer;
+mod rules;
 mod schedule;
 mod state;
 mod train_config;
@@ -40,11 +41,12 @@ pub use fit::{End, Finished, Job, Meters, fit};
 pub use gradients::{Accumulation, ClipConfig, clip, global_norm};
 pub use meter::Meter;
 pub use optimizer::{
-    AdafactorSettings, AdagradConfig, AdamConfig, AdamwConfig, AdanConfig, GroupConfig, LambConfig, LionConfig,
+    AdafactorConfig, AdagradConfig, AdamConfig, AdamwConfig, AdanConfig, GroupConfig, LambConfig, LionConfig,
     MuonConfig, Optimizer, OptimizerConfig, RmspropConfig, SgdConfig,
 };
 pub use schedule::{
     ConstantConfig, CosineConfig, ExponentialConfig, LinearConfig, NoamConfig, OneCycleConfig, Schedule,
     ScheduleConfig, StepConfig,
 };
+pub use state::Reached;
 pub use train_config::{CheckpointConfig, TrainConfig};

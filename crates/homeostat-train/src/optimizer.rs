@@ -1,5 +1,6 @@
 //! Optimisers: Burn's update rules, driven per parameter. The state is kept by the parameter's path and not by Burn's
 //! random identities, so that a checkpoint has the same bytes for the same state and loads on the device asked for.
+//! Burn's L-BFGS is left out: it asks for the loss several times a step, of the same batch, and fits no step of this loop.
 //! It does not know the loop, schedules or losses.
 
 use std::{
@@ -11,10 +12,10 @@ use std::{
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     optim::{
-        AdaGradConfig, AdafactorConfig, AdamConfig as BurnAdamConfig, AdamWConfig as BurnAdamWConfig,
-        AdanConfig as BurnAdanConfig, DynOptimizer, DynState, GradientsParams, LambConfig as BurnLambConfig,
-        LionConfig as BurnLionConfig, MuonConfig as BurnMuonConfig, RmsPropConfig, SgdConfig as BurnSgdConfig,
-        StateSink, StateSource, decay::WeightDecayConfig, momentum::MomentumConfig,
+        AdaGradConfig, AdafactorConfig as BurnAdafactorConfig, AdamConfig as BurnAdamConfig,
+        AdamWConfig as BurnAdamWConfig, AdanConfig as BurnAdanConfig, DynOptimizer, DynState, GradientsParams,
+        LambConfig as BurnLambConfig, LionConfig as BurnLionConfig, MuonConfig as BurnMuonConfig, RmsPropConfig,
+        SgdConfig as BurnSgdConfig, StateSink, StateSource, decay::WeightDecayConfig, momentum::MomentumConfig,
     },
     tensor::{DType, Device, Tensor, TensorData},
 };
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TrainError,
     bound::{DECAY, NOT_NEGATIVE, POSITIVE},
+    rules::{Adam, AdamW, Decay, Moments, Momentum},
 };
 
 macro_rules! config {
@@ -152,7 +154,7 @@ config! {
 config! {
     /// Adafactor (Shazeer & Stern 2018): second moments by rows and columns. PyTorch's steps are those with both
     /// `relative-step` and `scale-parameter`.
-    AdafactorSettings {
+    AdafactorConfig {
         /// The learning rate before the schedule; with `relative-step` it only caps the rate that Adafactor finds.
         learning_rate: f64 = 1e-2 => POSITIVE,
         /// Whether the rate is found from the step.
@@ -229,7 +231,7 @@ pub enum OptimizerConfig {
     /// Adan.
     Adan(AdanConfig),
     /// Adafactor.
-    Adafactor(AdafactorSettings),
+    Adafactor(AdafactorConfig),
     /// LAMB.
     Lamb(LambConfig),
     /// Lion.
@@ -271,7 +273,7 @@ impl OptimizerConfig {
             Self::Rmsprop(RmspropConfig { centered: true, momentum: 0.9, ..RmspropConfig::default() }),
             Self::Adagrad(AdagradConfig::default()),
             Self::Adan(AdanConfig::default()),
-            Self::Adafactor(AdafactorSettings::default()),
+            Self::Adafactor(AdafactorConfig::default()),
             Self::Lamb(LambConfig::default()),
             Self::Lion(LionConfig::default()),
             Self::Muon(MuonConfig::default()),
@@ -310,8 +312,13 @@ impl OptimizerConfig {
         }
     }
 
-    fn check(&self) -> Result<(), TrainError> {
+    /// Refuses numbers out of range, here and in the groups.
+    pub(crate) fn check(&self, groups: &[GroupConfig]) -> Result<(), TrainError> {
         const KEY: &str = "train.optimizer";
+        for group in groups {
+            group.check("train.groups")?;
+            NOT_NEGATIVE.check("train.groups", "weight-decay", group.weight_decay.unwrap_or(0.0))?;
+        }
         match self {
             Self::Sgd(c) if c.nesterov && c.momentum == 0.0 => {
                 Err(TrainError::setting(KEY, "nesterov needs a momentum above 0"))
@@ -338,22 +345,23 @@ impl OptimizerConfig {
         let decay = weight_decay as f32;
         let l2 = (weight_decay != 0.0).then(|| WeightDecayConfig::new(decay));
         let rule: Arc<dyn DynOptimizer> = match self {
-            Self::Sgd(c) => {
-                let momentum =
-                    MomentumConfig::new().with_momentum(c.momentum).with_dampening(0.0).with_nesterov(c.nesterov);
-                let momentum = (c.momentum != 0.0).then_some(momentum);
-                Arc::new(BurnSgdConfig::new().with_momentum(momentum).with_weight_decay(l2).build())
-            }
-            Self::Adam(c) => Arc::new(
+            Self::Sgd(c) if c.momentum == 0.0 => Arc::new(BurnSgdConfig::new().with_weight_decay(l2).build()),
+            Self::Sgd(c) => Arc::new(Momentum { momentum: c.momentum as f32, nesterov: c.nesterov, penalty: decay }),
+            Self::Adam(c) if c.amsgrad => Arc::new(
                 BurnAdamConfig::new()
                     .with_beta_1(c.beta_1 as f32)
                     .with_beta_2(c.beta_2 as f32)
                     .with_epsilon(c.epsilon as f32)
-                    .with_amsgrad(c.amsgrad)
+                    .with_amsgrad(true)
                     .with_weight_decay(l2)
                     .build(),
             ),
-            Self::Adamw(c) => Arc::new(adamw(c, decay)),
+            Self::Adam(c) => Arc::new(Adam(Moments {
+                betas: [c.beta_1, c.beta_2].map(|beta| beta as f32),
+                epsilon: c.epsilon as f32,
+                decay: Decay::Penalty(decay),
+            })),
+            Self::Adamw(c) => adamw(c, decay),
             Self::Rmsprop(c) => Arc::new(
                 RmsPropConfig::new()
                     .with_alpha(c.alpha as f32)
@@ -380,7 +388,7 @@ impl OptimizerConfig {
                     .build(),
             ),
             Self::Adafactor(c) => Arc::new(
-                AdafactorConfig::new()
+                BurnAdafactorConfig::new()
                     .with_relative_step(c.relative_step)
                     .with_scale_parameter(c.scale_parameter)
                     .with_clip_threshold(c.clip_threshold as f32)
@@ -414,7 +422,7 @@ impl OptimizerConfig {
                 )
             }
             Self::Muon(c) => {
-                return (Arc::new(adamw(&AdamwConfig::default(), decay)), c.adamw_learning_rate / c.learning_rate);
+                return (adamw(&AdamwConfig::default(), decay), c.adamw_learning_rate / c.learning_rate);
             }
         };
         (rule, 1.0)
@@ -427,41 +435,42 @@ impl OptimizerConfig {
     /// # Errors
     /// A group matches no parameter, or a setting is out of range.
     pub fn init<M: Module>(&self, module: &M, groups: &[GroupConfig]) -> Result<Optimizer, TrainError> {
-        self.check()?;
+        self.check(groups)?;
         let mut parameters = Parameters::default();
         module.visit(&mut parameters);
         for group in groups {
-            group.check("train.groups")?;
-            NOT_NEGATIVE.check("train.groups", "weight-decay", group.weight_decay.unwrap_or(0.0))?;
-            if !parameters.ranks.keys().any(|path| glob(&group.parameters, path)) {
-                let known = parameters.ranks.keys().take(6).cloned().collect::<Vec<_>>().join(", ");
+            if !parameters.shapes.keys().any(|path| glob(&group.parameters, path)) {
+                let known = parameters.shapes.keys().take(6).cloned().collect::<Vec<_>>().join(", ");
                 return Err(TrainError::setting(
                     "train.groups",
                     format!("`{}` matches no parameter; there are {known} ...", group.parameters),
                 ));
             }
         }
-        let slots = parameters.ranks.into_iter().map(|(path, rank)| {
+        // Adafactor keeps sums over rows and columns.
+        let keeps_sums = matches!(self, Self::Adafactor(_));
+        let slots = parameters.shapes.into_iter().map(|(path, shape)| {
+            let rank = shape.len();
             let group = groups.iter().rev().find(|group| glob(&group.parameters, &path));
             let default_decay = if rank <= 1 { 0.0 } else { self.weight_decay() };
             let decay = group.and_then(|group| group.weight_decay).unwrap_or(default_decay);
             let (rule, factor) = self.rule(rank, decay);
             let rate_factor = factor * group.map_or(1.0, |group| group.rate_factor);
-            (path, Slot { rule, rank, rate_factor, state: None })
+            (path, Slot { rule, shape, keeps_sums, rate_factor, state: None })
         });
         Ok(Optimizer { slots: slots.collect() })
     }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "Burn's settings are 32-bit floats")]
-fn adamw(config: &AdamwConfig, decay: f32) -> burn::optim::AdamW {
-    BurnAdamWConfig::new()
-        .with_beta_1(config.beta_1 as f32)
-        .with_beta_2(config.beta_2 as f32)
-        .with_epsilon(config.epsilon as f32)
-        .with_amsgrad(config.amsgrad)
-        .with_weight_decay(decay)
-        .build()
+fn adamw(config: &AdamwConfig, decay: f32) -> Arc<dyn DynOptimizer> {
+    let betas = [config.beta_1, config.beta_2].map(|beta| beta as f32);
+    let epsilon = config.epsilon as f32;
+    if !config.amsgrad {
+        return Arc::new(AdamW(Moments { betas, epsilon, decay: Decay::Decoupled(decay) }));
+    }
+    let rule = BurnAdamWConfig::new().with_beta_1(betas[0]).with_beta_2(betas[1]).with_epsilon(epsilon);
+    Arc::new(rule.with_amsgrad(true).with_weight_decay(decay).build())
 }
 
 /// An optimiser at work: a rule and a state for each parameter. Cloning it is cheap: tensors are shared until changed.
@@ -473,7 +482,9 @@ pub struct Optimizer {
 #[derive(Clone)]
 struct Slot {
     rule: Arc<dyn DynOptimizer>,
-    rank: usize,
+    shape: Vec<usize>,
+    /// Whether a state may have sides of 1 where the parameter's are longer.
+    keeps_sums: bool,
     rate_factor: f64,
     state: Option<DynState>,
 }
@@ -512,7 +523,7 @@ impl Optimizer {
         for (path, slot) in &self.slots {
             if let Some(state) = &slot.state {
                 slot.rule.state_flatten(path, state, &mut sink);
-                ranks.insert(path.clone(), slot.rank);
+                ranks.insert(path.clone(), slot.shape.len());
             }
         }
         (sink, ranks)
@@ -521,7 +532,7 @@ impl Optimizer {
     /// Takes over a state that [`to_safetensors`](Self::to_safetensors) wrote for the same parameters.
     ///
     /// # Errors
-    /// The bytes are no such file, or hold states of other parameters or another optimiser.
+    /// The bytes are no such file, or hold states of other parameters or another optimiser, or what is not finite.
     pub fn load_safetensors(&mut self, bytes: &[u8], device: &Device) -> Result<(), TrainError> {
         let broken = |reason: String| TrainError::OptimizerState { reason };
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| broken(error.to_string()))?;
@@ -538,16 +549,15 @@ impl Optimizer {
             if view.dtype() != Dtype::F32 {
                 return Err(broken(format!("`{name}` holds {:?}, not 32-bit floats", view.dtype())));
             }
-            source.insert_tensor(
-                name.to_owned(),
-                TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32),
-            );
+            let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32);
+            self.check_state(name, &data).map_err(broken)?;
+            source.insert_tensor(name.to_owned(), data);
         }
         for (path, rank) in header.ranks {
             let slot =
                 self.slots.get_mut(&path).ok_or_else(|| broken(format!("`{path}` is no parameter of this network")))?;
-            if slot.rank != rank {
-                return Err(broken(format!("`{path}` has rank {rank}, but in this network {}", slot.rank)));
+            if slot.shape.len() != rank {
+                return Err(broken(format!("`{path}` has rank {rank}, but in this network {}", slot.shape.len())));
             }
             let state = slot.rule.state_unflatten(rank, &path, &mut source, device);
             slot.state = Some(state.ok_or_else(|| broken(format!("the state of `{path}` is incomplete")))?);
@@ -556,6 +566,24 @@ impl Optimizer {
             return Err(broken("it is of another optimizer".to_owned()));
         }
         Ok(())
+    }
+
+    /// Whether a tensor of a file can be part of the state of the parameter that it is named after.
+    fn check_state(&self, name: &str, data: &TensorData) -> Result<(), String> {
+        let of = |path: &str| name.strip_prefix(path).is_some_and(|leaf| leaf.starts_with('.'));
+        let Some((path, slot)) = self.slots.iter().find(|(path, _)| of(path)) else {
+            return Err(format!("`{name}` is of no parameter of this network"));
+        };
+        let fits = |(&side, &full): (&usize, &usize)| side == full || (slot.keeps_sums && side == 1);
+        let shape = data.shape().to_vec();
+        if shape.len() != slot.shape.len() || !shape.iter().zip(&slot.shape).all(fits) {
+            return Err(format!("`{name}` has the shape {shape:?}, but `{path}` has {:?}", slot.shape));
+        }
+        let values = data.as_slice::<f32>().unwrap_or_default();
+        match values.iter().position(|value| !value.is_finite()) {
+            Some(index) => Err(format!("`{name}` holds NaN or infinity at element {index}")),
+            None => Ok(()),
+        }
     }
 }
 
@@ -633,7 +661,7 @@ impl ModuleMapper for Stepper<'_> {
 #[derive(Default)]
 struct Parameters {
     path: ParamPath,
-    ranks: BTreeMap<String, usize>,
+    shapes: BTreeMap<String, Vec<usize>>,
 }
 
 impl ModuleVisitor for Parameters {
@@ -645,8 +673,8 @@ impl ModuleVisitor for Parameters {
         self.path.exit();
     }
 
-    fn visit_float<const D: usize>(&mut self, _: &Param<Tensor<D>>) {
-        self.ranks.insert(self.path.name(), D);
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.shapes.insert(self.path.name(), param.lazy_shape().to_vec());
     }
 }
 

@@ -7,7 +7,7 @@ use homeostat_artifact::{Best, Checkpoint, LogLengths, RunWriter};
 use homeostat_control::Controllers;
 use homeostat_data::Skipped;
 use homeostat_task::Weights;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{Event, Optimizer, TrainError};
 
@@ -21,6 +21,45 @@ pub(crate) struct Place {
     pub(crate) batch: usize,
     /// Optimiser steps done.
     pub(crate) step: usize,
+}
+
+/// How far a training has come, for who tells of one that did not reach its end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reached {
+    /// Epochs done.
+    pub epochs: usize,
+    /// Optimiser steps done.
+    pub steps: usize,
+    /// Parameters of the network; 0 before it was made.
+    pub parameters: usize,
+    /// The best evaluation.
+    pub best: Option<Best>,
+    /// Wall time of the sessions before this one.
+    pub seconds: f64,
+}
+
+impl Reached {
+    /// At a checkpoint, from which the session goes on.
+    ///
+    /// # Errors
+    /// The checkpoint's state cannot be read.
+    pub fn at(checkpoint: &Checkpoint) -> Result<Self, TrainError> {
+        let Memory { place, best, seconds, .. } = remember::<IgnoredAny>(checkpoint)?;
+        Ok(Self { epochs: place.epoch, steps: place.step, parameters: 0, best, seconds })
+    }
+
+    /// Takes in what happens.
+    pub fn observe(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Begin { parameters, .. } => self.parameters = *parameters,
+            Event::Step(report) => self.steps = report.step,
+            Event::Epoch { epoch, best, .. } => {
+                self.epochs = *epoch;
+                self.best = best.cloned();
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The part of the state that is plain data: `state.json`.
@@ -154,16 +193,19 @@ impl<N: Module, M: Serialize + for<'de> Deserialize<'de>> State<N, M> {
 
     /// Takes over a checkpoint into a fresh state, and cuts the run's logs back to it.
     pub(crate) fn load(self, run: &RunWriter, checkpoint: &Checkpoint, device: &Device) -> Result<Self, TrainError> {
-        let text = read(checkpoint, STATE)?;
-        let memory: Memory<M> = serde_json::from_slice(&text).map_err(|error| TrainError::State {
-            file: checkpoint.path().join(STATE).display().to_string(),
-            reason: error.to_string(),
-        })?;
+        let memory: Memory<M> = remember(checkpoint)?;
         let now = self.now.load(checkpoint, "", device)?;
         let good = self.good.map(|good| good.load(checkpoint, GOOD, device)).transpose()?;
         run.truncate_logs(memory.logs)?;
         Ok(Self { now, good, memory })
     }
+}
+
+fn remember<M: for<'de> Deserialize<'de>>(checkpoint: &Checkpoint) -> Result<Memory<M>, TrainError> {
+    serde_json::from_slice(&read(checkpoint, STATE)?).map_err(|error| TrainError::State {
+        file: checkpoint.path().join(STATE).display().to_string(),
+        reason: error.to_string(),
+    })
 }
 
 /// The evaluated and published weights of a checkpoint.
@@ -175,9 +217,7 @@ pub(crate) fn load_chosen<N: Module>(model: N, checkpoint: &Checkpoint) -> Resul
 
 fn load_weights<N: Module>(model: N, checkpoint: &Checkpoint, name: &str) -> Result<N, TrainError> {
     let wrong = |source| TrainError::Weights { file: checkpoint.path().join(name).display().to_string(), source };
-    let (weights, _) = Weights::from_safetensors(&read(checkpoint, name)?).map_err(wrong)?;
-    weights.check_finite().map_err(wrong)?;
-    weights.apply(model).map_err(wrong)
+    Weights::restore(model, &read(checkpoint, name)?).map_err(wrong)
 }
 
 fn read(checkpoint: &Checkpoint, name: &str) -> Result<Vec<u8>, TrainError> {

@@ -1,5 +1,8 @@
 //! The `[train]` table: how long, in what batches, by which optimiser. It stays at home: serving never reads it.
 
+use std::collections::BTreeMap;
+
+use homeostat_control::Goal;
 use homeostat_metrics::MetricConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,7 +108,16 @@ impl TrainConfig {
             value.map_or(Ok(()), |value| POSITIVE.check(key, "", value))?;
         }
         self.ema.as_ref().map_or(Ok(()), |ema| DECAY.check("train.ema.decay", "", ema.decay))?;
+        self.optimizer.check(&self.groups)?;
         self.schedule.check()
+    }
+
+    /// The figures that evaluations give, with the direction in which each is good: what may be watched.
+    #[must_use]
+    pub fn goals(&self) -> BTreeMap<String, Goal> {
+        let goal = |metric: &MetricConfig| if metric.higher_is_better() { Goal::Maximize } else { Goal::Minimize };
+        let metrics = self.metrics.iter().map(|metric| (metric.name(), goal(metric)));
+        metrics.chain([("loss".to_owned(), Goal::Minimize)]).collect()
     }
 
     /// Optimiser steps of one epoch over `samples` samples; the last, short window counts.
@@ -117,7 +129,7 @@ impl TrainConfig {
     /// Optimiser steps of the whole training, if nothing ends it early.
     #[must_use]
     pub fn total_steps(&self, samples: usize) -> usize {
-        let all = self.epochs * self.steps_per_epoch(samples);
+        let all = self.epochs.saturating_mul(self.steps_per_epoch(samples));
         self.max_steps.map_or(all, |limit| limit.min(all))
     }
 }

@@ -198,7 +198,7 @@ fn ci_runs_every_step_in_order() {
     let text = stdout(&output);
     assert!(output.status.success(), "{text}");
     let headings: Vec<&str> = text.lines().filter(|line| line.starts_with("===")).collect();
-    let steps = ["fmt", "tidy", "build tests", "test", "clippy", "doc", "cuda", "deny", "steps"];
+    let steps = ["fmt", "tidy", "build tests", "test", "clippy", "doc", "backends", "deny", "steps"];
     assert_eq!(headings, steps.map(|step| format!("=== {step} ===")));
     assert!(text.contains("\n5 passed, 0 failed\n\n=== clippy ==="), "{text}");
     assert!(text.contains("deny         skipped"), "{text}");

@@ -1,52 +1,74 @@
 //! `homeostat data`: looks at data.
 
-use std::{io::Write, path::PathBuf};
+use std::io::{self, Write};
 
-use homeostat_data::{DataRoot, SourceConfig, describe};
+use homeostat_data::{ClassCount, Contradiction, Description, SourceConfig, describe};
 use homeostat_experiment::Experiment;
 
 use super::{Done, table::print_table};
 use crate::{args, cli::Data};
 
 pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
-    let Data::Describe { source, data_root, json } = arguments;
-    let environment = std::env::var_os("HOMEOSTAT_DATA").map(PathBuf::from);
-    let roots = DataRoot::new(data_root.iter().cloned().chain(environment).chain([PathBuf::from(".")]));
-    let description = describe(&find(source)?.open(&roots)?)?;
-    let mut out = std::io::stdout().lock();
+    let Data::Describe { source, roots, json } = arguments;
+    let description = describe(&find(source)?.open(&roots.find()?)?)?;
+    let mut out = io::stdout().lock();
     if *json {
         writeln!(out, "{}", serde_json::to_string(&description)?)?;
         return Ok(Done::Well);
     }
-    writeln!(
-        out,
-        "{}: {} samples, {} classes, {} duplicates, {} that cannot be read",
-        description.title,
-        description.samples,
-        description.classes.len(),
-        description.duplicates,
-        description.corrupt.len()
-    )?;
+    print(&mut out, &description)?;
+    Ok(Done::Well)
+}
+
+/// A part of the data set, and how many samples of a class it has.
+type Part = (&'static str, fn(&ClassCount) -> usize);
+
+/// Names of samples that are shown of a longer list.
+const SHOWN: usize = 10;
+
+fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
+    let Description { title, samples, classes, duplicates, across, contradictions, corrupt, .. } = description;
+    writeln!(out, "{title}: {samples} samples, {} classes", classes.len())?;
     for shape in &description.shapes {
         let channels = if shape.channels == 1 { "channel" } else { "channels" };
         let size = format!("{} x {} pixels", shape.height, shape.width);
         writeln!(out, "{} of {size}, {} {channels}", shape.count, shape.channels)?;
     }
-    let row = |class: &homeostat_data::ClassCount| {
-        let counts = [class.train, class.valid, class.test, class.unassigned];
-        std::iter::once(class.name.clone())
-            .chain(counts.iter().map(|&count| if count == 0 { String::new() } else { count.to_string() }))
-            .collect()
+    let counts: [Part; 4] =
+        [("train", |c| c.train), ("valid", |c| c.valid), ("test", |c| c.test), ("samples", |c| c.unassigned)];
+    let counts: Vec<_> = counts.into_iter().filter(|(_, count)| classes.iter().any(|class| count(class) > 0)).collect();
+    let header: Vec<&str> = std::iter::once("class").chain(counts.iter().map(|(title, _)| *title)).collect();
+    let row = |class: &ClassCount| {
+        std::iter::once(class.name.clone()).chain(counts.iter().map(|(_, count)| count(class).to_string())).collect()
     };
-    print_table(
-        &mut out,
-        &["class", "train", "valid", "test", "not divided"],
-        &description.classes.iter().map(row).collect::<Vec<_>>(),
+    print_table(out, &header, &classes.iter().map(row).collect::<Vec<_>>())?;
+    writeln!(
+        out,
+        "duplicates: {duplicates} with the content of another sample{}",
+        match across {
+            0 => String::new(),
+            _ => format!("; contents in several parts: {across}, so what is learnt from is measured with"),
+        }
     )?;
-    for skipped in &description.corrupt {
-        writeln!(out, "broken: {}: {}", skipped.name, skipped.reason)?;
+    writeln!(out, "contradictions: {} of the same content under several classes", contradictions.len())?;
+    for Contradiction { samples, .. } in contradictions.iter().take(SHOWN) {
+        writeln!(out, "  {}", samples.join(" = "))?;
     }
-    Ok(Done::Well)
+    print_rest(out, contradictions.len())?;
+    writeln!(
+        out,
+        "broken: {} that cannot be read{}",
+        corrupt.len(),
+        if corrupt.is_empty() { "" } else { "; data.on-corrupt=skip leaves such out" }
+    )?;
+    for skipped in corrupt.iter().take(SHOWN) {
+        writeln!(out, "  {}: {}", skipped.name, skipped.reason)?;
+    }
+    print_rest(out, corrupt.len())
+}
+
+fn print_rest(out: &mut dyn Write, count: usize) -> io::Result<()> {
+    if count > SHOWN { writeln!(out, "  and {} more; --json lists all", count - SHOWN) } else { Ok(()) }
 }
 
 /// A source, or that of an experiment.

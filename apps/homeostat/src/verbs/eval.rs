@@ -5,25 +5,37 @@ use std::{io::Write, sync::atomic::AtomicBool};
 use homeostat_artifact::Run;
 use homeostat_experiment::evaluate_run;
 
-use super::{Done, table::print_figures};
-use crate::{args, cli::Eval};
+use super::{
+    Done,
+    table::{print_figures, print_samples},
+};
+use crate::{
+    args::{self, Known},
+    cli::Eval,
+};
 
 pub(crate) fn run(arguments: &Eval) -> anyhow::Result<Done> {
     let run = Run::open(&arguments.run)?;
     let source = arguments.data.as_deref().map(args::source).transpose()?;
-    args::with_setting(&arguments.place, &AtomicBool::new(false), |setting| {
+    // Any device will do to measure with; to go on, only the one that it began on.
+    let known = Known { device: None, ..Known::of(&run)? };
+    args::with_setting(&arguments.place, known, &AtomicBool::new(false), |setting| {
         let evaluation = evaluate_run(&run, source, setting)?;
         let mut out = std::io::stdout().lock();
         if arguments.output.json {
-            let value = serde_json::json!({ "figures": evaluation.figures, "samples": evaluation.samples, "left_out": evaluation.left_out });
+            let value = serde_json::json!({ "figures": evaluation.figures, "samples": evaluation.samples, "known": evaluation.known, "skipped": evaluation.skipped });
             writeln!(out, "{value}")?;
         } else if !arguments.output.quiet {
-            let left_out = match evaluation.left_out {
-                0 => String::new(),
-                count => format!(", {count} left out since the run has learnt from them"),
-            };
-            print_figures(&mut out, "test", &evaluation.figures)?;
-            writeln!(out, "on      {} samples{left_out}", evaluation.samples)?;
+            print_figures(&mut out, if arguments.data.is_some() { "data" } else { "test" }, &evaluation.figures)?;
+            print_samples(&mut out, &evaluation.figures, evaluation.samples as u64)?;
+            for (count, why) in [
+                (evaluation.known, "the run has learnt from them, or was chosen by them"),
+                (evaluation.skipped.len(), "they cannot be read"),
+            ] {
+                if count > 0 {
+                    writeln!(out, "without {count} samples: {why}")?;
+                }
+            }
         }
         Ok(Done::Well)
     })

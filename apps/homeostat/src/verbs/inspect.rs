@@ -5,11 +5,14 @@ use std::{io::Write, sync::atomic::AtomicBool};
 use homeostat_experiment::inspect;
 
 use super::{Done, table::print_table};
-use crate::{args, cli::Inspect};
+use crate::{
+    args::{self, Known},
+    cli::Inspect,
+};
 
 pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<Done> {
     let resolved = args::experiment(&arguments.experiment)?;
-    args::with_setting(&arguments.place, &AtomicBool::new(false), |setting| {
+    args::with_setting(&arguments.place, Known::default(), &AtomicBool::new(false), |setting| {
         let steps = inspect(resolved, arguments.sample, setting)?;
         let mut out = std::io::stdout().lock();
         if arguments.json {
@@ -17,8 +20,12 @@ pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<Done> {
                 writeln!(out, "{}", serde_json::to_string(step)?)?;
             }
         } else {
-            let rows: Vec<Vec<String>> =
-                steps.into_iter().map(|step| vec![step.step, step.shape, step.range]).collect();
+            // The sample's name may be long, and has no shape.
+            let mut steps = steps.into_iter();
+            if let Some(sample) = steps.next() {
+                writeln!(out, "{}, {}", sample.step, sample.shape)?;
+            }
+            let rows: Vec<Vec<String>> = steps.map(|step| vec![step.step, step.shape, step.range]).collect();
             print_table(&mut out, &["step", "what comes out", "range"], &rows)?;
         }
         Ok(Done::Well)

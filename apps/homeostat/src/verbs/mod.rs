@@ -1,5 +1,6 @@
 //! The verbs, one file each. It does not know how arguments are parsed.
 
+mod compare;
 mod config;
 mod data;
 mod devices;

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use homeostat_artifact::Artifact;
+use homeostat_deploy::Endpoint;
 use homeostat_tasks::{ImageResponse, TaskConfig};
 
 use super::{Done, table::print_table};
@@ -23,23 +24,10 @@ struct Answer {
 
 pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
     let artifact = Artifact::open(&arguments.artifact)?;
-    let TaskConfig::ImageClassification(task) = TaskConfig::parse(&artifact.task()?)?;
-    let files = files(&arguments.files)?;
+    let TaskConfig::ImageClassification(task) = TaskConfig::parse(artifact.kind(), &artifact.task()?)?;
+    let files = files(&arguments.files);
     let endpoint = super::verify::open(&artifact, &arguments.device)?;
-    let mut answers = Vec::with_capacity(files.len());
-    for batch in files.chunks(BATCH) {
-        let bytes = batch
-            .iter()
-            .map(|file| std::fs::read(file).with_context(|| format!("cannot read {}", file.display())))
-            .collect::<Result<Vec<_>, _>>()?;
-        let requests: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
-        for (file, answer) in batch.iter().zip(endpoint.answer(&requests)) {
-            let typed = answer
-                .map_err(|error| error.to_string())
-                .and_then(|value| serde_json::from_value(value).map_err(|error| error.to_string()));
-            answers.push(Answer { file: file.clone(), response: typed });
-        }
-    }
+    let answers: Vec<Answer> = files.chunks(BATCH).flat_map(|batch| answer(endpoint.as_ref(), batch)).collect();
     print(&answers, &task.labels, arguments)?;
     match answers.iter().filter(|answer| answer.response.is_err()).count() {
         0 => Ok(Done::Well),
@@ -47,22 +35,39 @@ pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
     }
 }
 
-/// The files named, and all pictures in the folders named, sorted.
-fn files(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in named {
-        if path.is_dir() {
-            let before = files.len();
-            pictures(path, &mut files)?;
-            if files.len() == before {
-                bail!("{} has no pictures (png, jpg, jpeg, webp, bmp, gif)", path.display());
-            }
-            files[before..].sort();
-        } else {
-            files.push(path.clone());
-        }
-    }
-    Ok(files)
+/// The answers for some files, those that cannot be read among them.
+fn answer(endpoint: &dyn Endpoint, batch: &[(PathBuf, Result<(), String>)]) -> Vec<Answer> {
+    let read = |(file, found): &(PathBuf, Result<(), String>)| {
+        found.clone().and_then(|()| std::fs::read(file).map_err(|error| format!("cannot be read: {error}")))
+    };
+    let bytes: Vec<Result<Vec<u8>, String>> = batch.iter().map(read).collect();
+    let requests: Vec<&[u8]> = bytes.iter().flatten().map(Vec::as_slice).collect();
+    let mut given = endpoint.answer(&requests).into_iter();
+    let response = |bytes: &Result<Vec<u8>, String>| {
+        bytes.as_ref().map_err(String::clone)?;
+        let answer = given.next().unwrap_or_else(|| unreachable!("an answer a request"));
+        let value = answer.map_err(|error| error.to_string())?;
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    };
+    let responses: Vec<_> = bytes.iter().map(response).collect();
+    batch.iter().zip(responses).map(|((file, _), response)| Answer { file: file.clone(), response }).collect()
+}
+
+/// The files named, and all pictures in the folders named, sorted; a folder that gives none, with the reason.
+fn files(named: &[PathBuf]) -> Vec<(PathBuf, Result<(), String>)> {
+    let of_folder = |path: &PathBuf| {
+        let mut found = Vec::new();
+        let problem = match pictures(path, &mut found) {
+            Ok(()) if found.is_empty() => Some("has no pictures (png, jpg, jpeg, webp, bmp, gif)".to_owned()),
+            Ok(()) => None,
+            Err(error) => Some(format!("{error:#}")),
+        };
+        found.sort();
+        let found = found.into_iter().map(|file| (file, Ok(())));
+        found.chain(problem.map(|problem| (path.clone(), Err(problem)))).collect()
+    };
+    let of_one = |path: &PathBuf| if path.is_dir() { of_folder(path) } else { vec![(path.clone(), Ok(()))] };
+    named.iter().flat_map(of_one).collect()
 }
 
 fn pictures(folder: &Path, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
@@ -83,35 +88,40 @@ fn is_picture(extension: &str) -> bool {
 
 fn print(answers: &[Answer], labels: &[String], arguments: &Predict) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
+    let most = usize::from(arguments.top).min(labels.len());
     match arguments.format {
         Format::Jsonl => {
             for Answer { file, response } in answers {
                 let value = match response {
                     Ok(response) => {
-                        let top: serde_json::Map<_, _> = top(response, labels, arguments.top)
-                            .map(|(label, p)| (label.to_owned(), p.into()))
+                        let top: serde_json::Map<_, _> = top(response, labels, most)
+                            .map(|(label, p)| (label.to_owned(), rounded(p).into()))
                             .collect();
-                        serde_json::json!({ "file": file.display().to_string(), "label": response.label, "confidence": response.confidence, "top": top })
+                        serde_json::json!({ "file": file, "label": response.label, "confidence": rounded(response.confidence), "top": top })
                     }
-                    Err(reason) => serde_json::json!({ "file": file.display().to_string(), "error": reason }),
+                    Err(reason) => serde_json::json!({ "file": file, "error": reason }),
                 };
                 writeln!(out, "{value}")?;
             }
         }
         Format::Csv => {
-            writeln!(out, "file,label,confidence,error")?;
+            let later: String = (2..=most).map(|place| format!(",label-{place},confidence-{place}")).collect();
+            writeln!(out, "file,label,confidence{later},error")?;
             for Answer { file, response } in answers {
                 let file = csv(&file.display().to_string());
                 match response {
-                    Ok(response) => writeln!(out, "{file},{},{},", csv(&response.label), response.confidence)?,
-                    Err(reason) => writeln!(out, "{file},,,{}", csv(reason))?,
+                    Ok(response) => {
+                        let cells = top(response, labels, most).map(|(label, p)| format!(",{},{p:.6}", csv(label)));
+                        writeln!(out, "{file}{},", cells.collect::<String>())?;
+                    }
+                    Err(reason) => writeln!(out, "{file}{},{}", ",,".repeat(most), csv(reason))?,
                 }
             }
         }
         Format::Table => {
             let rows = answers.iter().map(|Answer { file, response }| {
                 let answer = match response {
-                    Ok(response) => top(response, labels, arguments.top)
+                    Ok(response) => top(response, labels, most)
                         .map(|(label, p)| format!("{label} {:.1} %", 100.0 * p))
                         .collect::<Vec<_>>()
                         .join(", "),
@@ -130,6 +140,11 @@ fn top<'a>(response: &'a ImageResponse, labels: &'a [String], count: usize) -> i
     let mut order: Vec<usize> = (0..response.probabilities.len()).collect();
     order.sort_by(|&a, &b| response.probabilities[b].total_cmp(&response.probabilities[a]));
     order.into_iter().take(count).map(|class| (labels[class].as_str(), response.probabilities[class]))
+}
+
+/// A probability to six decimals: more digits would be those of the conversion to another width.
+fn rounded(probability: f32) -> f64 {
+    (f64::from(probability) * 1e6).round() / 1e6
 }
 
 /// A field of a CSV file (RFC 4180).

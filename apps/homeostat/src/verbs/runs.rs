@@ -1,18 +1,14 @@
-//! `homeostat runs`: lists, shows and compares runs.
+//! `homeostat runs`: lists and shows runs. Comparing them is beside.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::Write,
-    path::{Path, PathBuf},
-};
+use std::{io::Write, path::Path};
 
-use anyhow::bail;
-use homeostat_artifact::{Figures, Run, RunSummary};
+use homeostat_artifact::{Figures, Run, RunProgress, RunState, RunSummary};
+use homeostat_data::SplitRecord;
 use homeostat_experiment::Experiment;
 
 use super::{
-    Done,
-    table::{print_figures, print_table},
+    Done, compare,
+    table::{print_choosing_samples, print_figures, print_samples, print_table},
 };
 use crate::cli::{Runs, RunsPlace};
 
@@ -20,7 +16,7 @@ pub(crate) fn run(arguments: &Runs) -> anyhow::Result<Done> {
     match arguments {
         Runs::List { place } => list(place),
         Runs::Show { run, json } => show(run, *json),
-        Runs::Compare { runs, place } => compare(runs, place),
+        Runs::Compare { runs, place } => compare::run(runs, place),
     }
 }
 
@@ -34,38 +30,61 @@ fn list(place: &RunsPlace) -> anyhow::Result<Done> {
     } else if runs.is_empty() {
         writeln!(out, "no runs below {}; make one with: homeostat train digits", place.out.display())?;
     } else {
-        let row = |run: &RunSummary| {
-            let figure = |name: &str| {
-                run.result
-                    .as_ref()
-                    .and_then(|result| shown(result)?.get(name))
-                    .map_or_else(String::new, |value| format!("{value:.4}"))
-            };
-            vec![
-                run.name.clone(),
-                run.when.clone(),
-                state(run),
-                figure("loss"),
-                figure("accuracy"),
-                run.path.display().to_string(),
-            ]
-        };
-        print_table(
-            &mut out,
-            &["experiment", "begun", "state", "loss", "accuracy", "run"],
-            &runs.iter().map(row).collect::<Vec<_>>(),
-        )?;
+        let rows: Vec<Vec<String>> = runs.iter().map(row).collect();
+        print_table(&mut out, &["run", "state", "epochs", "figures of", "loss", "metric"], &rows)?;
     }
     Ok(Done::Well)
 }
 
-/// The figures that stand for a run: test, or validation without a test part.
-fn shown(result: &homeostat_artifact::RunResult) -> Option<&Figures> {
-    [&result.test, &result.valid].into_iter().find(|figures| !figures.is_empty())
+fn row(run: &RunSummary) -> Vec<String> {
+    let path = run.path.display().to_string();
+    let reached = match (&run.problem, Reached::of(run)) {
+        (None, Ok(reached)) => reached,
+        (Some(problem), _) => return unreadable(path, problem),
+        (None, Err(error)) => return unreadable(path, &error.to_string()),
+    };
+    let (part, figures) = reached.figures.unwrap_or_default();
+    let loss = figures.get("loss").map_or_else(String::new, |loss| format!("{loss:.4}"));
+    let metric = figures.iter().find(|(name, _)| *name != "loss");
+    let metric = metric.map_or_else(String::new, |(name, value)| format!("{name} {value:.4}"));
+    vec![path, state(run), reached.epochs.to_string(), part.to_owned(), loss, metric]
 }
 
-fn state(run: &RunSummary) -> String {
+fn unreadable(path: String, problem: &str) -> Vec<String> {
+    vec![path, "unreadable".to_owned(), String::new(), String::new(), String::new(), problem.to_owned()]
+}
+
+pub(super) fn state(run: &RunSummary) -> String {
     format!("{:?}", run.state).to_lowercase()
+}
+
+/// How far a run has come: at its end by its result, before that by its logs.
+struct Reached {
+    epochs: u64,
+    steps: u64,
+    seconds: f64,
+    /// Of the test, or of validation, which is all that a run before its end or without a test part has.
+    figures: Option<(&'static str, Figures)>,
+}
+
+impl Reached {
+    fn of(summary: &RunSummary) -> anyhow::Result<Self> {
+        if let (RunState::Finished, Some(result)) = (summary.state, &summary.result) {
+            let parts = [("test", &result.test), ("validation", &result.valid)];
+            let figures = parts.into_iter().find(|(_, figures)| !figures.is_empty());
+            return Ok(Self {
+                epochs: result.epochs,
+                steps: result.steps,
+                seconds: result.seconds,
+                figures: figures.map(|(part, figures)| (part, figures.clone())),
+            });
+        }
+        let RunProgress { steps, epochs, evaluated } = Run::open(&summary.path)?.progress()?;
+        let seconds = evaluated.as_ref().map_or(0.0, |line| line.seconds);
+        let known = summary.result.as_ref().map_or(0.0, |result| result.seconds);
+        let figures = evaluated.map(|line| ("validation", line.figures));
+        Ok(Self { epochs, steps, seconds: seconds.max(known), figures })
+    }
 }
 
 fn show(path: &Path, json: bool) -> anyhow::Result<Done> {
@@ -77,110 +96,70 @@ fn show(path: &Path, json: bool) -> anyhow::Result<Done> {
         return Ok(Done::Well);
     }
     writeln!(out, "{}  begun {}  {}", summary.name, summary.when, state(&summary))?;
-    if let Some(result) = &summary.result {
-        for (part, figures) in [("test", &result.test), ("valid", &result.valid)] {
-            if !figures.is_empty() {
-                print_figures(&mut out, part, figures)?;
-            }
-        }
-        if let Some(best) = &result.best {
-            writeln!(out, "best    {} {:.4} at epoch {}, step {}", best.monitor, best.value, best.epoch, best.step)?;
-        }
-        if let Some(reason) = &result.reason {
-            writeln!(out, "ended   {reason}")?;
-        }
-        writeln!(
-            out,
-            "work    epochs {}  steps {}  parameters {}  seconds {:.1}",
-            result.epochs, result.steps, result.parameters, result.seconds
-        )?;
+    if summary.state == RunState::Finished {
+        show_result(&mut out, &summary)?;
+    } else {
+        show_progress(&mut out, &run, &summary)?;
     }
-    if let Some(provenance) = run.provenance()? {
-        writeln!(
-            out,
-            "made    homeostat {} on {} ({}), seed {}",
-            provenance.homeostat, provenance.device, provenance.cpu, provenance.seed
-        )?;
+    if let Some(problem) = &summary.problem {
+        writeln!(out, "problem {problem}")?;
+    }
+    if let Some(reason) = summary.result.as_ref().and_then(|result| result.reason.as_ref()) {
+        writeln!(out, "ended   {reason}")?;
+    }
+    if let Some(made) = run.provenance()? {
+        writeln!(out, "made    homeostat {} on {} ({}), seed {}", made.homeostat, made.device, made.cpu, made.seed)?;
     }
     writeln!(out, "run     {}", run.path().display())?;
     if run.report_file().exists() {
         writeln!(out, "report  {}", run.report_file().display())?;
     }
+    if matches!(summary.state, RunState::Interrupted | RunState::Failed) {
+        writeln!(out, "next    homeostat resume {}", run.path().display())?;
+    }
     Ok(Done::Well)
 }
 
-fn compare(paths: &[PathBuf], place: &RunsPlace) -> anyhow::Result<Done> {
-    let runs: Vec<RunSummary> = if paths.is_empty() {
-        Run::list(&place.out)?
-    } else {
-        paths.iter().map(|path| Ok(Run::open(path)?.summary())).collect::<anyhow::Result<_>>()?
-    };
-    if runs.is_empty() {
-        bail!("no runs below {}; make some with: homeostat train digits", place.out.display());
+fn show_result(out: &mut dyn Write, summary: &RunSummary) -> anyhow::Result<()> {
+    let Some(result) = &summary.result else { return Ok(()) };
+    if !result.test.is_empty() {
+        print_figures(out, "test", &result.test)?;
+        print_samples(out, &result.test, result.samples.test)?;
     }
-    let settings = runs.iter().map(|run| settings(&run.path)).collect::<anyhow::Result<Vec<_>>>()?;
-    let differing = differing(&settings);
-    let mut out = std::io::stdout().lock();
-    if place.json {
-        for (run, settings) in runs.iter().zip(&settings) {
-            let own: BTreeMap<_, _> = differing.iter().map(|key| (key, settings.get(key))).collect();
-            writeln!(out, "{}", serde_json::json!({ "run": run, "differing": own }))?;
-        }
-        return Ok(Done::Well);
+    if !result.valid.is_empty() {
+        print_figures(out, "valid", &result.valid)?;
+        print_choosing_samples(out, result.samples.valid)?;
     }
-    // Figures down, runs across: people have many figures and few runs.
-    let names: Vec<String> = runs.iter().map(|run| format!("{} {}", run.name, run.when)).collect();
-    let header: Vec<&str> = std::iter::once("").chain(names.iter().map(String::as_str)).collect();
-    let mut rows = vec![row("state", runs.iter().map(state))];
-    for (part, pick) in
-        [("test", (|r| &r.test) as fn(&homeostat_artifact::RunResult) -> &Figures), ("valid", |r| &r.valid)]
-    {
-        let mut figures: Vec<String> = Vec::new();
-        for (name, _) in runs.iter().filter_map(|run| run.result.as_ref()).flat_map(|result| pick(result).iter()) {
-            if !figures.iter().any(|known| known == name) {
-                figures.push(name.to_owned());
-            }
-        }
-        for name in figures {
-            let cell = |run: &RunSummary| {
-                run.result
-                    .as_ref()
-                    .and_then(|result| pick(result).get(&name))
-                    .map_or_else(String::new, |v| format!("{v:.4}"))
-            };
-            rows.push(row(&format!("{part} {name}"), runs.iter().map(cell)));
-        }
+    if let Some(best) = &result.best {
+        writeln!(
+            out,
+            "chosen  by validation {}: {:.4}, epoch {}, step {}",
+            best.monitor, best.value, best.epoch, best.step
+        )?;
     }
-    let seconds =
-        |run: &RunSummary| run.result.as_ref().map_or_else(String::new, |result| format!("{:.1}", result.seconds));
-    rows.push(row("seconds", runs.iter().map(seconds)));
-    for key in &differing {
-        rows.push(row(
-            key,
-            settings.iter().map(|settings| settings.get(key).cloned().unwrap_or_else(|| "-".to_owned())),
-        ));
-    }
-    print_table(&mut out, &header, &rows)?;
-    Ok(Done::Well)
+    writeln!(
+        out,
+        "work    epochs {}  steps {}  parameters {}  seconds {:.1}",
+        result.epochs, result.steps, result.parameters, result.seconds
+    )?;
+    Ok(())
 }
 
-fn row(name: &str, cells: impl Iterator<Item = String>) -> Vec<String> {
-    std::iter::once(name.to_owned()).chain(cells).collect()
-}
-
-/// Every setting of a run by its dotted key.
-fn settings(run: &Path) -> anyhow::Result<BTreeMap<String, String>> {
-    let text = Run::open(run)?.experiment()?;
-    let shown = Experiment::text("experiment.toml", &text).load()?.show_json();
-    let Some(table) = shown.as_object() else { return Ok(BTreeMap::new()) };
-    Ok(table.iter().map(|(key, setting)| (key.clone(), setting["value"].to_string())).collect())
-}
-
-/// The keys whose values are not the same in all runs.
-fn differing(settings: &[BTreeMap<String, String>]) -> Vec<String> {
-    let keys: BTreeSet<&String> = settings.iter().flat_map(BTreeMap::keys).collect();
-    keys.into_iter()
-        .filter(|key| settings.windows(2).any(|pair| pair[0].get(*key) != pair[1].get(*key)))
-        .cloned()
-        .collect()
+fn show_progress(out: &mut dyn Write, run: &Run, summary: &RunSummary) -> anyhow::Result<()> {
+    let reached = Reached::of(summary)?;
+    let train = Experiment::text("experiment.toml", &run.experiment()?).load()?.value.train;
+    let steps = run
+        .split::<SplitRecord>()?
+        .map_or_else(String::new, |split| format!(" of {}", train.total_steps(split.train.len())));
+    let parameters = summary.result.as_ref().map(|result| result.parameters).filter(|&count| count > 0);
+    let parameters = parameters.map_or_else(String::new, |count| format!("  parameters {count}"));
+    writeln!(
+        out,
+        "so far  epochs {} of {}  steps {}{steps}{parameters}  seconds {:.1}",
+        reached.epochs, train.epochs, reached.steps, reached.seconds
+    )?;
+    if let Some((_, figures)) = &reached.figures {
+        print_figures(out, "valid", figures)?;
+    }
+    Ok(())
 }

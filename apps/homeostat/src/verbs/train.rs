@@ -8,21 +8,27 @@ use std::{
 use homeostat_artifact::RunResult;
 use homeostat_experiment::{Outcome, train};
 
-use super::{Done, table::print_figures};
+use super::{
+    Done,
+    table::{print_choosing_samples, print_figures, print_samples},
+};
 use crate::{
-    args,
+    args::{self, Known},
     cli::{Output, Train},
-    interrupt,
+    interrupt::Interrupt,
     progress::Progress,
 };
 
 pub(crate) fn run(arguments: &Train) -> anyhow::Result<Done> {
     let resolved = args::experiment(&arguments.experiment)?;
-    let stop = interrupt::flag()?;
-    args::with_setting(&arguments.place, &stop, |setting| {
+    let interrupt = Interrupt::listen()?;
+    args::with_setting(&arguments.place, Known::default(), &interrupt.stop, |setting| {
         let when = args::now();
         let mut progress = Progress::new(arguments.output);
-        let ended = train(resolved, (&arguments.out, &when), setting, &mut |stage| progress.observe(&stage));
+        let ended = train(resolved, (&arguments.out, &when), setting, &mut |stage| {
+            interrupt.observe(&stage);
+            progress.observe(&stage);
+        });
         // How the training ended is of more weight than that nobody listened.
         let written = progress.finish();
         let (run, outcome) = ended?;
@@ -59,8 +65,13 @@ pub(super) fn conclude(run: &Path, outcome: &Outcome, output: Output) -> anyhow:
 
 fn print_result(out: &mut dyn Write, run: &Path, result: &RunResult) -> io::Result<()> {
     let path = run.display();
-    let (part, figures) = if result.test.is_empty() { ("valid", &result.valid) } else { ("test", &result.test) };
-    print_figures(out, part, figures)?;
+    if result.test.is_empty() {
+        print_figures(out, "valid", &result.valid)?;
+        print_choosing_samples(out, result.samples.valid)?;
+    } else {
+        print_figures(out, "test", &result.test)?;
+        print_samples(out, &result.test, result.samples.test)?;
+    }
     if let Some(reason) = &result.reason {
         writeln!(out, "ended   {reason}")?;
     }

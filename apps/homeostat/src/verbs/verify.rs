@@ -31,5 +31,5 @@ pub(crate) fn run(arguments: &Verify) -> anyhow::Result<Done> {
 /// An artifact at work on a device.
 pub(super) fn open(artifact: &Artifact, device: &str) -> anyhow::Result<Box<dyn Endpoint>> {
     let device = homeostat_device::open(device.parse()?)?;
-    Ok(TaskConfig::parse(&artifact.task()?)?.open(OpenEndpoint { artifact, device: &device })??)
+    Ok(TaskConfig::parse(artifact.kind(), &artifact.task()?)?.open(OpenEndpoint { artifact, device: &device })??)
 }

@@ -78,16 +78,16 @@ fn a_broken_picture_ends_the_training_with_its_name() {
     for (name, bytes) in broken() {
         let place = pets(&["cat", "dog"]);
         let file = place.write(&format!("pets/train/cat/{name}"), &bytes);
-        refused(&place, &["pets.toml"], &[&format!("train/cat/{name}: ")]);
+        let wanted = [&format!("train/cat/{name}: "), "remove it in ./pets", "data.on-corrupt=skip"];
+        refused(&place, &["pets.toml"], &wanted);
         fs::remove_file(file).unwrap();
 
-        // Found where it is first needed, after training has begun: the run says that it failed, and how to go on.
-        let file = place.write(&format!("pets/val/dog/{name}"), &bytes);
-        says(&place.refused(&["train", "--quiet", "pets.toml"]), &[&format!("val/dog/{name}: ")]);
-        let result = fs::read_to_string(place.path("runs/latest/result.json")).unwrap();
-        says(&result, &["\"failed\"", name]);
-        assert!(!place.path("runs/latest/artifact").exists() && !place.path("runs/latest/report.html").exists());
-        fs::remove_file(file).unwrap();
+        // Also where it would be needed when the training is done.
+        for part in ["val", "test"] {
+            let file = place.write(&format!("pets/{part}/dog/{name}"), &bytes);
+            refused(&place, &["pets.toml"], &[&format!("{part}/dog/{name}: ")]);
+            fs::remove_file(file).unwrap();
+        }
     }
 }
 
@@ -100,7 +100,8 @@ fn broken_pictures_that_are_left_out_are_counted_and_listed() {
         place.write(&format!("pets/{part}/cat/{name}"), bytes);
     }
     let described = place.well(&["data", "describe", "pets.toml"]);
-    says(&described, &["pets: 33 samples, 2 classes", "9 that cannot be read", "broken: train/cat/cut.jpg: "]);
+    says(&described, &["pets: 33 samples, 2 classes", "broken: 9 that cannot be read", "\n  train/cat/cut.jpg: "]);
+    says(&described, &["data.on-corrupt=skip", "duplicates: 6 ", "contents in several parts: 3, "]);
 
     let lines = place.json(&["train", "--json", "pets.toml", "data.on-corrupt=skip"]);
     let mut skipped: Vec<&str> =
@@ -112,8 +113,11 @@ fn broken_pictures_that_are_left_out_are_counted_and_listed() {
     for name in &names {
         says(&report, &[name]);
     }
-    // The classes are as large as what could be read.
-    assert_eq!(lines.last().unwrap()["result"]["state"], "finished");
+    let result = &lines.last().unwrap()["result"];
+    assert_eq!((&result["state"], &result["samples"]["test"]), (&"finished".into(), &8.into()), "3 of 11 are left out");
+    says(&report, &["8 samples, measured once; 95 % interval "]);
+    let measured = place.well(&["eval", "runs/latest"]);
+    says(&measured, &["on      8 samples; accuracy with 95 % confidence ", "without 3 samples: they cannot be read"]);
 }
 
 /// A part in the format of MNIST: a header that claims `count`, and what follows it.

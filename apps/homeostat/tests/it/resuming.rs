@@ -141,6 +141,9 @@ fn a_run_has_one_writer_at_a_time() {
     let run = lines.find_map(|line| Some(line.strip_prefix("run ")?.to_owned())).unwrap();
     says(&place.refused(&["resume", &run]), &[&run, "in use by another process"]);
     says(&place.well(&["runs", "list"]), &["running"]);
+    let shown = place.well(&["runs", "show", &run]);
+    says(&shown, &["  running\n", "so far  epochs ", " of 1000  steps ", " of 23000"]);
+    assert!(!shown.contains("resume"), "{shown}");
     sleep(Duration::from_millis(50));
     assert!(child.try_wait().unwrap().is_none(), "the first is not disturbed");
     child.kill().unwrap();

@@ -1,6 +1,6 @@
 //! Settings that cannot be: one line each, and no run begins.
 
-use crate::place::{Place, says};
+use crate::place::{Place, says, text};
 
 #[test]
 fn what_is_wrong_with_a_setting_is_said_with_its_place_and_the_nearest_right_one() {
@@ -35,5 +35,13 @@ fn what_is_wrong_with_a_setting_is_said_with_its_place_and_the_nearest_right_one
         says(&line, wanted);
         assert!(!place.path("runs").exists(), "{words:?}");
     }
+    for (option, wanted) in
+        [("--epochs", "epochs=3"), ("--batch_size", "train.batch-size=3"), ("--lr", "learning-rate=3")]
+    {
+        let output = place.run(&["train", "digits", option, "3"]);
+        assert_eq!(output.status.code(), Some(2));
+        says(&text(&output.stderr), &[&format!("no option `{option}`"), "key=value", wanted]);
+    }
+    says(&place.refused(&["train", "digits", "lr=3"]), &["did you mean", ".learning-rate`"]);
     says(&place.refused(&["config", "check", "key.toml"]), &["key.toml:4", "`train.epochs`"]);
 }

@@ -33,6 +33,8 @@ fn the_first_signal_leaves_a_checkpoint_and_the_line_that_resumes() {
         let command = last.split_once("to go on: homeostat ").unwrap_or_else(|| panic!("{last}")).1;
         let run = runs_in(&place.path(&out)).pop().unwrap();
         says(&place.well(&["runs", "list", "--out", &out]), &["interrupted"]);
+        let shown = place.well(&["runs", "show", &format!("{out}/latest")]);
+        says(&shown, &["so far  epochs ", " of 3  steps ", " of 69", &format!("next    homeostat {command}")]);
         assert!(fs::read_dir(run.join("checkpoints")).unwrap().count() > 0);
         let words: Vec<&str> = command.split(' ').chain(["--quiet"]).collect();
         place.well(&words);
@@ -90,4 +92,40 @@ fn what_does_not_train_ends_at_the_first_signal() {
     assert_eq!(ended.and_then(|status| status.signal()), Some(2));
     drop(reader);
     filler.join().unwrap();
+}
+
+/// Waits until a process has taken this signal into its own hands.
+fn wait_until_caught(child: &Child, number: u32) {
+    let caught = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&mask, 16).unwrap() & (1 << (number - 1)) != 0
+    };
+    while !caught() {
+        sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn before_there_is_a_run_the_first_signal_ends_all_and_nothing_is_left() {
+    let place = Place::new();
+    // So many black pictures that they are still being counted when the signal comes.
+    let (count, side) = (20_000_u32, 64_u32);
+    for part in ["train", "t10k"] {
+        let head: Vec<u8> = [0x803, count, side, side].iter().flat_map(|number| number.to_be_bytes()).collect();
+        let images = place.write(&format!("black/{part}-images-idx3-ubyte"), head);
+        let file = fs::File::options().write(true).open(images).unwrap();
+        file.set_len(16 + u64::from(count * side * side)).unwrap();
+        let mut labels = [0x801_u32, count].map(u32::to_be_bytes).concat();
+        labels.extend((0..count).map(|at| u8::from(at % 2 == 0)));
+        place.write(&format!("black/{part}-labels-idx1-ubyte"), labels);
+    }
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let (mut child, lines) = place.start(&["train", "digits", "source.idx.folder=black"]);
+        wait_until_caught(&child, number);
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{name}");
+        assert_eq!(lines.count(), 0, "{name}");
+        assert!(!place.path("runs").exists());
+    }
 }

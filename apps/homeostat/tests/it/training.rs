@@ -58,6 +58,8 @@ fn json_is_an_event_a_line() {
     let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
     assert_eq!((events[0], events[1], events[2]), ("prepared", "begin", "step"));
     assert_eq!(events.iter().filter(|event| **event == "step").count(), 23);
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert!(lines.iter().flat_map(keys).all(|key| !key.contains('_')), "hyphens everywhere: {lines:?}");
     assert_eq!(events[events.len() - 5..], ["epoch", "checkpoint", "testing", "published", "finished"]);
     let last = lines.last().unwrap();
     let result = fs::read(place.path(last["run"].as_str().unwrap()).join("result.json")).unwrap();
@@ -117,9 +119,74 @@ fn data_are_found_below_the_root_of_the_option_or_the_environment() {
     assert!(Command::new("sh").args(["-c", &line]).current_dir(place.path("")).status().unwrap().success(), "{line}");
     assert!(place.path("runs/pets").is_dir());
 
+    says(
+        &place.refused(&["train", "digits", "--data-root", "nowhere"]),
+        &["--data-root nowhere: there is no such folder"],
+    );
+
     let all = place.path("all").display().to_string();
     let hint = place.refused(&["train", "digits", &format!("source.image-folder.folder={all}/pets")]);
     says(&hint, &["absolute path", "folder = \"pets\"", &format!("--data-root {all}")]);
+}
+
+/// Two classes of pictures in `all/pets/PART`, and the words that train on them.
+fn pets(place: &Place, parts: &[&str]) -> [&'static str; 8] {
+    for (turn, part) in (0u8..).zip(parts) {
+        for class in ["cat", "dog"] {
+            let level = |at: u8| 10 * at + class.as_bytes()[0] + 3 * turn;
+            (0..5).for_each(|at| place.picture(&format!("all/pets/{part}/{class}/{at}.png"), level(at)));
+        }
+    }
+    [
+        "train",
+        "digits",
+        "source.image-folder.folder=pets",
+        "model=mlp",
+        "train.metrics=[\"accuracy\"]",
+        "epochs=1",
+        "--data-root",
+        "all",
+    ]
+}
+
+#[test]
+fn a_run_knows_where_its_data_are_and_keeps_their_division() {
+    let place = Place::new();
+    let words = pets(&place, &["train", "test"]);
+    let said = text(&place.run(&words).stderr);
+    says(&said, &["8 samples to learn from, 2 to choose by, 10 to test with\ndata all/pets\n", "testing, once"]);
+    let [run] = &runs_in(&place.path("runs"))[..] else { panic!("one run") };
+    let experiment = fs::read_to_string(run.join("experiment.toml")).unwrap();
+    says(&experiment, &["[data.split.given]", "# chosen: the data come divided: training, test"]);
+    says(&place.well(&["eval", "runs/latest"]), &["on      10 samples"]);
+    fs::remove_file(run.join("result.json")).unwrap();
+    place.well(&["resume", "runs/latest", "--quiet"]);
+}
+
+#[test]
+fn without_a_test_part_nothing_is_said_to_be_tested() {
+    let place = Place::new();
+    let words = pets(&place, &["train", "val"]);
+    let output = place.run(&words);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    says(&err, &["10 samples to learn from, 10 to choose by, no test part\n"]);
+    assert!(!err.contains("testing"), "{err}");
+    says(&out, &["valid   loss ", "on      10 samples, by which the weights were chosen"]);
+    assert!(!out.contains("confidence"), "an interval would be too good: {out}");
+    let report = fs::read_to_string(place.path("runs/latest/report.html")).unwrap();
+    says(&report, &["10 samples, by which the weights were chosen", "--data SOURCE"]);
+    assert!(!report.contains("measured once"));
+    says(&place.refused(&["eval", "runs/latest"]), &["no test part", "--data"]);
+    says(&place.well(&["runs", "list"]), &["  validation  "]);
+}
+
+#[test]
+fn epochs_are_counted_to_where_the_steps_end() {
+    let place = Place::new();
+    let output = place.run(&["train", "digits", "model=mlp", "epochs=9", "train.max-steps=30"]);
+    let said = text(&output.stderr);
+    says(&said, &["34186 parameters, 30 steps\n", "\n  1/2 ", "\n  2/2 "]);
+    assert!(!said.contains("/9"), "{said}");
 }
 
 #[test]

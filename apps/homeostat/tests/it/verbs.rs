@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::place::{Place, refusal, says, text};
+use crate::place::{Place, refusal, runs_in, says, text};
 
 const RUN: &str = "runs/latest";
 
@@ -44,11 +44,14 @@ fn eval_and_verify() {
     let result: Value = serde_json::from_slice(&std::fs::read(place.path(RUN).join("result.json")).unwrap()).unwrap();
     let [measured] = &place.json(&["eval", RUN, "--json"])[..] else { panic!("one line") };
     assert_eq!(measured["figures"], result["test"], "what was measured at the end is measured again");
-    assert_eq!((&measured["samples"], &measured["left_out"]), (&179.into(), &0.into()));
+    assert_eq!((&measured["samples"], &measured["known"]), (&179.into(), &0.into()));
     let [measured] = &place.json(&["eval", RUN, "--data", "digits", "--json"])[..] else { panic!("one line") };
-    assert_eq!(measured["left_out"], 1439, "what the run has learnt from is not measured with");
-    assert_eq!(measured["samples"], 1797 - 1439);
-    says(&place.well(&["eval", RUN]), &["test    loss ", "accuracy ", "on      179 samples"]);
+    assert_eq!(measured["known"], 1439 + 179, "neither what the run has learnt from nor what chose it");
+    assert_eq!((&measured["samples"], &measured["figures"]), (&179.into(), &result["test"]));
+    says(
+        &place.well(&["eval", RUN]),
+        &["test    loss ", "accuracy ", "on      179 samples; accuracy with 95 % confidence 0."],
+    );
     assert_eq!(place.well(&["eval", RUN, "--quiet"]), "");
     says(&place.refused(&["eval", RUN, "--data", "mnist"]), &["unknown source `mnist`", "idx:FOLDER"]);
 
@@ -74,39 +77,54 @@ fn predict() {
     let csv =
         place.well(&["predict", "runs/latest/artifact", "pictures/a.png", "pictures/c, d.png", "--format", "csv"]);
     let lines: Vec<&str> = csv.lines().collect();
-    assert_eq!((lines.len(), lines[0]), (3, "file,label,confidence,error"));
+    assert_eq!((lines.len(), lines[0]), (3, "file,label,confidence,label-2,confidence-2,label-3,confidence-3,error"));
     assert!(lines[2].starts_with("\"pictures/c, d.png\","), "{csv}");
+    let csv = place.well(&["predict", RUN, "pictures/a.png", "--format", "csv", "--top", "1"]);
+    let confidence = csv.lines().nth(1).and_then(|line| line.split(',').nth(2)).unwrap();
+    assert_eq!((csv.lines().next(), confidence.len()), (Some("file,label,confidence,error"), "0.123456".len()));
     let table = place.well(&["predict", RUN, "pictures"]);
     assert!(table.starts_with("file ") && table.lines().count() == 4, "{table}");
 
-    says(&place.refused(&["predict", RUN, "no.png"]), &["cannot read no.png"]);
-    says(&place.refused(&["predict", RUN, "runs"]), &["runs has no pictures"]);
     says(&place.refused(&["predict", "pictures", "pictures/a.png"]), &["pictures is not an artifact"]);
 }
 
 #[test]
-fn a_file_that_is_no_picture_spoils_the_status_but_not_the_other_answers() {
+fn what_is_no_picture_spoils_the_status_but_not_the_other_answers() {
     let place = Place::new();
     place.picture("a.png", 3);
+    std::fs::create_dir(place.path("empty")).unwrap();
     place.write("b.png", "no picture");
     let run = Place::with_run().path(RUN).display().to_string();
-    let output = place.run(&["predict", &run, "a.png", "b.png", "--format", "jsonl"]);
+    let output = place.run(&["predict", &run, "no.png", "empty", "a.png", "b.png", "--format", "jsonl"]);
     let answers: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(answers[0]["label"].is_string() && answers[1]["error"].is_string(), "{answers:?}");
-    says(&refusal(&output), &["1 of 2 files could not be answered"]);
+    let error = |at: usize| answers[at]["error"].as_str().unwrap();
+    assert!(answers[2]["label"].is_string() && !error(3).is_empty(), "{answers:?}");
+    says(error(0), &["cannot be read: No such file"]);
+    says(error(1), &["has no pictures"]);
+    says(&refusal(&output), &["3 of 4 files could not be answered"]);
 }
 
 #[test]
 fn runs_list_show_and_compare() {
     let place = Place::with_run();
     let list = place.well(&["runs", "list"]);
-    says(&list, &["experiment", "digits", "finished", "runs/digits/"]);
+    says(&list, &["figures of", "finished", "runs/digits/", "  test ", "accuracy 0."]);
     let [listed] = &place.json(&["runs", "list", "--json"])[..] else { panic!("one run") };
     assert_eq!((&listed["name"], &listed["state"]), (&"digits".into(), &"finished".into()));
-    says(&place.well(&["runs", "show", RUN]), &["digits", "test    loss", "best    loss", "report  "]);
+    says(
+        &place.well(&["runs", "show", RUN]),
+        &[
+            "digits",
+            "test    loss",
+            "on      179 samples",
+            "by which the weights were chosen",
+            "chosen  by validation loss",
+            "report  ",
+        ],
+    );
     let [shown] = &place.json(&["runs", "show", RUN, "--json"])[..] else { panic!("one line") };
     assert_eq!((&shown["summary"]["state"], &shown["provenance"]["seed"]), (&"finished".into(), &1.into()));
-    says(&place.well(&["runs", "compare"]), &["test accuracy", "seconds"]);
+    says(&place.well(&["runs", "compare"]), &["test accuracy", "  95 % from", "valid accuracy", "seconds"]);
     says(&place.well(&["runs", "list", "--out", "elsewhere"]), &["no runs below elsewhere", "homeostat train"]);
     says(&place.refused(&["runs", "compare", "--out", "elsewhere"]), &["no runs below elsewhere"]);
     says(&place.refused(&["runs", "show", "pictures"]), &["pictures is not a run"]);
@@ -121,7 +139,47 @@ fn runs_compare_shows_what_differs() {
     assert!(table.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == ["seed", "1", "2"]), "{table}");
     assert!(!table.contains("train.epochs"), "what is equal is left out: {table}");
     let lines = place.json(&["runs", "compare", "--json"]);
-    assert_eq!((&lines[0]["differing"]["seed"], &lines[1]["differing"]["seed"]), (&"1".into(), &"2".into()));
+    assert_eq!((&lines[0]["differing"]["seed"], &lines[1]["differing"]["seed"]), (&1.into(), &2.into()));
+}
+
+#[test]
+fn a_run_that_cannot_be_read_is_told_of_among_the_others() {
+    let place = Place::new();
+    for seed in ["1", "2", "3"] {
+        place.train("runs", &["train.max-steps=1", &format!("seed={seed}")]);
+    }
+    let runs = runs_in(&place.path("runs"));
+    std::fs::write(runs[0].join("result.json"), "{").unwrap();
+    std::fs::write(runs[1].join("experiment.toml"), "no = 1").unwrap();
+    let list = place.well(&["runs", "list"]);
+    says(list.lines().nth(1).unwrap(), &["unreadable", "result.json cannot be understood"]);
+    says(list.lines().nth(3).unwrap(), &["finished"]);
+    let table = place.well(&["runs", "compare"]);
+    let legend: Vec<&str> = table.lines().take(3).collect();
+    says(legend[0], &[" 1  runs/digits/", "unreadable: ", "result.json"]);
+    says(legend[1], &[" 2  runs/digits/", "unreadable: ", "unknown key `no`"]);
+    says(legend[2], &[" 3  runs/digits/", "finished"]);
+    let lines = place.json(&["runs", "compare", "--json"]);
+    assert!(lines[0]["run"]["problem"].is_string() && lines[2]["run"]["state"] == "finished", "{lines:?}");
+}
+
+#[test]
+fn comparisons_fit_and_say_what_the_program_chose() {
+    let place = Place::new();
+    let runs = ["seed=1", "seed=2"].map(|seed| place.train("runs", &["train.max-steps=1", seed]).display().to_string());
+    let many = runs.each_ref().map(String::as_str).repeat(10);
+    let table = place.well(&[&["runs", "compare"], &many[..]].concat());
+    let (_, table) = table.split_once("\n\n").unwrap();
+    let figures = table.split("\nprepare\n").next().unwrap();
+    assert!(figures.lines().all(|line| line.chars().count() <= 100), "{table}");
+    assert_eq!(
+        figures.lines().filter(|line| line.starts_with("test loss")).count(),
+        3,
+        "nine stand side by side: {table}"
+    );
+    says(table, &["] *\n", "* chosen by the program, from the data"]);
+    let mean = table.split_once("mean = [").unwrap().1.split_once(']').unwrap().0;
+    assert!(mean.len() <= "0.123456".len(), "{mean}");
 }
 
 #[test]
@@ -135,7 +193,16 @@ fn config_inspect_data_and_devices() {
     place.write("shown.toml", shown);
     says(&place.well(&["config", "check", "shown.toml"]), &["shown.toml is right"]);
 
-    says(&place.well(&["inspect", "digits"]), &["read", "augment: rotate", "prepare", "collate", "loss"]);
+    // A run is its experiment, with the origins that it has recorded.
+    let of_run = place.well(&["config", "show", RUN]);
+    assert_eq!(of_run, std::fs::read_to_string(place.path(RUN).join("experiment.toml")).unwrap());
+    says(&of_run, &["# chosen: the classes of the data"]);
+    says(&place.well(&["config", "show", RUN, "epochs=7"]), &["epochs = 7", "experiment.toml:2"]);
+    place.well(&["config", "check", RUN]);
+
+    let walk = place.well(&["inspect", "digits"]);
+    says(&walk, &["read", "augment: rotate", "prepare", "collate", "loss"]);
+    assert!(walk.lines().all(|line| line.chars().count() <= 80), "{walk}");
     let steps = place.json(&["inspect", "digits", "--sample", "7", "--json"]);
     assert!(steps.len() >= 5 && steps.iter().all(|step| step["step"].is_string()), "{steps:?}");
     says(&place.refused(&["inspect", "digits", "--sample", "1439"]), &["--sample", "1439 samples"]);

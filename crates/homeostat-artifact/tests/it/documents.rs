@@ -1,6 +1,8 @@
 //! The small files: figures, metrics lines, results, provenance; and the hash.
 
-use homeostat_artifact::{Best, Figures, MetricsLine, Part, Provenance, RunResult, RunState, sha256, sha256_stream};
+use homeostat_artifact::{
+    Best, Figures, MetricsLine, Part, Provenance, RunResult, RunState, Samples, sha256, sha256_stream,
+};
 
 #[test]
 fn the_hash_is_sha_256() {
@@ -63,6 +65,7 @@ fn a_result_reads_as_scripts_expect_it() {
         reason: None,
         test: [("accuracy", 0.99)].into_iter().collect(),
         valid: [("accuracy", 0.98)].into_iter().collect(),
+        samples: Samples { test: 100, valid: 50 },
         best: Some(Best { epoch: 3, step: 120, monitor: "loss".into(), value: 0.04 }),
         epochs: 5,
         steps: 200,
@@ -72,7 +75,7 @@ fn a_result_reads_as_scripts_expect_it() {
     let value = serde_json::to_value(&result).unwrap();
     assert_eq!(value["test"]["accuracy"], 0.99);
     assert_eq!(value["best"]["epoch"], 3);
-    assert_eq!(value["state"], "finished");
+    assert_eq!((&value["state"], &value["samples"]["test"]), (&"finished".into(), &100.into()));
     assert_eq!(serde_json::from_value::<RunResult>(value).unwrap(), result);
 }
 

@@ -203,3 +203,24 @@ fn a_log_on_a_full_disk_is_an_error() {
     let error = run.append_metrics(&metrics(1)).unwrap_err();
     assert!(line(&error).contains("metrics.jsonl (the disk is full"), "{error}");
 }
+
+#[test]
+fn how_far_a_run_has_come_is_read_from_the_ends_of_its_logs() {
+    let root = tempfile::tempdir().unwrap();
+    let run = create(root.path(), "digits");
+    assert_eq!(run.progress().unwrap(), homeostat_artifact::RunProgress::default());
+    for step in 0..300 {
+        run.append_event(&json!({"step": step, "epoch": step / 100, "decisions": ["x".repeat(40)]})).unwrap();
+        let progress = run.progress().unwrap();
+        assert_eq!((progress.steps, progress.epochs, progress.evaluated), (step, step / 100, None));
+    }
+    // One line that is longer than any piece that is read at once, and another that a killed process did not end.
+    run.append_event(&json!({"step": 300, "epoch": 3, "decisions": ["x".repeat(100_000)]})).unwrap();
+    let log = run.path().join("events.jsonl");
+    fs::write(&log, [fs::read(&log).unwrap(), b"{\"step\": 30".to_vec()].concat()).unwrap();
+    let valid = MetricsLine { step: 299, epoch: 3, part: Part::Valid, ..metrics(0) };
+    run.append_metrics(&valid).unwrap();
+    run.append_metrics(&metrics(299)).unwrap();
+    let progress = run.progress().unwrap();
+    assert_eq!((progress.steps, progress.epochs, progress.evaluated), (300, 3, Some(valid)));
+}

@@ -16,6 +16,7 @@ fn in_a_file() {
         // Unknown keys.
         ("[train]\nepoch = 3", "d.toml:2: unknown key `train.epoch`; did you mean `train.epochs`?"),
         ("[train]\nbatch_size = 3", "d.toml:2: unknown key `train.batch_size`; did you mean `train.batch-size`?"),
+        ("lr = 3", "d.toml:1: unknown key `lr`; did you mean `train.learning-rate`?"),
         ("[train]\nrate = 3", "d.toml:2: unknown key `train.rate`; did you mean `train.learning-rate`?"),
         ("\n[trian]\nepochs = 3", "d.toml:2: unknown key `trian`; did you mean `train`?"),
         ("\n\n[modle.cnn]", "d.toml:3: unknown key `modle`; did you mean `model`?"),

@@ -125,3 +125,44 @@ fn a_choice_may_be_the_top() {
     assert!(page.starts_with("# Networks\n\nThe networks.\n\n| choice | options | meaning |"), "{page}");
     assert!(page.contains("## `cnn.padding`"), "{page}");
 }
+
+/// A choice that has but one variant so far.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Only {
+    /// The first of its kind.
+    ImageClassification(Options),
+}
+
+/// How.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+struct Options {
+    /// How many.
+    count: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct Whole {
+    /// The question.
+    task: Only,
+}
+
+impl Default for Whole {
+    fn default() -> Self {
+        Self { task: Only::ImageClassification(Options::default()) }
+    }
+}
+
+#[test]
+fn an_enum_of_one_variant_is_a_choice_and_no_table() {
+    let page = reference::<Whole>("Whole");
+    let line =
+        "| `task` | one of `image-classification`, see [`task`](#task) | `image-classification` | The question. |";
+    assert!(page.contains(line) && !page.contains("must be given"), "{page}");
+    assert!(page.contains("| `image-classification` | table, see"), "{page}");
+    let loaded = homeostat_config::Layers::new().overrides(&["task.image-classification.count=3"]);
+    let Only::ImageClassification(options) = loaded.load::<Whole>().unwrap().value.task;
+    assert_eq!(options.count, 3);
+}

@@ -84,10 +84,14 @@ fn steps_that_cannot_work_are_named() {
         ("[{ center-crop = { size = 100000000 } }]", "`p.0.center-crop.size`"),
         ("[{ normalize = { mean = [0.5], std = [0.0] } }]", "standard deviations above 0"),
         ("[{ normalize = { mean = [nan], std = [1.0] } }]", "means have to be finite"),
+        ("[{ normalize = { mean = [0.5], std = [1e-60] } }]", "the range of 32-bit floats"),
+        ("[{ normalize = { mean = [1e60], std = [1.0] } }]", "the range of 32-bit floats"),
+        ("[{ normalize = { mean = [0.5, 0.5, 0.5, 0.5], std = [1, 1, 1, 1] } }]", "4 means"),
+        ("[{ channels = 1 }, { normalize = { mean = [0.5, 0.5, 0.5], std = [1, 1, 1] } }]", "`p.1.normalize`: 3 means"),
         ("[{ normalize = { mean = [0.5, 0.5], std = [1.0] } }]", "2 means and 1 standard deviations"),
         (
             "[{ resize = { size = 8 } }, { channels = 1 }, { normalize = { mean = [0.5, 0.5, 0.5], std = [1, 1, 1] } }]",
-            "`p.2.normalize.mean`: 3 means for pictures of 1 channels",
+            "`p.2.normalize`: 3 means and standard deviations, but grey pictures take 1",
         ),
     ] {
         let error = prepare(text).check("p").unwrap_err().to_string();

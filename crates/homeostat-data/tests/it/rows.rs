@@ -27,6 +27,7 @@ fn a_broken_sample_ends_the_run_or_is_skipped_and_listed() {
     let (_folder, source) = folder();
     let error = Rows::read(&source, &[0, 1, 2], OnCorrupt::Error).unwrap_err().to_string();
     assert!(error.starts_with("cat/b.jpg: the JPEG is cut short"), "{error}");
+    assert!(error.ends_with("/set, or leave such samples out with data.on-corrupt=skip"), "{error}");
     let rows = Rows::read(&source, &[4, 3, 0, 1], OnCorrupt::Skip).unwrap();
     assert_eq!((rows.indices, rows.images.len()), (vec![4, 0], 2));
     let skipped: Vec<_> = rows.skipped.iter().map(|skipped| skipped.name.as_str()).collect();
@@ -53,4 +54,6 @@ fn a_description_counts_everything() {
     assert_eq!(text["shapes"][1]["channels"], 1);
     assert_eq!((&text["samples"], &text["duplicates"]), (&5.into(), &1.into()));
     assert_eq!(text["corrupt"][1]["name"], "dog/d.png");
+    let twice = serde_json::json!({ "samples": ["cat/a.png", "dog/c.png"], "classes": ["cat", "dog"] });
+    assert_eq!((&text["contradictions"], &text["across"]), (&serde_json::json!([twice]), &0.into()));
 }

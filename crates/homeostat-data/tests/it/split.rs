@@ -124,6 +124,34 @@ fn given_parts_are_kept_and_a_missing_validation_part_is_taken_from_training() {
 }
 
 #[test]
+fn a_division_that_the_data_come_with_is_not_thrown_away() {
+    let part = |part: &str, from: u8| {
+        ["a", "b"]
+            .map(|class| {
+                (0..10).map(move |i| (format!("{part}{class}/{i}.png"), from + i + 40 * u8::from(class == "b")))
+            })
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+    };
+    let [train, test, rest] = [part("train/", 0), part("test/", 10), part("", 20)];
+    for (files, expected, reason) in [
+        (
+            [train.clone(), test].concat(),
+            SplitConfig::Given(GivenSplit::default()),
+            "the data come divided: training, test",
+        ),
+        (train, stratified(0.1, 0.1), "the data come undivided"),
+        (rest, stratified(0.1, 0.1), "the data come undivided"),
+    ] {
+        let (_folder, source) = folder(&files);
+        assert_eq!(SplitConfig::default().resolve(&source), Some((expected.clone(), reason.to_owned())));
+        assert_eq!(SplitConfig::Auto.split(&source, 1).unwrap(), expected.split(&source, 1).unwrap());
+        assert_eq!(expected.resolve(&source), None, "what was said holds");
+    }
+}
+
+#[test]
 fn what_cannot_be_divided_says_why() {
     let files = |counts: &[(&str, u8)]| {
         let class = |&(class, count): &(&str, u8)| {
@@ -162,7 +190,9 @@ fn a_record_survives_a_file_and_finds_what_was_learned_from() {
     let text = serde_json::to_string(&record).unwrap();
     let again: SplitRecord = serde_json::from_str(&text).unwrap();
     assert_eq!(again, record);
-    assert_eq!(again.leaks(&source).unwrap(), splits.train);
+    let mut known = [splits.train, splits.valid].concat();
+    known.sort_unstable();
+    assert_eq!(again.leaks(&source).unwrap(), known);
     assert!(serde_json::from_str::<SplitRecord>(r#"{"train":["+123456789abcdef"],"valid":[],"test":[]}"#).is_err());
 
     let (_folder, other) = folder(&[("a/1.png".into(), 1), ("b/1.png".into(), 2)]);

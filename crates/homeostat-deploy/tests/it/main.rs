@@ -92,7 +92,7 @@ fn publish(parts: &Parts) -> (TempDir, Artifact) {
 
 /// As a server opens it: all that it knows is the folder.
 fn open(artifact: &Artifact) -> Result<Box<dyn Endpoint>, DeployError> {
-    let task = TaskConfig::parse(&artifact.task().unwrap()).unwrap();
+    let task = TaskConfig::parse(artifact.kind(), &artifact.task().unwrap()).unwrap();
     task.open(OpenEndpoint { artifact, device: &device() }).unwrap()
 }
 

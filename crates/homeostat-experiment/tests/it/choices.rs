@@ -113,8 +113,12 @@ fn what_makes_no_network_or_no_metric_begins_no_run() {
         (["train.metrics=[{ top-k = { k = 10 } }]", "train.monitor=loss"], "top-10"),
         (["model.cnn={}", "epochs=1"], "cnn"),
         (["source.image-folder.folder=nowhere", "epochs=1"], "nowhere"),
-        (["train.monitor=top-5", "epochs=1"], "train.monitor"),
-        (["control.plateau.on.monitor=top-7", "epochs=1"], "control.plateau.on.monitor"),
+        (["train.groups=[{ parameters = \"nose.*\" }]", "epochs=1"], "`nose.*` matches no parameter"),
+        (["model.mlp.hidden=[1000000]", "prepare=[{ resize = { size = 2000 } }]"], "4000011000010 parameters"),
+        (
+            ["prepare=[{ normalize = { mean = [0.5, 0.5, 0.5], std = [1, 1, 1] } }]", "epochs=1"],
+            "prepare.0.normalize`: 3",
+        ),
     ] {
         let error = place.try_train(digits(&words)).unwrap_err().to_string();
         assert!(error.contains(part) && error.lines().count() == 1, "`{part}` is not in: {error}");

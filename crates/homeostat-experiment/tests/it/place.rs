@@ -4,7 +4,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use burn::tensor::Device;
@@ -78,20 +81,26 @@ impl Place {
         (run, finished(outcome))
     }
 
-    /// Trains, and is stopped from outside after this step.
-    pub(crate) fn train_until(&self, resolved: Resolved<Experiment>, last: usize) -> Run {
-        let stop = AtomicBool::new(false);
-        let out = self.out();
-        let mut watch = |stage: Stage<'_>| {
-            if matches!(stage, Stage::Training(Event::Step(report)) if report.step == last) {
-                stop.store(true, std::sync::atomic::Ordering::Relaxed);
-            }
-        };
+    /// Trains, and is stopped from outside where this says so.
+    pub(crate) fn train_while(
+        &self,
+        resolved: Resolved<Experiment>,
+        stops: impl Fn(&Stage<'_>) -> bool,
+    ) -> Result<(Run, Outcome), ExperimentError> {
+        let (stop, out) = (AtomicBool::new(false), self.out());
+        let mut watch = |stage: Stage<'_>| stop.store(stop.load(Relaxed) || stops(&stage), Relaxed);
         let setting = self.setting(&stop);
         let (path, outcome) =
-            homeostat_experiment::train(resolved, (&out, "2026-11-23T18-00-00Z"), &setting, &mut watch).unwrap();
+            homeostat_experiment::train(resolved, (&out, "2026-11-23T18-00-00Z"), &setting, &mut watch)?;
+        Ok((Run::open(&path).unwrap(), outcome))
+    }
+
+    /// Trains, and is stopped from outside after this step.
+    pub(crate) fn train_until(&self, resolved: Resolved<Experiment>, last: usize) -> Run {
+        let stops = |stage: &Stage<'_>| matches!(stage, Stage::Training(Event::Step(report)) if report.step == last);
+        let (run, outcome) = self.train_while(resolved, stops).unwrap();
         assert!(matches!(outcome, Outcome::Interrupted), "{outcome:?}");
-        Run::open(&path).unwrap()
+        run
     }
 
     pub(crate) fn resume(&self, run: &Run) -> Result<RunResult, ExperimentError> {

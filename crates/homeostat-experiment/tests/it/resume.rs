@@ -1,9 +1,10 @@
 //! Going on with a run: as if nothing had happened, or not at all.
 
-use std::fs;
+use std::{fs, sync::atomic::AtomicBool};
 
 use homeostat_artifact::{Run, RunState};
-use homeostat_experiment::ExperimentError;
+use homeostat_experiment::{ExperimentError, Outcome, Stage};
+use homeostat_train::Event;
 
 use crate::place::{Place, digits, pets, png};
 
@@ -25,11 +26,74 @@ fn a_run_that_was_stopped_ends_as_one_that_was_not() {
     // In the first epoch, at its end, and in the second.
     for step in [5, 23, 40] {
         let stopped = place.train_until(digits(&words), step);
-        assert_eq!(stopped.result().unwrap().unwrap().state, RunState::Interrupted);
+        let so_far = stopped.result().unwrap().unwrap();
+        assert_eq!(
+            (so_far.state, so_far.steps, so_far.epochs),
+            (RunState::Interrupted, step as u64, (step as u64 - 1) / 23)
+        );
+        assert_eq!((so_far.parameters, so_far.best.is_some()), (result.parameters, step > 23));
+        assert!(so_far.seconds > 0.0);
         let resumed = place.resume(&stopped).unwrap();
         assert_eq!((&resumed.test, resumed.steps), (&result.test, result.steps));
         assert!(remains(&stopped) == remains(&straight), "the run stopped at step {step} ended otherwise");
     }
+}
+
+#[test]
+fn a_run_that_is_stopped_after_its_last_step_is_concluded_by_a_resumption() {
+    let place = Place::new();
+    let (straight, result) = place.train(digits(&[]));
+    let after_the_last_epoch = |stage: &Stage<'_>| matches!(stage, Stage::Training(Event::Epoch { epoch: 2, .. }));
+    let before_the_test = |stage: &Stage<'_>| matches!(stage, Stage::Testing);
+    for stops in [&after_the_last_epoch as &dyn Fn(&Stage<'_>) -> bool, &before_the_test] {
+        let (stopped, outcome) = place.train_while(digits(&[]), stops).unwrap();
+        assert!(matches!(outcome, Outcome::Interrupted), "{outcome:?}");
+        let so_far = stopped.result().unwrap().unwrap();
+        assert_eq!((so_far.state, so_far.steps, so_far.epochs), (RunState::Interrupted, 46, 2));
+        assert!(!stopped.artifact_dir().exists());
+        assert_eq!(place.resume(&stopped).unwrap().test, result.test);
+        assert!(remains(&stopped) == remains(&straight));
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_says_nothing_of_how_it_ended_before() {
+    let place = Place::new();
+    let run = place.train_until(digits(&[]), 5);
+    assert!(run.result().unwrap().is_some());
+    let stop = AtomicBool::new(false);
+    let mut seen = Vec::new();
+    let mut watch = |stage: Stage<'_>| {
+        if let Stage::Training(Event::Step(report)) = stage {
+            seen.push((report.step, run.result().unwrap(), run.progress().unwrap().steps));
+        }
+    };
+    let outcome = homeostat_experiment::resume(&run, &place.setting(&stop), &mut watch).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)));
+    // A process that is killed leaves the logs alone to tell how far it came: all but the last step.
+    assert!(seen.iter().all(|(step, result, told)| result.is_none() && *told == *step as u64 - 1), "{seen:?}");
+    assert_eq!(seen.len(), 46 - 5);
+}
+
+#[test]
+fn a_run_that_fails_after_its_last_step_says_so_and_is_concluded_by_a_resumption() {
+    let place = Place::new();
+    let (straight, result) = place.train(digits(&[]));
+    let block = |stage: &Stage<'_>| {
+        if let Stage::Published { artifact, .. } = stage {
+            fs::create_dir(artifact.with_file_name("report.html")).unwrap();
+        }
+        false
+    };
+    let error = place.train_while(digits(&[]), block).unwrap_err().to_string();
+    assert!(error.contains("report.html"), "{error}");
+    let failed = Run::open(&place.out().join("latest")).unwrap();
+    let so_far = failed.result().unwrap().unwrap();
+    assert_eq!((so_far.state, so_far.reason.as_deref()), (RunState::Failed, Some(error.as_str())));
+    assert_eq!((so_far.steps, so_far.epochs, so_far.best), (result.steps, result.epochs, result.best.clone()));
+    fs::remove_dir(failed.report_file()).unwrap();
+    assert_eq!(place.resume(&failed).unwrap().test, result.test);
+    assert!(remains(&failed) == remains(&straight));
 }
 
 #[test]

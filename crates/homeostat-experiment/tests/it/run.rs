@@ -5,11 +5,11 @@ use std::{collections::BTreeSet, fs};
 use homeostat_artifact::{Artifact, Run, RunState};
 use homeostat_control::{ControlEvent, replay};
 use homeostat_data::{OnCorrupt, SourceConfig, SplitRecord};
-use homeostat_experiment::ExperimentError;
+use homeostat_experiment::{ExperimentError, Outcome, Stage};
 use homeostat_metrics::{Classes, MetricSet};
 use homeostat_train::Meter;
 
-use crate::place::{Place, digits, pets, png, recorded};
+use crate::place::{Place, digits, pets, recorded};
 
 #[test]
 fn a_run_leaves_every_file_that_is_promised() {
@@ -90,17 +90,17 @@ fn the_figures_of_the_test_are_had_again_from_the_artifact() {
     let again = place.evaluate(&run, None).unwrap();
     assert_eq!(again.figures, result.test);
     let record: SplitRecord = run.split().unwrap().unwrap();
-    assert_eq!((again.samples, again.left_out), (record.test.len(), 0));
+    assert_eq!((again.samples, again.known), (record.test.len(), 0));
 }
 
 #[test]
-fn a_run_is_never_measured_with_what_it_has_learnt_from() {
+fn a_run_is_never_measured_with_what_it_has_learnt_from_or_was_chosen_by() {
     let place = Place::new();
-    let (run, _) = place.train(digits(&[]));
+    let (run, result) = place.train(digits(&[]));
     let record: SplitRecord = run.split().unwrap().unwrap();
     let all = place.evaluate(&run, Some(SourceConfig::Digits)).unwrap();
-    assert_eq!(all.left_out, record.train.len());
-    assert_eq!(all.samples, record.valid.len() + record.test.len());
+    assert_eq!(all.known, record.train.len() + record.valid.len());
+    assert_eq!((all.samples, all.figures), (record.test.len(), result.test), "what is left is the test part");
     // What the run does not know the classes of cannot be measured at all.
     place.pictures();
     let pets = SourceConfig::ImageFolder(homeostat_data::ImageFolderConfig { folder: "pets".to_owned() });
@@ -150,16 +150,60 @@ fn mixing_changes_what_is_learnt_and_not_what_is_measured() {
 }
 
 #[test]
-fn a_broken_picture_ends_the_run_or_is_listed_as_the_experiment_says() {
+fn a_broken_picture_of_any_part_begins_no_run_or_is_listed_as_the_experiment_says() {
     let place = Place::new();
     let folder = place.pictures();
-    // Enough of the picture for it to be listed, not enough to be decoded.
-    fs::write(folder.join("cat/07.png"), &png(47)[..60]).unwrap();
-    let named = "cat/07.png";
-    let error = place.try_train(pets(&[])).unwrap_err().to_string();
-    assert!(error.contains(named), "{error}");
-    let skip = pets(&["data.on-corrupt=skip"]);
-    assert_eq!(skip.value.data.on_corrupt, OnCorrupt::Skip);
-    let (run, _) = place.train(skip);
-    assert!(fs::read_to_string(run.report_file()).unwrap().contains(named), "the report lists it");
+    for named in ["cat/00.png", "cat/01.png", "cat/02.png", "cat/07.png", "dog/00.png", "dog/01.png", "dog/05.png"] {
+        let whole = fs::read(folder.join(named)).unwrap();
+        // Enough of the picture for it to be listed, not enough to be decoded.
+        fs::write(folder.join(named), &whole[..60]).unwrap();
+        for prepare in ["prepare=[]", "prepare=[\"normalize-from-train\"]"] {
+            let split = ["split.stratified={ valid = 0.4, test = 0.4 }", prepare];
+            match place.try_train(pets(&split)) {
+                Err(error) if prepare.contains("train") => {
+                    assert!(error.to_string().contains(named), "{error}");
+                    assert!(!place.out().exists(), "{named}");
+                }
+                Err(error) => {
+                    assert!(error.to_string().contains(named), "{error}");
+                    // Without statistics over it, a training picture is met in the first epoch.
+                    let _ = fs::remove_dir_all(place.out());
+                }
+                Ok(_) => panic!("{named} cannot be read"),
+            }
+        }
+        let skip = pets(&["data.on-corrupt=skip"]);
+        assert_eq!(skip.value.data.on_corrupt, OnCorrupt::Skip);
+        let (run, _) = place.train(skip);
+        assert!(fs::read_to_string(run.report_file()).unwrap().contains(named), "the report lists {named}");
+        fs::remove_dir_all(place.out()).unwrap();
+        fs::write(folder.join(named), whole).unwrap();
+    }
+}
+
+#[test]
+fn a_run_that_fails_says_how_far_it_came() {
+    let place = Place::new();
+    let words = ["optimizer.sgd.learning-rate=1e30", "control.guard.on={ patience = 1, max-rewinds = 0 }", "epochs=9"];
+    let error = place.try_train(digits(&words)).unwrap_err().to_string();
+    let run = Run::open(&place.out().join("latest")).unwrap();
+    let result = run.result().unwrap().unwrap();
+    assert_eq!((result.state, result.reason.as_deref()), (RunState::Failed, Some(error.as_str())));
+    assert_eq!(result.parameters, 64 * 16 + 16 + 16 * 10 + 10);
+    assert_eq!(result.steps, run.progress().unwrap().steps, "{error}");
+    assert!(result.steps > 0 && result.seconds > 0.0, "{result:?}");
+}
+
+#[test]
+fn without_a_place_for_tensorboard_the_run_goes_on() {
+    let place = Place::new();
+    let block = |stage: &Stage<'_>| {
+        if let Stage::Prepared { run, .. } = stage {
+            fs::write(run.join("tensorboard"), "in the way").unwrap();
+        }
+        false
+    };
+    let (run, outcome) = place.train_while(digits(&["epochs=1"]), block).unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)), "{outcome:?}");
+    assert!(run.tensorboard_dir().is_file());
 }

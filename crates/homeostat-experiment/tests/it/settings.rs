@@ -70,6 +70,25 @@ fn what_cannot_work_is_refused_before_any_data_is_read() {
     refused(&words(&["mix.mixup=-1"]), &["data.mix"]);
     refused(&words(&["augment=[{ rotate = { degrees = 400.0 } }]"]), &["data.augment"]);
     refused(&words(&["prepare=[{ resize = { size = 0 } }]"]), &["prepare"]);
+    for (word, part) in [
+        ("name=../up", "../up"),
+        ("task.image-classification.input={ channels = 2, height = 8, width = 8 }", "input.channels`: is 2"),
+        ("task.image-classification.input={ channels = 1, height = 0, width = 8 }", "0 x 8 pixels"),
+        ("model.mlp.hidden=[9000000000000]", "a width of 9000000000000"),
+        ("model.cnn.dropout=1", "dropout is 1"),
+        ("loss.focal.gamma=-1", "focal.gamma is -1"),
+        ("optimizer.adamw.learning-rate=1e300", "`train.optimizer`: learning-rate"),
+        ("optimizer.sgd.momentum=2", "`train.optimizer`: momentum is 2"),
+        ("train.groups=[{ rate-factor = -1 }]", "`train.groups`: rate-factor is -1"),
+        ("train.clip.value=1e-60", "`train.clip.value`"),
+        ("train.metrics=[{ top-k = { k = 0 } }]", "`top-0`"),
+        ("train.metrics=[\"accuracy\", \"accuracy\"]", "stands twice"),
+        ("train.monitor=top-5", "train.monitor"),
+        ("control.plateau.on.monitor=top-7", "control.plateau.on.monitor"),
+        ("control.guard.on.patience=0", "control.guard.on.patience"),
+    ] {
+        refused(&words(&[word]), &[part]);
+    }
     let text = Experiment::text("mine.toml", "[train]\nepochs = 3\nbatch-sise = 8\n");
     refused(&text, &["mine.toml:3", "batch-sise", "batch-size"]);
 }

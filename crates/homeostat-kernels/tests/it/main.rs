@@ -4,8 +4,11 @@
 mod avg_pool2d;
 mod batch_norm;
 mod conv2d;
+mod levels;
 mod linear;
 mod max_pool2d;
+mod sequence;
+mod step;
 mod threads;
 mod training;
 

@@ -53,13 +53,9 @@ fn a_metric_that_does_not_fit_is_one_line_that_says_how_to_mend_it() {
         (
             vec![top(5)],
             Classes::OneOf(3),
-            "metric `top-5` needs a `k` of at least 1 and below the number of classes, 3; change `k` or drop the metric",
+            "metric `top-5` needs a `k` below the number of classes, 3; change `k` or drop the metric",
         ),
-        (
-            vec![top(0)],
-            Classes::OneOf(3),
-            "metric `top-0` needs a `k` of at least 1 and below the number of classes, 3; change `k` or drop the metric",
-        ),
+        (vec![top(0)], Classes::OneOf(3), "metric `top-0` needs a `k` of at least 1"),
         (vec![bins(0)], Classes::OneOf(3), "metric `calibration-error` needs `bins` from 1 to 10000, not 0"),
         (vec![top(2)], Classes::AnyOf(3), "metric `top-2` needs exactly one right class a sample; drop the metric"),
         (

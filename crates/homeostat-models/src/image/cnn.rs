@@ -18,6 +18,8 @@ use crate::ModelError;
 
 const KERNEL: usize = 3;
 const POOL: usize = 2;
+/// Each stage halves the sides, so more leave nothing of the largest image.
+const MAX_STAGES: usize = 26;
 
 /// The reference convolutional network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,13 +53,26 @@ impl Default for CnnConfig {
 }
 
 impl CnnConfig {
-    pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Result<Cnn, ModelError> {
+    pub(super) fn check(&self) -> Result<(), ModelError> {
         check_widths("cnn", "widths", &self.widths)?;
+        if self.widths.len() > MAX_STAGES {
+            return Err(ModelError::Setting {
+                network: "cnn",
+                setting: "widths",
+                problem: format!(
+                    "has {} stages, but at most {MAX_STAGES} leave anything of an image",
+                    self.widths.len()
+                ),
+            });
+        }
         check_widths("cnn", "hidden", &self.hidden)?;
-        check_dropout("cnn", self.dropout)?;
+        check_dropout("cnn", self.dropout)
+    }
+
+    pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Result<Cnn, ModelError> {
         let (Some(height), Some(width)) = (self.side_after(shape.height), self.side_after(shape.width)) else {
-            let needed = (1..).find(|&side| self.side_after(side).is_some()).unwrap_or(usize::MAX);
-            return Err(ModelError::TooSmall { network: "cnn", height: shape.height, width: shape.width, needed });
+            let (height, width, needed) = (shape.height, shape.width, self.side_needed());
+            return Err(ModelError::TooSmall { network: "cnn", height, width, needed });
         };
         let channels: Vec<usize> = std::iter::once(shape.channels).chain(self.widths.iter().copied()).collect();
         let padding = match self.padding {
@@ -76,14 +91,23 @@ impl CnnConfig {
 
     /// What all stages leave of a side, or nothing.
     fn side_after(&self, side: usize) -> Option<usize> {
-        let border = match self.padding {
-            Padding::Valid => KERNEL - 1,
-            Padding::Same => 0,
-        };
         self.widths.iter().try_fold(side, |side, _| {
-            let pooled = side.checked_sub(border)? / POOL;
+            let pooled = side.checked_sub(self.border())? / POOL;
             (pooled > 0).then_some(pooled)
         })
+    }
+
+    /// The smallest side of which all stages leave something: one stage before another, from the last pixel back.
+    fn side_needed(&self) -> usize {
+        self.widths.iter().fold(1, |side, _| side * POOL + self.border())
+    }
+
+    /// The pixels of a side that a convolution takes away.
+    fn border(&self) -> usize {
+        match self.padding {
+            Padding::Valid => KERNEL - 1,
+            Padding::Same => 0,
+        }
     }
 }
 

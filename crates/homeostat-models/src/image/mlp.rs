@@ -29,11 +29,14 @@ impl Default for MlpConfig {
 }
 
 impl MlpConfig {
-    pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Result<Mlp, ModelError> {
+    pub(super) fn check(&self) -> Result<(), ModelError> {
         check_widths("mlp", "hidden", &self.hidden)?;
-        check_dropout("mlp", self.dropout)?;
+        check_dropout("mlp", self.dropout)
+    }
+
+    pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Mlp {
         let inputs = shape.channels * shape.height * shape.width;
-        Ok(Mlp::new(inputs, &self.hidden, classes, self.dropout, device))
+        Mlp::new(inputs, &self.hidden, classes, self.dropout, device)
     }
 }
 

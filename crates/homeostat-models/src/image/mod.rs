@@ -3,6 +3,7 @@
 
 pub(crate) mod cnn;
 pub(crate) mod mlp;
+mod size;
 
 use burn::{
     module::Module,
@@ -15,6 +16,13 @@ use crate::ModelError;
 use cnn::{Cnn, CnnConfig};
 use mlp::{Mlp, MlpConfig};
 
+/// The most pixels of an image, as of the pictures that are read: 8192 x 8192.
+const MAX_PIXELS: usize = 1 << 26;
+/// The most units or channels of a layer.
+const MAX_WIDTH: usize = 1 << 20;
+/// The most layers or stages in a list.
+const MAX_DEPTH: usize = 1000;
+
 /// The shape of one prepared image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageShape {
@@ -24,6 +32,24 @@ pub struct ImageShape {
     pub height: usize,
     /// Columns.
     pub width: usize,
+}
+
+impl ImageShape {
+    fn check(self, network: &'static str) -> Result<(), ModelError> {
+        let Self { channels, height, width } = self;
+        let pixels = height.checked_mul(width).filter(|pixels| (1..=MAX_PIXELS).contains(pixels));
+        match pixels {
+            Some(_) if (1..=MAX_WIDTH).contains(&channels) => Ok(()),
+            _ => Err(ModelError::Setting {
+                network,
+                setting: "input",
+                problem: format!(
+                    "is {channels} x {height} x {width} (channels, height, width), but every side is at least 1, and at \
+                     most {MAX_PIXELS} pixels are possible"
+                ),
+            }),
+        }
+    }
 }
 
 /// A network for images.
@@ -52,17 +78,31 @@ impl ImageModelConfig {
         }
     }
 
+    /// Refuses settings that make no network, whatever the images.
+    ///
+    /// # Errors
+    /// Names the first setting out of range.
+    pub fn check(&self) -> Result<(), ModelError> {
+        match self {
+            Self::Mlp(config) => config.check(),
+            Self::Cnn(config) => config.check(),
+        }
+    }
+
     /// Makes the network live, its weights drawn from the device's seeded generator.
     ///
     /// # Errors
-    /// The images are too small for the network, or a setting is out of range.
+    /// The images are too small for the network, a setting is out of range, or there would be too many parameters.
     pub fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Result<ImageModel, ModelError> {
+        self.check()?;
+        shape.check(self.name())?;
         let network = match self {
-            Self::Mlp(config) => ImageModel::Mlp(config.init(shape, classes, device)?),
+            Self::Mlp(config) => ImageModel::Mlp(config.init(shape, classes, device)),
             Self::Cnn(config) => ImageModel::Cnn(config.init(shape, classes, device)?),
         };
-        // Burn draws weights at first use; drawn here, they depend on the seed alone.
-        Ok(network.materialize())
+        size::check(self.name(), &network)?;
+        size::draw(&network);
+        Ok(network)
     }
 
     /// One small configuration of every network, for tables that test them all.
@@ -108,10 +148,14 @@ fn check_dropout(network: &'static str, dropout: f64) -> Result<(), ModelError> 
     })
 }
 
-/// Widths that make a layer.
+/// Widths that make layers.
 fn check_widths(network: &'static str, setting: &'static str, widths: &[usize]) -> Result<(), ModelError> {
-    if widths.iter().all(|&width| width > 0) {
-        return Ok(());
-    }
-    Err(ModelError::Setting { network, setting, problem: format!("is {widths:?}, but every width must be at least 1") })
+    let problem = match widths.iter().find(|width| !(1..=MAX_WIDTH).contains(*width)) {
+        Some(width) => format!("has a width of {width}, but widths lie in 1..={MAX_WIDTH}"),
+        None if widths.len() > MAX_DEPTH => {
+            format!("has {} widths, but at most {MAX_DEPTH} are possible", widths.len())
+        }
+        None => return Ok(()),
+    };
+    Err(ModelError::Setting { network, setting, problem })
 }

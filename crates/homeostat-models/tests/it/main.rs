@@ -5,7 +5,7 @@ use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Device, Distribution, Gradients, Tensor},
 };
-use homeostat_models::{CnnConfig, ImageModelConfig, ImageShape, MlpConfig, ModelError};
+use homeostat_models::{CnnConfig, ImageModelConfig, ImageShape, MlpConfig, ModelError, Padding};
 
 const SHAPE: ImageShape = ImageShape { channels: 2, height: 17, width: 14 };
 
@@ -96,5 +96,60 @@ fn images_too_small_and_settings_out_of_range_are_said_in_one_line() {
     let config = CnnConfig { dropout: 1.0, ..CnnConfig::default() };
     assert!(ImageModelConfig::Cnn(config).init(SHAPE, 10, &device()).unwrap_err().to_string().contains("dropout is 1"));
     let config = MlpConfig { hidden: vec![4, 0], dropout: 0.0 };
-    assert!(ImageModelConfig::Mlp(config).init(SHAPE, 10, &device()).unwrap_err().to_string().contains("[4, 0]"));
+    assert!(ImageModelConfig::Mlp(config).init(SHAPE, 10, &device()).unwrap_err().to_string().contains("a width of 0"));
+}
+
+/// What a model is asked for, and the words of its refusal. Each came without a word before: an endless search, an abort, a panic.
+#[test]
+fn sizes_that_no_machine_holds_are_refused_before_memory_is_taken() {
+    let cnn = |widths: Vec<usize>, hidden: Vec<usize>| {
+        ImageModelConfig::Cnn(CnnConfig { widths, hidden, ..CnnConfig::default() })
+    };
+    let mlp = |hidden: Vec<usize>| ImageModelConfig::Mlp(MlpConfig { hidden, dropout: 0.0 });
+    let large = ImageShape { channels: 3, height: 8192, width: 8192 };
+    for (config, shape, words) in [
+        (cnn(vec![8; 12], vec![]), SHAPE, "at least 12286x12286"),
+        (cnn(vec![8; 200], vec![]), SHAPE, "200 stages"),
+        (cnn(vec![1 << 20, 1 << 20], vec![8]), large, "parameters"),
+        (mlp(vec![9_000_000_000_000]), SHAPE, "a width of 9000000000000"),
+        (mlp(vec![8; 2000]), SHAPE, "2000 widths"),
+        (mlp(vec![1 << 20]), large, "211106244067338 parameters"),
+        (mlp(vec![8]), ImageShape { height: 0, ..SHAPE }, "2 x 0 x 14"),
+        (mlp(vec![8]), ImageShape { channels: 0, ..SHAPE }, "0 x 17 x 14"),
+        (mlp(vec![8]), ImageShape { channels: 2, height: usize::MAX, width: usize::MAX }, "at most 67108864 pixels"),
+    ] {
+        let error = config.init(shape, 10, &device()).unwrap_err().to_string();
+        assert!(error.contains(words) && error.lines().count() == 1, "{config:?}: {error}");
+    }
+}
+
+#[test]
+fn the_smallest_image_that_is_named_is_taken_and_no_smaller_one() {
+    for padding in [Padding::Valid, Padding::Same] {
+        let config = ImageModelConfig::Cnn(CnnConfig { widths: vec![2; 3], hidden: vec![], padding, dropout: 0.0 });
+        let init = |side| config.init(ImageShape { channels: 1, height: side, width: side }, 2, &device());
+        let Err(ModelError::TooSmall { needed, .. }) = init(1) else { panic!("one pixel is too small") };
+        assert!(init(needed).is_ok() && init(needed - 1).is_err(), "{needed}");
+    }
+}
+
+/// The names of the parameters that wait for somebody to look at them.
+#[derive(Default)]
+struct Waiting(Vec<String>);
+
+impl ModuleVisitor for Waiting {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_initialized() {
+            self.0.push(param.id.to_string());
+        }
+    }
+}
+
+#[test]
+fn weights_are_drawn_when_the_network_is_made() {
+    for config in ImageModelConfig::examples() {
+        let mut waiting = Waiting::default();
+        config.init(SHAPE, 5, &device().autodiff()).unwrap().visit(&mut waiting);
+        assert!(waiting.0.is_empty(), "{config:?}: {} parameters are not drawn", waiting.0.len());
+    }
 }

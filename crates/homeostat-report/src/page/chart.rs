@@ -191,7 +191,9 @@ impl Plot {
         for (value, label) in self.x.ticks() {
             let x = self.x.pixel(*value);
             html.put("<line x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/>", &[&x, &x, &self.bottom, &(self.bottom + 4.0)]);
-            html.put("<text class=\"x\" x=\"{}\" y=\"{}\">{}</text>", &[&x, &below, label]);
+            // The label of a tick near the end makes room for the unit.
+            let half = label.chars().count() as f64 * CHARACTER / 2.0;
+            html.put("<text class=\"x\" x=\"{}\" y=\"{}\">{}</text>", &[&x.min(self.right - half), &below, label]);
         }
         html.put(
             "<line class=\"base\" x1=\"{}\" x2=\"{}\" y1=\"{}\" y2=\"{}\"/>",
@@ -295,6 +297,23 @@ mod tests {
         assert_eq!(spread(&[50.0, 51.0, 120.0], 10.0, 200.0), [50.0, 66.0, 120.0]);
         assert_eq!(spread(&[199.0, 200.0], 10.0, 200.0), [184.0, 200.0]);
         assert_eq!(spread(&[], 10.0, 200.0), []);
+    }
+
+    #[test]
+    fn the_last_tick_leaves_room_for_the_unit() {
+        for last in [1, 5, 24, 100, 200, 920, 1_000, 10_000, 400_000] {
+            let points = vec![Point { step: last, epoch: 1.0, value: 1.0 }];
+            let series = Series { name: "loss".into(), part: "train".into(), points };
+            let chart = Chart { name: "loss", series: vec![&series], decisions: &[], chosen: None, may_log: true };
+            let plot = chart.plot((440.0, 250.0), &[]);
+            let axes = plot.axes().into_string();
+            for label in axes.split("class=\"x\" x=\"").skip(1) {
+                let (x, rest) = label.split_once('"').expect("a number");
+                let text = rest.split_once('>').and_then(|(_, rest)| rest.split_once('<')).expect("a label").0;
+                let end = x.parse::<f64>().expect("a number") + text.chars().count() as f64 * CHARACTER / 2.0;
+                assert!(end <= plot.right + 0.1, "{text} ends at {end}, the plot at {}", plot.right);
+            }
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(super) fn render(reliability: &Reliability) -> Html {
     let mut html = Html::of("<div class=\"pair\"><figure>{}", &[&diagram(reliability)]);
     html.put("<figcaption>Dots: the mean confidence and the accuracy of a bin. Below: its number of samples.</figcaption></figure>", &[]);
     html.put("<div><p class=\"figure\">{}</p>", &[&figures::percent(reliability.calibration_error)]);
-    html.put("<p class=\"label\">expected calibration error</p><p>{}</p></div></div>", &[&verdict(&reliability.bins)]);
+    html.put("<p class=\"label\">expected calibration error</p><p>{}</p></div></div>", &[&verdict(reliability)]);
     html
 }
 
@@ -24,7 +24,7 @@ fn diagram(reliability: &Reliability) -> Html {
     let foot = bottom + 14.0 + COUNTS;
     let size: [&dyn super::html::Show; 2] = [&(right + 14.0), &(foot + 42.0)];
     let mut svg = Html::of("<svg class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" ", &size);
-    svg.put("aria-label=\"reliability diagram: {}\"><g class=\"axis\">", &[&verdict(&reliability.bins)]);
+    svg.put("aria-label=\"reliability diagram: {}\"><g class=\"axis\">", &[&verdict(reliability)]);
     for fifth in 0..=5 {
         let share = f64::from(fifth) / 5.0;
         let (x, y) = (LEFT + share * SIDE, bottom - share * SIDE);
@@ -64,7 +64,8 @@ fn bin_title(bin: &ReliabilityBin) -> String {
 }
 
 /// Whether the network claims too much or too little.
-fn verdict(bins: &[ReliabilityBin]) -> String {
+fn verdict(reliability: &Reliability) -> String {
+    let Reliability { bins, accuracy_interval: (low, high), .. } = reliability;
     let total: u64 = bins.iter().filter(|bin| measured(bin)).map(|bin| bin.count).sum();
     if total == 0 {
         return "No sample was measured.".to_owned();
@@ -74,6 +75,9 @@ fn verdict(bins: &[ReliabilityBin]) -> String {
     };
     let (confidence, accuracy) = (mean(|bin| bin.confidence), mean(|bin| bin.accuracy));
     let word = match confidence - accuracy {
+        _ if (*low..=*high).contains(&confidence) => {
+            "The network keeps what it claims, as far as so few samples can tell"
+        }
         0.005.. => "The network claims more than it keeps",
         ..-0.005 => "The network is better than it claims",
         _ => "The network keeps what it claims",
@@ -83,4 +87,18 @@ fn verdict(bins: &[ReliabilityBin]) -> String {
         figures::percent(confidence),
         figures::percent(accuracy)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_samples_are_no_verdict() {
+        let bins = vec![ReliabilityBin { count: 5, confidence: 0.9, accuracy: 1.0 }];
+        let said =
+            |accuracy_interval| verdict(&Reliability { bins: bins.clone(), accuracy_interval, calibration_error: 0.1 });
+        assert!(said((0.57, 1.0)).contains("as far as so few samples can tell"), "{}", said((0.57, 1.0)));
+        assert!(said((0.98, 1.0)).starts_with("The network is better than it claims"), "{}", said((0.98, 1.0)));
+    }
 }

@@ -80,7 +80,7 @@ fn filled_with(text: &str) -> Report {
             classes: vec![own(), own()],
             confusion: vec![vec![1, 1], vec![0, 2]],
             per_class: vec![row(), row()],
-            reliability: Some(Reliability { bins: vec![bin], calibration_error: 0.2 }),
+            reliability: Some(Reliability { bins: vec![bin], accuracy_interval: (0.0, 0.0), calibration_error: 0.2 }),
             mistakes: vec![mistake(sample::png(8, 1)), mistake(Vec::new())],
         }),
         augmented: vec![Picture { png: sample::png(8, 1), caption: own() }],
@@ -233,7 +233,11 @@ fn no_number_breaks_the_page() {
                     classes: vec!["a".into(), "b".into()],
                     confusion: vec![vec![], vec![1, 2, 3]],
                     per_class: vec![row],
-                    reliability: Some(Reliability { bins: vec![bin], calibration_error: second }),
+                    reliability: Some(Reliability {
+                        bins: vec![bin],
+                        accuracy_interval: (first, second),
+                        calibration_error: second,
+                    }),
                     mistakes: vec![mistake],
                     ..Classification::default()
                 }),

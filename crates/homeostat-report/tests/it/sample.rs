@@ -73,7 +73,11 @@ fn classification(names: &[String]) -> Classification {
         classes: names.to_vec(),
         confusion: (0..classes).map(|truth| (0..classes).map(|predicted| count(truth, predicted)).collect()).collect(),
         per_class: names.iter().enumerate().map(row).collect(),
-        reliability: Some(Reliability { bins: (0..15).map(bin).collect(), calibration_error: 0.0213 }),
+        reliability: Some(Reliability {
+            bins: (0..15).map(bin).collect(),
+            accuracy_interval: (0.9, 0.91),
+            calibration_error: 0.0213,
+        }),
         mistakes: (0..11).map(mistake).collect(),
     }
 }

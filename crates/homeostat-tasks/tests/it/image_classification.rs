@@ -219,18 +219,25 @@ fn mixed_targets_share_the_loss() {
 #[test]
 fn tables_that_make_no_task_are_refused_in_one_line() {
     type Change = fn(&mut ImageClassificationConfig);
-    let broken: [(Change, &str); 13] = [
+    let broken: [(Change, &str); 17] = [
         (|config| config.labels.clear(), "labels is not known yet"),
         (|config| config.labels.truncate(1), "labels is not known yet"),
         (|config| config.input = None, "input is not known yet"),
-        (|config| config.input = Some(InputShape { channels: 4, height: 12, width: 14 }), "input.channels is 4"),
+        (
+            |config| config.input = Some(InputShape { channels: 4, height: 12, width: 14 }),
+            "`task.image-classification.input.channels`: is 4",
+        ),
+        (|config| config.input = Some(InputShape { channels: 3, height: 0, width: 14 }), "0 x 14 pixels"),
+        (|config| config.input = Some(InputShape { channels: 3, height: usize::MAX, width: 3 }), "has 1 to 67108864"),
+        (|config| config.model = ImageModelConfig::Mlp(MlpConfig { hidden: vec![0], dropout: 0.0 }), "a width of 0"),
+        (|config| config.loss = focal(1e300), "loss`: focal.gamma"),
         (|config| config.prepare = ImageClassificationConfig::default().prepare, "(normalize-from-train)"),
         (|config| config.prepare.0.push(PrepareStep::Channels(1)), "has to be the last step"),
         (|config| config.prepare.0.insert(0, PrepareStep::Channels(2)), "2 is neither 1 nor 3"),
         (|config| config.prepare.0[0] = normalize(vec![0.0; 3], vec![1.0; 2]), "3 means and 2 standard deviations"),
         (|config| config.prepare.0[0] = normalize(vec![0.0], vec![0.0]), "standard deviations above 0"),
         (|config| config.input = Some(InputShape { channels: 1, height: 12, width: 14 }), "3 means"),
-        (|config| config.loss = smooth(2.0), "loss: label-smoothing is 2"),
+        (|config| config.loss = smooth(2.0), "loss`: label-smoothing is 2"),
         (|config| config.loss = weighted(ClassWeights::Given(vec![1.0])), "1 weights for 3 classes"),
         (|config| config.loss = weighted(ClassWeights::Balanced), "(balanced class-weights)"),
     ];
@@ -252,6 +259,10 @@ fn normalize(mean: Vec<f64>, std: Vec<f64>) -> PrepareStep {
 
 fn smooth(label_smoothing: f64) -> LossConfig {
     LossConfig::BinaryCrossEntropy(BinaryCrossEntropyConfig { label_smoothing, ..BinaryCrossEntropyConfig::default() })
+}
+
+fn focal(gamma: f64) -> LossConfig {
+    LossConfig::Focal(FocalConfig { gamma, ..FocalConfig::default() })
 }
 
 fn weighted(class_weights: ClassWeights) -> LossConfig {

@@ -123,7 +123,7 @@ fn balanced_weights_are_scikit_learns() {
                 assert_near(f64::from(found), expected, 1e-7, name);
             }
             assert_eq!(loss.class_weights(), Some(&ClassWeights::Given(weights)));
-            assert_eq!(loss.problem(case.counts.len()), None);
+            assert_eq!(loss.problem(Some(case.counts.len())), None);
             assert_eq!(loss.resolve(&case.counts), None, "given weights stay");
         }
     }
@@ -149,6 +149,8 @@ fn settings_out_of_range_are_said_in_one_line() {
         (smooth(f64::NAN), "label-smoothing is NaN,"),
         (focal(-1.0), "focal.gamma is -1,"),
         (focal(f64::NAN), "focal.gamma is NaN,"),
+        (focal(1e300), "focal.gamma is 1"),
+        (smooth(0.999_999_999_99), "label-smoothing is 0.9"),
         (focal(f64::INFINITY), "focal.gamma is inf,"),
         (weighted(&[1.0, 2.0]), "2 weights for 3 classes"),
         (weighted(&[1.0, 2.0, 3.0, 4.0]), "4 weights for 3 classes"),
@@ -156,10 +158,12 @@ fn settings_out_of_range_are_said_in_one_line() {
         (weighted(&[1.0, f32::NAN, 3.0]), "above 0"),
         (weighted(&[1.0, f32::INFINITY, 3.0]), "above 0"),
     ] {
-        let problem = line(&loss.problem(3).unwrap());
+        let problem = line(&loss.problem(Some(3)).unwrap());
         assert!(problem.contains(said), "{problem}");
     }
     for loss in crate::losses() {
-        assert_eq!(loss.problem(3), None, "{loss:?}");
+        assert_eq!(loss.problem(Some(3)), None, "{loss:?}");
     }
+    assert_eq!(weighted(&[1.0, 2.0]).problem(None), None, "how many classes there are is not known yet");
+    assert!(weighted(&[1.0, 0.0]).problem(None).is_some());
 }

@@ -21,14 +21,14 @@ fn tables() -> Vec<TaskConfig> {
 fn every_table_survives_its_file() {
     for task in tables() {
         let text = to_toml(&task);
-        assert_eq!(TaskConfig::parse(&text).unwrap(), task, "{text}");
+        assert_eq!(TaskConfig::parse(task.kind(), &text).unwrap(), task, "{text}");
         assert!(text.contains(task.kind()), "{text}");
     }
     let mut odd = ImageClassificationConfig { labels: vec!["a \"b\"\n".into(), "é\\".into()], ..Default::default() };
     odd.prepare.0.insert(0, PrepareStep::CenterCrop(CenterCrop::default()));
     odd.prepare.0.insert(0, PrepareStep::Resize(Resize::default()));
     let odd = TaskConfig::ImageClassification(odd);
-    assert_eq!(TaskConfig::parse(&to_toml(&odd)).unwrap(), odd);
+    assert_eq!(TaskConfig::parse(odd.kind(), &to_toml(&odd)).unwrap(), odd);
 }
 
 #[test]
@@ -45,9 +45,16 @@ fn a_text_that_is_no_such_table_is_refused_in_one_line() {
         ("\u{0}", "task.toml"),
         ("labels = \"\"\"a\nb", "task.toml"),
     ] {
-        let error = line(&TaskConfig::parse(text).unwrap_err());
+        let error = line(&TaskConfig::parse("image-classification", text).unwrap_err());
         assert!(error.starts_with("task.toml") && error.contains(said), "{text:?}: {error}");
     }
+}
+
+#[test]
+fn a_table_of_another_kind_than_the_artifact_says_is_refused() {
+    let text = to_toml(&TaskConfig::default());
+    let error = line(&TaskConfig::parse("retrieval", &text).unwrap_err());
+    assert!(error.contains("`image-classification`") && error.contains("artifact.json says `retrieval`"), "{error}");
 }
 
 /// Counts the parameters of whatever network the task has.

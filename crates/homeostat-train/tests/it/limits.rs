@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use homeostat_artifact::Part;
 use homeostat_control::{ControlConfig, GuardConfig, Switch};
 use homeostat_train::{CheckpointConfig, End, Event, TrainConfig, TrainError};
 
@@ -38,7 +39,7 @@ fn time_counts_over_all_sessions() {
     let End::Finished(finished) = limited.run(&run, latest(&run).as_ref(), None, |_| {}).unwrap() else {
         panic!("an end")
     };
-    assert_eq!(finished.steps, 4, "the first session has used the time up");
+    assert_eq!(finished.steps, 3, "the first session has used the time up");
     assert!(finished.seconds >= 0.06);
 }
 
@@ -57,18 +58,27 @@ fn a_stop_with_the_last_step_of_an_epoch_leaves_the_evaluation_to_the_resumption
 }
 
 #[test]
-fn a_stop_during_an_evaluation_ends_before_the_next_step() {
+fn a_stop_during_an_evaluation_leaves_it_to_the_resumption() {
     let _turn = turn();
     let root = scratch();
-    let run = new_run(root.path());
-    let trial = Trial::new(config());
-    let end = trial.run_until(&run, None, |event| matches!(event, Event::Evaluated { .. })).unwrap();
-    assert!(matches!(end, End::Interrupted { step: 12 }));
-    assert_eq!(latest(&run).unwrap().step(), 12);
-    // In the last one there is nothing left to stop.
-    let last = |event: &Event<'_>| matches!(event, Event::Epoch { epoch: 4, .. });
-    let End::Finished(finished) = trial.run_until(&run, latest(&run).as_ref(), last).unwrap() else { panic!("an end") };
-    assert_eq!((finished.epochs, finished.steps), (4, 48));
+    let (run, whole) = (new_run(root.path()), new_run(root.path()));
+    let trial = Trial::new(TrainConfig { max_steps: Some(17), ..config() });
+    trial.finish(&whole);
+    let evaluating = |event: &Event<'_>| matches!(event, Event::Evaluated { .. });
+    for (step, lines) in [(12, 0), (17, 2)] {
+        let end = trial.run_until(&run, latest(&run).as_ref(), evaluating).unwrap();
+        assert!(matches!(end, End::Interrupted { step: at } if at == step));
+        assert_eq!(latest(&run).unwrap().step(), step as u64);
+        assert_eq!(run.metrics().unwrap().len(), lines);
+        // The first is made up for; so is the last, and no step is added to it.
+        let next = |event: &Event<'_>| matches!(event, Event::Step(_));
+        let end = trial.run_until(&run, latest(&run).as_ref(), next).unwrap();
+        assert_eq!(matches!(end, End::Finished(_)), step == 17);
+    }
+    let figures = |run: &homeostat_artifact::RunWriter| -> Vec<_> {
+        run.metrics().unwrap().into_iter().map(|line| (line.step, line.figures)).collect()
+    };
+    assert_eq!(figures(&run), figures(&whole));
 }
 
 #[test]
@@ -97,6 +107,19 @@ fn a_training_that_does_not_recover_fails_and_leaves_its_last_checkpoint() {
     // Mended data: it goes on from there.
     let mended = Trial { train: crate::toy::Vectors::new(93, 1), ..trial };
     assert!(matches!(mended.run(&run, latest(&run).as_ref(), None, |_| {}).unwrap(), End::Finished(_)));
+}
+
+#[test]
+fn a_step_that_was_refused_leaves_no_trace_in_the_figures_of_its_epoch() {
+    let _turn = turn();
+    let root = scratch();
+    let run = new_run(root.path());
+    let mut trial = Trial::new(TrainConfig { epochs: 1, ..config() });
+    trial.train.poison = [((0, 3), f32::NAN)].into();
+    trial.finish(&run);
+    let metrics = run.metrics().unwrap();
+    let train = metrics.iter().find(|line| line.part == Part::Train).unwrap();
+    assert!(train.figures.iter().all(|(_, value)| value.is_finite()), "{:?}", train.figures);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use burn::{
 };
 use homeostat_task::Weights;
 use homeostat_train::{GroupConfig, Optimizer, OptimizerConfig};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::Deserialize;
 
 use crate::toy::device;
@@ -184,6 +185,50 @@ fn a_state_of_something_else_is_refused() {
     assert!(refused(adam_config(), &adam[..adam.len() - 1]).contains("cannot be used"));
     assert!(refused(adam_config(), b"").contains("cannot be used"));
     assert!(refused(adam_config(), &Weights::of(&fixture.model()).to_safetensors(&BTreeMap::new())).contains("header"));
+}
+
+#[test]
+fn a_state_of_another_shape_or_with_what_is_no_number_is_refused_by_name() {
+    let fixture = fixture();
+    for config in OptimizerConfig::examples() {
+        let fresh = || config.init(&fixture.model(), &[]).unwrap();
+        let state = fixture.steps(&config, (fixture.model(), fresh()), 0..2).1.to_safetensors();
+        // The same again is taken; with nothing kept there is nothing to be wrong.
+        let Some(name) = first(&state) else { continue };
+        let load = |bytes: &[u8]| fresh().load_safetensors(bytes, &device()).map_err(|error| error.to_string());
+        assert_eq!(load(&changed(&state, &|_, _| {})), Ok(()), "{config:?}");
+        let longer = changed(&state, &|shape, bytes| {
+            shape[0] += 1;
+            bytes.resize(4 * shape.iter().product::<usize>(), 0);
+        });
+        let deeper = changed(&state, &|shape, _| shape.insert(0, 1));
+        for bytes in [longer, deeper] {
+            let message = load(&bytes).unwrap_err();
+            assert!(message.contains(&format!("`{name}` has the shape")), "{config:?}: {message}");
+        }
+        let broken = changed(&state, &|_, bytes| bytes[4..8].copy_from_slice(&f32::NAN.to_le_bytes()));
+        let message = load(&broken).unwrap_err();
+        assert!(message.contains(&format!("`{name}` holds NaN or infinity at element 1")), "{config:?}: {message}");
+    }
+}
+
+/// The first tensor of a file, in the order of names.
+fn first(state: &[u8]) -> Option<String> {
+    SafeTensors::deserialize(state).unwrap().names().into_iter().min().map(str::to_owned)
+}
+
+/// A file as it is, but for shape and bytes of its first tensor.
+fn changed(state: &[u8], change: &dyn Fn(&mut Vec<usize>, &mut Vec<u8>)) -> Vec<u8> {
+    let (_, header) = SafeTensors::read_metadata(state).unwrap();
+    let file = SafeTensors::deserialize(state).unwrap();
+    let mut tensors: BTreeMap<_, _> =
+        file.iter().map(|(name, view)| (name, (view.shape().to_vec(), view.data().to_vec()))).collect();
+    let mut entry = tensors.first_entry().unwrap();
+    let (shape, bytes) = entry.get_mut();
+    change(shape, bytes);
+    let views =
+        tensors.iter().map(|(name, (shape, bytes))| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    safetensors::serialize(views, header.metadata().clone()).unwrap()
 }
 
 #[test]

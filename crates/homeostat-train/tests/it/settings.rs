@@ -22,6 +22,12 @@ fn a_number_out_of_its_range_is_refused_by_name() {
         (json!({"schedule": {"exponential": {"factor": -0.5}}}), "factor is -0.5"),
         (json!({"schedule": {"cosine": {"final-factor": -0.5}}}), "final-factor is -0.5"),
         (json!({"schedule": {"one-cycle": {"warmup-share": 1.5}}}), "warmup-share is 1.5"),
+        (json!({"clip": {"value": 1e-60}}), "must be above 0, also as a 32-bit float"),
+        (json!({"ema": {"decay": 0.999_999_999_9}}), "must be in 0..1 (1 excluded), also as a 32-bit float"),
+        (json!({"optimizer": {"adamw": {"learning-rate": 1e300}}}), "`train.optimizer`: learning-rate is 1"),
+        (json!({"optimizer": {"sgd": {"nesterov": true, "momentum": 0.0}}}), "nesterov needs a momentum"),
+        (json!({"groups": [{"rate-factor": -1.0}]}), "`train.groups`: rate-factor is -1"),
+        (json!({"groups": [{"weight-decay": -1.0}]}), "`train.groups`: weight-decay is -1"),
     ];
     for (config, expected) in cases {
         let config: TrainConfig = serde_json::from_value(config).unwrap();
@@ -54,4 +60,11 @@ fn an_optimizer_with_a_number_out_of_its_range_is_refused_by_name() {
         let message = config.init(&model, &[]).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn no_number_of_epochs_is_too_large_to_be_counted() {
+    let config = TrainConfig { epochs: usize::MAX, batch_size: 1, ..TrainConfig::default() };
+    assert_eq!(config.total_steps(1000), usize::MAX);
+    assert_eq!(TrainConfig { max_steps: Some(7), ..config }.total_steps(1000), 7);
 }

@@ -1,0 +1,42 @@
+//! How large a network may be, and the moment at which it takes its memory. It does not know which network it is.
+
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::Tensor,
+};
+
+use crate::ModelError;
+
+/// The most parameters: 2^30, which are 4 GiB, and several times that in training.
+const MAX_PARAMETERS: u128 = 1 << 30;
+
+/// Refuses a network of too many parameters; none is drawn yet, so it takes no memory.
+pub(super) fn check(network: &'static str, module: &impl Module) -> Result<(), ModelError> {
+    let mut count = Count(0);
+    module.visit(&mut count);
+    if count.0 <= MAX_PARAMETERS {
+        return Ok(());
+    }
+    Err(ModelError::TooLarge { network, parameters: count.0, limit: MAX_PARAMETERS })
+}
+
+/// Draws all weights. Burn would draw each when it is first looked at; drawn at once, they depend on the seed alone.
+pub(super) fn draw(module: &impl Module) {
+    module.visit(&mut Draw);
+}
+
+struct Count(u128);
+
+impl ModuleVisitor for Count {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0 += param.lazy_shape().iter().map(|&side| side as u128).product::<u128>();
+    }
+}
+
+struct Draw;
+
+impl ModuleVisitor for Draw {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        drop(param.val());
+    }
+}

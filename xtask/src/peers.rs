@@ -1,0 +1,293 @@
+//! `cargo xtask bench peers`: our program and those of other systems take turns on the same works, on this machine.
+//!
+//! It knows the command lines and the JSON lines of both sides, and nothing of networks. Absolute times are those of the
+//! machine; the claim is the ratio: in each round the sides follow each other, and the median over rounds counts.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{
+    python::environment,
+    say,
+    workspace::{Workspace, status},
+};
+
+pub(crate) const HELP: &str = "\
+Usage: cargo xtask bench peers [--only TEXT] [--rounds N] [--seconds S] [--scripts DIR]
+
+Installs PyTorch, TensorFlow and ONNX Runtime into target/peers (once; needs python3 and a network), then lets ours and
+theirs take turns on the same works with 1 and 2 threads, and prints a table. Without --only the table goes into
+docs/benchmarks.md too.
+
+  --only TEXT     only works whose line holds TEXT, such as `resnet18` or `infer`
+  --rounds N      turns of each side (default 3)
+  --seconds S     how long a turn measures (default 5)
+  --scripts DIR   the peers' side: train_step.py, infer.py, requirements.txt (default ../shared/peers)";
+
+const PAGE: &str = "docs/benchmarks.md";
+const BEGIN: &str = "<!-- begin: cargo xtask bench peers -->\n";
+const END: &str = "<!-- end -->";
+
+/// A work on which sides are compared, for any number of threads.
+struct Work {
+    /// The command line of our side; that of the peers is the same but for its first word.
+    line: &'static str,
+    /// Each peer with the ratio of times, ours to theirs, that is wanted at most.
+    peers: &'static [(&'static str, f64)],
+    /// Billions of multiplications with an addition; a backward pass counts as two forward passes.
+    giga_macs: f64,
+}
+
+const WORKS: &[Work] = &[
+    Work {
+        line: "train-step --work cnn --batch 32 --size 32",
+        peers: &[("torch", 0.55), ("tensorflow", 0.95)],
+        giga_macs: 3.0 * 32.0 * 0.004_04,
+    },
+    Work {
+        line: "train-step --work resnet18 --batch 64 --size 32",
+        peers: &[("torch", 1.0), ("torch-compile", 1.0), ("tensorflow", 1.0)],
+        giga_macs: 3.0 * 64.0 * 0.5554,
+    },
+    Work {
+        line: "train-step --work transformer --batch 16 --length 128",
+        peers: &[("torch", 1.0)],
+        giga_macs: 3.0 * 16.0 * 0.436,
+    },
+    Work { line: "infer --work cnn --batch 1 --size 32", peers: &[("onnxruntime", 1.1)], giga_macs: 0.004_04 },
+    Work { line: "infer --work cnn --batch 32 --size 32", peers: &[("onnxruntime", 1.1)], giga_macs: 32.0 * 0.004_04 },
+    Work { line: "infer --work resnet18-224 --batch 1", peers: &[("onnxruntime", 1.2)], giga_macs: 1.814 },
+    Work { line: "infer --work resnet18-224 --batch 8", peers: &[("onnxruntime", 1.2)], giga_macs: 8.0 * 1.814 },
+    Work { line: "infer --work minilm --batch 1 --length 64", peers: &[("onnxruntime", 1.1)], giga_macs: 0.698 },
+    Work {
+        line: "infer --work minilm --batch 16 --length 64",
+        peers: &[("onnxruntime", 1.1)],
+        giga_macs: 16.0 * 0.698,
+    },
+];
+
+struct Options {
+    only: String,
+    rounds: usize,
+    seconds: String,
+    scripts: PathBuf,
+}
+
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
+    let options = Options::parse(workspace, args)?;
+    let requirements = options.scripts.join("requirements.txt").display().to_string();
+    let python = environment(&workspace.root.join("target/peers"), &["--requirement", &requirements])?;
+    let built = status(&mut workspace.cargo(["build", "--release", "--workspace", "--bins"]))?;
+    ensure!(built.success(), "the build failed, see above");
+    let sides = Sides { ours: workspace.root.join("target/release/peer"), python, options };
+    let mut table = sides.heading()?;
+    for threads in ["1", "2"] {
+        let limit = sides.sgemm(threads)?;
+        say(format!(
+            "{threads} thread(s): a product of two 2048 x 2048 matrices by PyTorch runs at {limit:.0} GFLOP/s"
+        ));
+        for work in WORKS.iter().filter(|work| work.line.contains(&sides.options.only)) {
+            for row in sides.compare(work, threads, limit)? {
+                say(&row);
+                table += &format!("{row}\n");
+            }
+        }
+    }
+    if "epoch".contains(&sides.options.only) {
+        let row = sides.epoch(workspace)?;
+        say(&row);
+        table += &format!("{row}\n");
+    }
+    if sides.options.only.is_empty() {
+        put(&workspace.root.join(PAGE), &table)?;
+        say(format!("written to {PAGE}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Options {
+    fn parse(workspace: &Workspace, args: &[String]) -> Result<Self> {
+        let scripts = workspace.root.join("../shared/peers");
+        let mut options = Self { only: String::new(), rounds: 3, seconds: "5".to_owned(), scripts };
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let value = args.next().with_context(|| format!("`{arg}` needs a value"))?;
+            match arg.as_str() {
+                "--only" => options.only.clone_from(value),
+                "--rounds" => options.rounds = value.parse().with_context(|| format!("--rounds {value}: no number"))?,
+                "--seconds" => options.seconds.clone_from(value),
+                "--scripts" => options.scripts = PathBuf::from(value),
+                _ => bail!("unexpected argument `{arg}`; `cargo xtask bench peers --help` lists them"),
+            }
+        }
+        ensure!(options.rounds > 0, "--rounds 0 measures nothing");
+        let missing = || format!("{} has no train_step.py: --scripts names the peers' side", options.scripts.display());
+        ensure!(options.scripts.join("train_step.py").is_file(), missing());
+        Ok(options)
+    }
+}
+
+/// Both programs.
+struct Sides {
+    ours: PathBuf,
+    python: PathBuf,
+    options: Options,
+}
+
+/// What a turn printed.
+struct Turn {
+    time: f64,
+    megabytes: f64,
+}
+
+impl Sides {
+    fn compare(&self, work: &Work, threads: &str, limit: f64) -> Result<Vec<String>> {
+        let mut ours: Vec<Turn> = Vec::new();
+        let mut theirs: Vec<Vec<Turn>> = work.peers.iter().map(|_| Vec::new()).collect();
+        for _ in 0..self.options.rounds {
+            ours.push(turn(self.our_side(work, threads), "median_ms")?);
+            for ((peer, _), turns) in work.peers.iter().zip(&mut theirs) {
+                turns.push(turn(self.their_side(work, threads, peer), "median_ms")?);
+            }
+        }
+        let share = 2.0 * work.giga_macs / (time(&ours) / 1e3) / limit;
+        let what = format!("{} | {threads}", work.line.replace("--", ""));
+        let row = |(peer, turns): (&(&str, f64), &Vec<Turn>)| {
+            format!("{} {:.0} % |", row(&what, &ours, *peer, turns), 100.0 * share)
+        };
+        Ok(work.peers.iter().zip(&theirs).map(row).collect())
+    }
+
+    /// The whole program, from the files on the disk to the measured network: our wall time with start, publishing and
+    /// report, against what the peer says of itself, which leaves out its start.
+    fn epoch(&self, workspace: &Workspace) -> Result<String> {
+        let data = workspace.shared_data().context("an epoch needs ../shared/data")?;
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..self.options.rounds {
+            let mut command = Command::new(&self.python);
+            command.current_dir(&workspace.root).args(["-c", WHOLE]).arg(self.ours.with_file_name("homeostat"));
+            command.args(["train", "benches/epoch.toml", "--quiet", "--out", "target/epoch", "--data-root"]).arg(&data);
+            ours.push(turn(command, "seconds")?);
+            let mut command = Command::new(&self.python);
+            command.current_dir(&self.options.scripts).args(["epoch.py", "--data"]).arg(data.join("fashion-mnist"));
+            theirs.push(turn(command, "total_seconds")?);
+        }
+        let row = row("a whole epoch of Fashion-MNIST, in s | 2", &ours, ("torch", 0.4), &theirs);
+        Ok(format!("{row} |"))
+    }
+
+    fn our_side(&self, work: &Work, threads: &str) -> Command {
+        let mut command = Command::new(&self.ours);
+        command.args(work.line.split(' ')).args(["--threads", threads, "--seconds", &self.options.seconds]);
+        command
+    }
+
+    fn their_side(&self, work: &Work, threads: &str, peer: &str) -> Command {
+        let (verb, line) = work.line.split_once(' ').unwrap_or((work.line, ""));
+        let mut command = Command::new(&self.python);
+        command.current_dir(&self.options.scripts).arg(format!("{}.py", verb.replace('-', "_")));
+        command.args(["--system", peer]).args(line.split(' '));
+        command.args(["--threads", threads, "--seconds", &self.options.seconds]);
+        command
+    }
+
+    /// Billions of floating-point operations a second of a large product of matrices: the machine's own limit.
+    fn sgemm(&self, threads: &str) -> Result<f64> {
+        let mut command = Command::new(&self.python);
+        command.args(["-c", SGEMM, threads]);
+        output(command)?.trim().parse().context("the time of the product is no number")
+    }
+
+    /// What the table was measured on, and its head.
+    fn heading(&self) -> Result<String> {
+        let mut python = Command::new(&self.python);
+        python.args(["-c", VERSIONS]);
+        let mut rustc = Command::new("rustc");
+        rustc.arg("--version");
+        Ok(format!(
+            "{}; {}; {} rounds of {} s.\n\n\
+             | work | threads | ours, ms | peer, ms | ours / peer | wanted | peak memory, MB | of sgemm |\n\
+             |---|---|---|---|---|---|---|---|\n",
+            output(python)?.trim(),
+            output(rustc)?.trim(),
+            self.options.rounds,
+            self.options.seconds
+        ))
+    }
+}
+
+const SGEMM: &str = "\
+import sys, time, torch
+torch.set_num_threads(int(sys.argv[1]))
+a, b, times = torch.randn(2048, 2048), torch.randn(2048, 2048), []
+for _ in range(12):
+    t = time.perf_counter(); a @ b; times.append(time.perf_counter() - t)
+print(2 * 2048 ** 3 / sorted(times)[6] / 1e9)";
+
+const VERSIONS: &str = "\
+import datetime, importlib.metadata as m
+cpu = next(l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name'))
+names = [('PyTorch', 'torch'), ('TensorFlow', 'tensorflow-cpu'), ('ONNX Runtime', 'onnxruntime')]
+print(f'{datetime.date.today()}, {cpu}; ' + ', '.join(f'{n} {m.version(p)}' for n, p in names))";
+
+/// Runs a command line, and tells its wall time and memory.
+const WHOLE: &str = "\
+import json, resource, subprocess, sys, time
+t = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+s = time.perf_counter() - t
+print(json.dumps({'seconds': s, 'peak_rss_mb': resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}))";
+
+fn turn(command: Command, time: &str) -> Result<Turn> {
+    let line: Value = serde_json::from_str(&output(command)?).context("the side's line is no JSON")?;
+    let number = |key: &str| line[key].as_f64().with_context(|| format!("the side's line has no {key}: {line}"));
+    Ok(Turn { time: number(time)?, megabytes: number("peak_rss_mb")? })
+}
+
+fn time(turns: &[Turn]) -> f64 {
+    median(turns.iter().map(|turn| turn.time))
+}
+
+/// A row of the table, but for its last column.
+fn row(what: &str, ours: &[Turn], (peer, wanted): (&str, f64), theirs: &[Turn]) -> String {
+    let memory = |turns: &[Turn]| median(turns.iter().map(|turn| turn.megabytes));
+    format!(
+        "| {what} | {:.3} | {peer} {:.3} | **{:.2}** | {wanted} | {:.0} / {:.0} |",
+        time(ours),
+        time(theirs),
+        median(ours.iter().zip(theirs).map(|(ours, theirs)| ours.time / theirs.time)),
+        memory(ours),
+        memory(theirs),
+    )
+}
+
+/// The standard output of a command that must succeed; its errors are shown as they are.
+fn output(mut command: Command) -> Result<String> {
+    let program = command.get_program().display().to_string();
+    let output = command.stderr(Stdio::piped()).output().with_context(|| format!("cannot start {program}"))?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let line = command.get_args().map(|arg| arg.display().to_string()).collect::<Vec<_>>().join(" ");
+    ensure!(output.status.success(), "`{program} {line}` failed:\n{errors}");
+    String::from_utf8(output.stdout).context("the output is no UTF-8")
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Puts the table between its two marks in the page.
+fn put(page: &Path, table: &str) -> Result<()> {
+    let text = fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
+    let marks = text.find(BEGIN).map(|begin| begin + BEGIN.len()).zip(text.find(END));
+    let (begin, end) = marks.with_context(|| format!("{} has lost the marks of the table", page.display()))?;
+    fs::write(page, [&text[..begin], table, &text[end..]].concat())
+        .with_context(|| format!("cannot write {}", page.display()))
+}
