@@ -10,7 +10,7 @@ use benches::{
     transformer::{MiniLm, Shape, Transformer},
 };
 use burn::{
-    module::Module,
+    module::{Module, ModuleVisitor, Param},
     nn::loss::CrossEntropyLossConfig,
     optim::GradientsParams,
     tensor::{Device, Distribution, Int, Tensor, TensorData},
@@ -162,7 +162,7 @@ fn train<M: Module>(
     let y = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
     let criterion = CrossEntropyLossConfig::new().init(&device);
     let mut optimizer = optimizer.init(&model, &[]).expect("default settings");
-    let parameters = model.num_params();
+    let parameters = parameters(&model);
     let mut taken = Some(model);
     time(options, parameters, || {
         let model = taken.take().expect("the model is put back after each step");
@@ -182,25 +182,46 @@ fn infer(options: &Options) -> serde_json::Value {
     match options.work {
         Work::Cnn => {
             let (model, x) = (cnn(options, &device), images(options, options.size, &device));
-            time(options, model.num_params(), || read(model.forward(x.clone())))
+            time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Transformer => {
             let (model, x) = (transformer(length, &device), texts(options, length, 8000, &device));
-            time(options, model.num_params(), || read(model.forward(x.clone())))
+            time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Resnet18 => {
             let (model, x) = (ResNet18::cifar(&device), images(options, options.size, &device));
-            time(options, model.num_params(), || read(model.forward(x.clone())))
+            time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Resnet18At224 => {
             let (model, x) = (ResNet18::imagenet(&device), images(options, 224, &device));
-            time(options, model.num_params(), || read(model.forward(x.clone())))
+            time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Minilm => {
             let (model, x) = (MiniLm::new(&device), texts(options, length, 30_000, &device));
-            time(options, model.num_params(), || read(model.forward(x.clone())))
+            time(options, parameters(&model), || read(model.forward(x.clone())))
         }
     }
+}
+
+/// What is learnt: running statistics do not count.
+fn parameters<M: Module>(model: &M) -> usize {
+    #[derive(Default)]
+    struct Learnt {
+        running: bool,
+        count: usize,
+    }
+    impl ModuleVisitor for Learnt {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.running = name.starts_with("running_");
+        }
+
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            self.count += if self.running { 0 } else { parameter.dims().iter().product() };
+        }
+    }
+    let mut learnt = Learnt::default();
+    model.visit(&mut learnt);
+    learnt.count
 }
 
 /// Five runs to warm up, then runs until the time is over.

@@ -7,6 +7,7 @@ use crate::{
     conv_weights::WeightGradient,
     gather::{Axis, Finish, Gather, Packed, WeightSteps},
     simd::Isa,
+    winograd::{Transformed, Winograd},
 };
 
 /// The shape of one convolution.
@@ -73,20 +74,59 @@ impl Conv {
 
     /// Weights `[out, in / groups, rows, columns]` for [`Conv::forward_gather`].
     pub(crate) fn forward_weights(&self, isa: Isa, weight: &[f32]) -> Packed {
-        let [channels_in, channels_out] = self.group_channels();
-        let patch = self.patch();
-        let steps = WeightSteps { group: channels_out * patch, result: patch, source: self.taps() };
-        Packed::new(isa, weight, steps, [channels_in, channels_out], [self.groups, self.taps()])
+        Packed::new(isa, weight, self.forward_steps(), self.group_channels(), [self.groups, self.taps()])
+    }
+
+    fn forward_steps(&self) -> WeightSteps {
+        WeightSteps { group: self.group_channels()[1] * self.patch(), result: self.patch(), source: self.taps() }
+    }
+
+    /// The way with fewer products, where it pays.
+    pub(crate) fn forward_winograd(&self) -> Option<Winograd> {
+        let winograd = Winograd {
+            batch: self.batch,
+            source: self.input,
+            out: self.out,
+            padding: self.padding,
+            channels: self.channels,
+        };
+        (self.plain_3x3() && winograd.pays()).then_some(winograd)
+    }
+
+    /// Weights for [`Conv::forward_winograd`].
+    pub(crate) fn forward_transformed(&self, isa: Isa, weight: &[f32]) -> Transformed {
+        Transformed::new(isa, weight, self.forward_steps(), self.channels, false)
+    }
+
+    fn plain_3x3(&self) -> bool {
+        (self.kernel, self.stride, self.dilation, self.groups) == ([3, 3], [1, 1], [1, 1], 1)
+            && self.padding.iter().all(|&padding| padding <= 2)
     }
 
     /// `conv(x, weight)`, finished, as `[batch, out height, out width, out channels]`.
     pub(crate) fn forward(&self, isa: Isa, x: &[f32], weight: &[f32], finish: Finish<'_>) -> Vec<f32> {
-        self.forward_gather().run(isa, x, &self.forward_weights(isa, weight), finish)
+        self.forward_winograd()
+            .and_then(|winograd| winograd.run(isa, x, &self.forward_transformed(isa, weight), finish))
+            .unwrap_or_else(|| self.forward_gather().run(isa, x, &self.forward_weights(isa, weight), finish))
     }
 
     /// The gradient of the input, `[batch, height, width, channels]`, of the output's `gradient`.
     pub(crate) fn input_gradient(&self, isa: Isa, weight: &[f32], gradient: &[f32]) -> Vec<f32> {
         let [channels_in, channels_out] = self.group_channels();
+        let patch = self.patch();
+        let steps = WeightSteps { group: channels_out * patch, result: self.taps(), source: patch };
+        let channels = [channels_out, channels_in];
+        let finish = Finish { bias: None, residual: None, relu: false };
+        if self.plain_3x3() {
+            let padding = self.padding.map(|padding| 2 - padding);
+            let winograd = Winograd { batch: self.batch, source: self.out, out: self.input, padding, channels };
+            if winograd.pays() {
+                let weight = Transformed::new(isa, weight, steps, channels, true);
+                if let Some(found) = winograd.run(isa, gradient, &weight, finish) {
+                    return found;
+                }
+            }
+        }
         let gather = Gather {
             batch: self.batch,
             source: self.out,
@@ -94,13 +134,10 @@ impl Conv {
                 Axis::new(self.input[axis], self.kernel[axis], |position, tap| self.seen_by(axis, position, tap))
             }),
             columns: self.kernel[1],
-            channels: [channels_out, channels_in],
+            channels,
             groups: self.groups,
         };
-        let patch = self.patch();
-        let steps = WeightSteps { group: channels_out * patch, result: self.taps(), source: patch };
-        let packed = Packed::new(isa, weight, steps, [channels_out, channels_in], [self.groups, self.taps()]);
-        gather.run(isa, gradient, &packed, Finish { bias: None, residual: None, relu: false })
+        gather.run(isa, gradient, &Packed::new(isa, weight, steps, channels, [self.groups, self.taps()]), finish)
     }
 
     /// The gradient of the weights, `[out, in / groups, rows, columns]`.
@@ -133,6 +170,8 @@ mod tests {
         vec![
             base.clone(),
             Conv { channels: [17, 33], padding: [1, 1], out: [9, 8], ..base.clone() },
+            Conv { channels: [34, 50], batch: 4, padding: [1, 1], out: [9, 8], ..base.clone() },
+            Conv { channels: [32, 35], batch: 9, input: [5, 4], padding: [0, 2], out: [3, 6], ..base.clone() },
             Conv { channels: [20, 48], out: [4, 3], stride: [2, 2], ..base.clone() },
             Conv { channels: [70, 34], out: [5, 4], padding: [1, 1], stride: [2, 2], ..base.clone() },
             Conv { batch: 40, channels: [18, 17], out: [3, 3], padding: [0, 1], stride: [3, 4], ..base.clone() },

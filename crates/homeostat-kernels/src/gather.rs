@@ -24,12 +24,15 @@ pub(crate) struct Axis {
     sights: Vec<Vec<(usize, usize)>>,
     /// For each position: its sight, and the first source position.
     places: Vec<(usize, usize)>,
+    /// For each sight: its positions, and the first source position of each.
+    seers: Vec<Vec<(usize, usize)>>,
 }
 
 impl Axis {
     /// `seen` says which source position a position sees through a tap.
     pub(crate) fn new(len: usize, taps: usize, seen: impl Fn(usize, usize) -> Option<usize>) -> Self {
         let (mut sights, mut places) = (Vec::<Vec<(usize, usize)>>::new(), Vec::with_capacity(len));
+        let mut seers: Vec<Vec<(usize, usize)>> = vec![];
         let mut sight = vec![];
         for position in 0..len {
             sight.clear();
@@ -39,11 +42,13 @@ impl Axis {
             sight.iter_mut().for_each(|(_, at)| *at -= first);
             let known = sights.iter().rposition(|known| *known == sight).unwrap_or_else(|| {
                 sights.push(sight.clone());
+                seers.push(vec![]);
                 sights.len() - 1
             });
             places.push((known, first));
+            seers[known].push((position, first));
         }
-        Self { sights, places }
+        Self { sights, places, seers }
     }
 }
 
@@ -278,10 +283,10 @@ impl Gather {
             let (image, (sight, y)) = (line / rows.places.len(), rows.places[line % rows.places.len()]);
             let from = (image * self.source[0] + y) * self.source[1];
             let to = index * columns.places.len();
-            for (x, &(column_sight, first)) in columns.places.iter().enumerate() {
+            for (column_sight, seers) in columns.seers.iter().enumerate() {
                 let alike = &mut alike[sight * columns.sights.len() + column_sight];
-                alike.from.push((from + first) * source_channels);
-                alike.to.push(to + x);
+                alike.from.extend(seers.iter().map(|&(_, first)| (from + first) * source_channels));
+                alike.to.extend(seers.iter().map(|&(x, _)| to + x));
             }
         }
         alike

@@ -1,6 +1,8 @@
 //! Convolutions without gradients, as a backend extension of Burn: bias or normalisation, residual and ReLU are one pass,
 //! and the weights are laid out once. Only Burn's CPU backend is listed, without autodiff; see [`crate::extension`].
 
+use std::sync::Arc;
+
 use burn::{
     backend::{Backend, Flex, backend_extension, tensor::FloatTensor},
     tensor::ops::ConvOptions,
@@ -9,11 +11,12 @@ use burn_flex::FlexTensor;
 
 use crate::{
     batch_norm::Scales,
+    conv::Conv,
     extension::Convolution,
     flex::{floats, shape_of},
     gather::Finish,
     image::{channels_last, dims4, from_channels_last},
-    prepared::{Prepared, prepared},
+    prepared::{Prepared, Way, Weight, prepared},
     simd::Isa,
 };
 
@@ -61,11 +64,13 @@ impl InferenceOps for Flex {
     ) -> FlexTensor {
         let conv = shape_of(&x, &weight, &convolution.options);
         let made_of = if biased { vec![&weight, &bias] } else { vec![&weight] };
-        let prepared = prepared(&made_of, conv.groups, || Prepared {
-            weight: conv.forward_weights(Isa::detect(), &floats(&weight)),
-            bias: if biased { floats(&bias).into_owned() } else { vec![0.0; conv.channels[1]] },
-        });
-        run(&x, &weight, &convolution.options, &prepared, None, convolution.relu)
+        let layer = |way: Way| {
+            prepared(&made_of, (conv.groups, way), || Prepared {
+                weight: Weight::new(way, &conv, &floats(&weight)),
+                bias: if biased { floats(&bias).into_owned() } else { vec![0.0; conv.channels[1]] },
+            })
+        };
+        run(&x, &conv, layer, None, convolution.relu)
     }
 
     fn infer_conv_norm(
@@ -80,7 +85,7 @@ impl InferenceOps for Flex {
     ) -> FlexTensor {
         let conv = shape_of(&x, &weight, &folded.options);
         let made_of = [&weight, &gamma, &beta, &mean, &variance];
-        let prepared = prepared(&made_of, conv.groups, || {
+        let fold = |way: Way| {
             let [gamma, beta, mean, variance] = [&gamma, &beta, &mean, &variance].map(floats);
             let scales = Scales::new(&mean, &variance, folded.epsilon, [&gamma, &beta]);
             let factors: Vec<f32> =
@@ -90,28 +95,34 @@ impl InferenceOps for Flex {
                 weight.iter_mut().for_each(|weight| *weight *= factor);
             }
             let bias = beta.iter().zip(mean.iter().zip(&factors)).map(|(beta, (mean, factor))| beta - mean * factor);
-            Prepared { weight: conv.forward_weights(Isa::detect(), &weight), bias: bias.collect() }
-        });
-        let residual = folded.residual.then_some(&residual);
-        run(&x, &weight, &folded.options, &prepared, residual, folded.relu)
+            Prepared { weight: Weight::new(way, &conv, &weight), bias: bias.collect() }
+        };
+        let layer = |way: Way| prepared(&made_of, (conv.groups, way), || fold(way));
+        run(&x, &conv, layer, folded.residual.then_some(&residual), folded.relu)
     }
 }
 
 fn run(
     x: &FlexTensor,
-    weight: &FlexTensor,
-    options: &ConvOptions<2>,
-    prepared: &Prepared,
+    conv: &Conv,
+    layer: impl Fn(Way) -> Arc<Prepared>,
     residual: Option<&FlexTensor>,
     relu: bool,
 ) -> FlexTensor {
-    let conv = shape_of(x, weight, options);
+    let isa = Isa::detect();
     let dims = [conv.batch, conv.channels[1], conv.out[0], conv.out[1]];
     if let Some(residual) = residual {
         assert_eq!(dims4(residual), dims, "conv_norm: the residual must have the shape of the result");
     }
-    let residual = residual.map(channels_last);
-    let finish = Finish { bias: Some(&prepared.bias), residual: residual.as_deref(), relu };
-    let y = conv.forward_gather().run(Isa::detect(), &channels_last(x), &prepared.weight, finish);
-    from_channels_last(y, dims)
+    let (x, residual) = (channels_last(x), residual.map(channels_last));
+    let run = |way: Way| {
+        let prepared = layer(way);
+        let finish = Finish { bias: Some(&prepared.bias), residual: residual.as_deref(), relu };
+        match &prepared.weight {
+            Weight::Direct(weight) => Some(conv.forward_gather().run(isa, &x, weight, finish)),
+            Weight::Winograd(weight) => conv.forward_winograd()?.run(isa, &x, weight, finish),
+        }
+    };
+    let y = conv.forward_winograd().and_then(|_| run(Way::Winograd)).or_else(|| run(Way::Direct));
+    from_channels_last(y.expect("the direct way gives what it finds"), dims)
 }

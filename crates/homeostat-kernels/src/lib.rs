@@ -30,6 +30,7 @@ mod blocks;
 mod buffer;
 #[cfg(feature = "cpu")]
 mod conv;
+mod conv_norm;
 #[cfg(feature = "cpu")]
 mod conv_weights;
 #[cfg(feature = "cpu")]
@@ -59,7 +60,6 @@ mod layer_norm;
 mod levels;
 #[cfg(feature = "cpu")]
 mod mean_pool;
-mod norm;
 #[cfg(feature = "cpu")]
 mod pool;
 mod pooling;
@@ -77,13 +77,15 @@ mod simd;
 mod step;
 #[cfg(feature = "cpu")]
 mod sums;
+#[cfg(feature = "cpu")]
+mod winograd;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Tensor, activation::relu, module, ops::ConvOptions};
 
+pub use conv_norm::{batch_norm, conv_norm};
 pub use levels::scaled_levels;
-pub use norm::{batch_norm, conv_norm};
 pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
 pub use sequence::{Curve, Sight, attention, cross_entropy, dense, embedding, layer_norm, self_attention};
 pub use step::{AdamStep, MomentumStep, adam_step, momentum_step, square_sum};

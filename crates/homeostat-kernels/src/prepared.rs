@@ -7,26 +7,50 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use burn::tensor::Bytes;
 use burn_flex::{FlexTensor, Layout};
 
-use crate::gather::Packed;
+use crate::{conv::Conv, gather::Packed, simd::Isa, winograd::Transformed};
 
 /// Weights of a convolution, with the normalisation after it folded in.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    pub(crate) weight: Packed,
+    pub(crate) weight: Weight,
     pub(crate) bias: Vec<f32>,
+}
+
+/// For one of the ways to compute a convolution.
+#[derive(Debug)]
+pub(crate) enum Weight {
+    Direct(Packed),
+    Winograd(Transformed),
+}
+
+/// The choice between them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Direct,
+    Winograd,
+}
+
+impl Weight {
+    pub(crate) fn new(way: Way, conv: &Conv, weight: &[f32]) -> Self {
+        match way {
+            Way::Direct => Self::Direct(conv.forward_weights(Isa::detect(), weight)),
+            Way::Winograd => Self::Winograd(conv.forward_transformed(Isa::detect(), weight)),
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// Memory and layout of all tensors that it was made of, and the number of groups.
+    /// Memory and layout of all tensors that it was made of.
     made_of: Vec<(Weak<Bytes>, Layout)>,
-    groups: usize,
+    /// Groups, and the way.
+    form: (usize, Way),
     prepared: Arc<Prepared>,
 }
 
 impl Entry {
-    fn is_of(&self, tensors: &[&FlexTensor], groups: usize) -> bool {
-        self.groups == groups
+    fn is_of(&self, tensors: &[&FlexTensor], form: (usize, Way)) -> bool {
+        self.form == form
             && self.made_of.len() == tensors.len()
             && self.made_of.iter().zip(tensors).all(|((memory, layout), tensor)| {
                 std::ptr::eq(memory.as_ptr(), Arc::as_ptr(&tensor.data_arc())) && layout == tensor.layout()
@@ -40,10 +64,10 @@ impl Entry {
 
 static ENTRIES: Mutex<Vec<Entry>> = Mutex::new(vec![]);
 
-/// What `make` made of these tensors, now or before.
-pub(crate) fn prepared(tensors: &[&FlexTensor], groups: usize, make: impl FnOnce() -> Prepared) -> Arc<Prepared> {
+/// What `make` made of these tensors in this form (groups and way), now or before.
+pub(crate) fn prepared(tensors: &[&FlexTensor], form: (usize, Way), make: impl FnOnce() -> Prepared) -> Arc<Prepared> {
     let find = |entries: &[Entry]| {
-        entries.iter().find(|entry| entry.is_of(tensors, groups)).map(|entry| Arc::clone(&entry.prepared))
+        entries.iter().find(|entry| entry.is_of(tensors, form)).map(|entry| Arc::clone(&entry.prepared))
     };
     if let Some(found) = find(&ENTRIES.lock().unwrap_or_else(PoisonError::into_inner)) {
         return found;
@@ -52,7 +76,7 @@ pub(crate) fn prepared(tensors: &[&FlexTensor], groups: usize, make: impl FnOnce
     let made_of = tensors.iter().map(|tensor| (Arc::downgrade(&tensor.data_arc()), tensor.layout().clone())).collect();
     let mut entries = ENTRIES.lock().unwrap_or_else(PoisonError::into_inner);
     entries.retain(Entry::is_alive);
-    entries.push(Entry { made_of, groups, prepared: Arc::clone(&prepared) });
+    entries.push(Entry { made_of, form, prepared: Arc::clone(&prepared) });
     prepared
 }
 
@@ -66,7 +90,6 @@ mod tests {
     use burn::tensor::{DType, Shape};
 
     use super::*;
-    use crate::{conv::Conv, simd::Isa};
 
     fn tensor(value: f32) -> FlexTensor {
         FlexTensor::new(Bytes::from_elems(vec![value; 4]), Layout::contiguous(Shape::from([2, 2, 1, 1])), DType::F32)
@@ -85,8 +108,8 @@ mod tests {
             dilation: [1, 1],
             groups: 1,
         };
-        let make = || Prepared { weight: conv.forward_weights(Isa::detect(), &[value; 4]), bias: vec![value] };
-        prepared(&[tensor], 1, make).bias[0]
+        let make = || Prepared { weight: Weight::new(Way::Direct, &conv, &[value; 4]), bias: vec![value] };
+        prepared(&[tensor], (1, Way::Direct), make).bias[0]
     }
 
     #[test]

@@ -123,46 +123,58 @@ impl Kernel for Product<'_> {
         assert!(self.b_at + b_reach + width <= self.b.len(), "the walk leaves B: {panel:?} of {}", self.b.len());
         assert!(panel.width > (panel.vectors - 1) * V::LANES && panel.width <= panel.vectors * V::LANES, "{panel:?}");
         match (V::LANES, panel.vectors) {
-            (16, 4) => self.tiles::<V, 6, 4>(),
-            (16, 3) => self.tiles::<V, 8, 3>(),
-            (16, 2) => self.tiles::<V, 12, 2>(),
-            (_, 2) => self.tiles::<V, 6, 2>(),
-            (_, 1) => self.tiles::<V, 8, 1>(),
+            (16, 4) => self.tiles::<V, 6, 3, 4>(),
+            (16, 3) => self.tiles::<V, 8, 4, 3>(),
+            (16, 2) => self.tiles::<V, 12, 6, 2>(),
+            (_, 2) => self.tiles::<V, 6, 3, 2>(),
+            (_, 1) => self.tiles::<V, 8, 4, 1>(),
             _ => unreachable!("no tile of {} vectors", panel.vectors),
         }
     }
 }
 
 impl Product<'_> {
+    /// Tiles of `R` rows; of half as many, or of one, where no more are left.
     #[inline(always)]
-    fn tiles<V: Vector, const R: usize, const N: usize>(mut self) {
-        let (a_reach, _) = self.walk.reach();
-        let Range { start, end } = self.range;
-        let mut row = start;
-        while row < end {
-            // Rows past the end repeat the last one; their sums are dropped.
-            let count = R.min(end - row);
-            let (mut rows, mut outs) = ([0; R], [0; R]);
-            self.rows.a(row, &mut rows[..count]);
-            self.rows.out(row, &mut outs[..count]);
-            let last = rows[count - 1];
-            rows[count..].fill(last);
-            for &at in &rows {
-                assert!(at + a_reach <= self.a.len(), "the walk leaves A: row at {at} of {}", self.a.len());
-            }
-            // SAFETY: the assertions here and in `run` keep every load of the walk inside A and B.
-            let sums = unsafe {
-                if self.b_padded || self.panel.width == N * V::LANES {
-                    self.sums::<V, R, N, true>(rows)
-                } else {
-                    self.sums::<V, R, N, false>(rows)
-                }
+    fn tiles<V: Vector, const R: usize, const HALF: usize, const N: usize>(mut self) {
+        let mut row = self.range.start;
+        while row < self.range.end {
+            row += match self.range.end - row {
+                1 => self.tile::<V, 1, N>(row),
+                left if left <= HALF => self.tile::<V, HALF, N>(row),
+                _ => self.tile::<V, R, N>(row),
             };
-            for (out, sums) in outs.into_iter().zip(sums).take(count) {
-                self.finish::<V, N>(out, sums);
-            }
-            row += R;
         }
+    }
+
+    /// Gives the number of rows.
+    #[inline(always)]
+    fn tile<V: Vector, const R: usize, const N: usize>(&mut self, row: usize) -> usize {
+        // Rows past the end repeat the last one; their sums are dropped.
+        let count = R.min(self.range.end - row);
+        let (mut rows, mut outs) = ([0; R], [0; R]);
+        self.rows.a(row, &mut rows[..count]);
+        self.rows.out(row, &mut outs[..count]);
+        let last = rows[count - 1];
+        rows[count..].fill(last);
+        let (a_reach, _) = self.walk.reach();
+        for &at in &rows {
+            assert!(at + a_reach <= self.a.len(), "the walk leaves A: row at {at} of {}", self.a.len());
+        }
+        // SAFETY: the assertions here and in `run` keep every load of the walk inside A and B.
+        unsafe {
+            if self.panel.width == N * V::LANES {
+                let sums = self.sums::<V, R, N, true>(rows);
+                self.finish::<V, R, N, true>(&outs[..count], sums);
+            } else if self.b_padded {
+                let sums = self.sums::<V, R, N, true>(rows);
+                self.finish::<V, R, N, false>(&outs[..count], sums);
+            } else {
+                let sums = self.sums::<V, R, N, false>(rows);
+                self.finish::<V, R, N, false>(&outs[..count], sums);
+            }
+        }
+        count
     }
 
     /// # Safety
@@ -202,32 +214,44 @@ impl Product<'_> {
         }
     }
 
+    /// Puts the sums of the first rows where they belong. `WHOLE` says that the panel fills its vectors.
     #[inline(always)]
-    fn finish<V: Vector, const N: usize>(&mut self, out: usize, sums: [V; N]) {
-        let to = out + self.out_at;
-        let last = self.panel.width - (N - 1) * V::LANES;
-        assert!(to + self.panel.width <= self.out.len(), "a row at {out} ends outside of {} floats", self.out.len());
+    fn finish<V: Vector, const R: usize, const N: usize, const WHOLE: bool>(
+        &mut self,
+        outs: &[usize],
+        sums: [[V; N]; R],
+    ) {
         let (onto, bias, relu) = self.end.parts();
+        let width = if WHOLE { N * V::LANES } else { self.panel.width };
+        let last = width - (N - 1) * V::LANES;
         if let Some(bias) = bias {
-            assert!(self.panel.at + self.panel.width <= bias.len(), "{:?} of a bias of {}", self.panel, bias.len());
+            assert!(self.panel.at + width <= bias.len(), "{:?} of a bias of {}", self.panel, bias.len());
         }
-        for (n, mut sum) in sums.into_iter().enumerate() {
-            let (at, count) = (n * V::LANES, if n + 1 < N { V::LANES } else { last });
-            // SAFETY: the two assertions above.
-            unsafe {
-                if onto {
-                    sum = sum.add(V::load_first(self.out, to + at, count));
-                }
-                if let Some(bias) = bias {
-                    sum = sum.add(V::load_first(bias, self.panel.at + at, count));
-                }
-                if relu {
-                    sum = sum.relu();
-                }
-                if count == V::LANES {
-                    sum.store(self.out, to + at);
-                } else {
-                    sum.store_first(self.out, to + at, count);
+        for (&out, sums) in outs.iter().zip(sums) {
+            let to = out + self.out_at;
+            assert!(to + width <= self.out.len(), "a row at {out} ends outside of {} floats", self.out.len());
+            for (n, mut sum) in sums.into_iter().enumerate() {
+                let (at, whole) = (n * V::LANES, WHOLE || n + 1 < N);
+                let load = |from: &[f32], at: usize| {
+                    // SAFETY: the two assertions above.
+                    unsafe { if whole { V::load(from, at) } else { V::load_first(from, at, last) } }
+                };
+                // SAFETY: the second assertion above; only a supported set runs kernels.
+                unsafe {
+                    if onto {
+                        sum = sum.add(load(self.out, to + at));
+                    }
+                    if let Some(bias) = bias {
+                        sum = sum.add(load(bias, self.panel.at + at));
+                    }
+                    if relu {
+                        sum = sum.relu();
+                    }
+                    if whole {
+                        sum.store(self.out, to + at);
+                    } else {
+                        sum.store_first(self.out, to + at, last);
+                    }
                 }
             }
         }

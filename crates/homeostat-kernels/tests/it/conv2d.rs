@@ -175,3 +175,28 @@ fn an_empty_batch_and_other_types_go_to_burn() {
     let y = conv2d(double(random([1, 3, 5, 5])), double(w), None, &Conv2dOptions::default(), Kernels::Own);
     assert_eq!(y.dtype(), burn::tensor::DType::F64);
 }
+
+#[test]
+fn many_channels_take_the_way_with_fewer_products() {
+    // Odd sizes, all paddings, and values that are not finite: that way must give all of them up to the direct one.
+    let device = device();
+    for (shape, padding) in [([2, 32, 17, 13], 0), ([5, 33, 8, 8], 1), ([3, 40, 9, 10], 2)] {
+        let options = Conv2dOptions {
+            padding: [(padding, padding); 2],
+            activation: Activation::Relu,
+            ..Conv2dOptions::default()
+        };
+        let [batch, channels, height, width] = shape;
+        check((batch, channels, 36, height, width, [3, 3]), &options, true);
+        let w = random([36, channels, 3, 3]);
+        for value in [f32::NAN, f32::INFINITY, 1e38] {
+            let x = random(shape).slice_assign([1..2, 3..4, 4..5, 5..6], Tensor::full([1, 1, 1, 1], value, &device));
+            for device in [device.clone(), device.clone().without_autodiff()] {
+                let (x, w) = (x.clone().to_device(&device), w.clone().to_device(&device));
+                let [ours, reference] = [Kernels::Own, Kernels::Burn]
+                    .map(|kernels| floats(&conv2d(x.clone(), w.clone(), None, &options, kernels)));
+                assert_close(&ours, &reference, &format!("{value}, {shape:?}"));
+            }
+        }
+    }
+}

@@ -1,5 +1,7 @@
-use burn::tensor::Tensor;
-use homeostat_kernels::{Activation, Conv2dOptions, Kernels, MaxPool2dOptions, conv2d, linear, max_pool2d};
+use burn::{nn::BatchNormConfig, tensor::Tensor};
+use homeostat_kernels::{
+    Activation, Conv2dOptions, Kernels, MaxPool2dOptions, adaptive_avg_pool2d, conv_norm, conv2d, linear, max_pool2d,
+};
 
 use crate::{floats, random, value_and_gradients};
 
@@ -25,4 +27,25 @@ fn the_bits_are_the_same_for_any_number_of_threads() {
     for run in &runs[1..] {
         assert!(run == &runs[0], "another number of threads, other bits");
     }
+}
+
+#[test]
+fn the_bits_of_a_residual_block_are_the_same_for_any_number_of_threads() {
+    // Wide enough for Winograd's way, with borders, and more pixels than a task has.
+    let options = Conv2dOptions { padding: [(1, 1), (1, 1)], ..Conv2dOptions::default() };
+    let (x, w) = (random([6, 32, 16, 16]), random([32, 32, 3, 3]));
+    let device = x.device();
+    let block = |x: Tensor<4>, w: Tensor<4>, _: Option<Tensor<1>>| {
+        let norm = BatchNormConfig::new(32).init(&device);
+        let y = conv_norm(x.clone(), w, &norm, Some(x), &options, Kernels::Own);
+        adaptive_avg_pool2d(y, [1, 1], Kernels::Own)
+    };
+    let runs = [1, 2, 3].map(|threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let (y, gradients) = value_and_gradients([x.clone(), w.clone()], None, None, block);
+            (floats(&y), gradients)
+        })
+    });
+    assert!(runs[1..].iter().all(|run| *run == runs[0]), "another number of threads, other bits");
 }
