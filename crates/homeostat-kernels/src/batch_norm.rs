@@ -1,6 +1,8 @@
 //! Batch normalisation (Ioffe & Szegedy 2015), forward and backward, on rows of channels: the pixels of images. What
 //! follows it in a network, a residual and ReLU, is computed in the same pass. It does not know running statistics.
 
+#![expect(clippy::cast_possible_truncation, reason = "statistics are summed in double precision, and kept in single")]
+
 use rayon::prelude::*;
 
 use crate::{

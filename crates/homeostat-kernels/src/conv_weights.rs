@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use crate::{
+    buffer::by_chunks,
     conv::Conv,
     product::{End, Panel, Product, Rows, Segment, Walk, panels},
     simd::{Isa, Kernel, Vector},
@@ -43,23 +44,31 @@ impl<'a> WeightGradient<'a> {
     /// `[out, in / groups, rows, columns]`
     pub(crate) fn run(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
         let tasks = self.tasks();
-        let mut parts: Vec<Vec<f32>> = tasks.par_iter().map(|task| self.part(task, x, gradient)).collect();
-        let mut out = vec![0.0; self.conv.channels[1] * self.conv.patch()];
+        let parts: Vec<Vec<f32>> = tasks.par_iter().map(|task| self.part(task, x, gradient)).collect();
         // The tasks of the same weights are neighbours.
-        let same = |a: &Task, b: &Task| {
-            (a.group, a.channels.start, a.panels.start) == (b.group, b.channels.start, b.panels.start)
-        };
-        let mut parts = parts.as_mut_slice();
-        for tasks in tasks.chunk_by(same) {
-            let (these, rest) = parts.split_at_mut(tasks.len());
-            let (sum, others) = these.split_first_mut().expect("a chunk has a task");
-            for part in others {
-                sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += *part);
+        let place = |task: &Task| (task.group, task.channels.start, task.panels.start);
+        let sets: Vec<(&Task, &[Vec<f32>])> = tasks
+            .chunk_by(|a, b| place(a) == place(b))
+            .scan(parts.as_slice(), |rest, tasks| {
+                let (these, others) = rest.split_at(tasks.len());
+                *rest = others;
+                Some((&tasks[0], these))
+            })
+            .collect();
+        let (patch, channels_out) = (self.conv.patch(), self.conv.group_channels()[1]);
+        by_chunks(self.conv.channels[1] * patch, patch, |channel, out| {
+            let (group, channel) = (channel / channels_out, channel % channels_out);
+            for (task, parts) in sets.iter().filter(|(task, _)| task.group == group && task.channels.contains(&channel))
+            {
+                let columns = self.columns(task);
+                let row = (channel - task.channels.start) * columns.len()..;
+                let mut sum = vec![0.0; columns.len()];
+                for part in *parts {
+                    sum.iter_mut().zip(&part[row.clone()]).for_each(|(sum, part)| *sum += part);
+                }
+                self.put(columns.start, &sum, out);
             }
-            self.put(&tasks[0], sum, &mut out);
-            parts = rest;
-        }
-        out
+        })
     }
 
     /// They depend on the shape alone, and their sums are added up in order, so that the threads do not matter.
@@ -131,19 +140,16 @@ impl<'a> WeightGradient<'a> {
         out
     }
 
-    /// Puts a part where it belongs: columns are in the order tap, channel; weights in the order channel, tap.
-    fn put(&self, task: &Task, part: &[f32], out: &mut [f32]) {
-        let [channels_in, channels_out] = self.conv.group_channels();
-        let columns = self.columns(task);
-        for (channel, part) in task.channels.clone().zip(part.chunks_exact(columns.len())) {
-            let to = &mut out[(task.group * channels_out + channel) * self.conv.patch()..][..self.conv.patch()];
-            let (mut tap, mut channel) = (columns.start / channels_in, columns.start % channels_in);
-            for value in part {
-                to[channel * self.conv.taps() + tap] = *value;
-                channel += 1;
-                if channel == channels_in {
-                    (channel, tap) = (0, tap + 1);
-                }
+    /// Puts columns from `first` on among the weights of a channel: columns are in the order tap, channel; weights in the
+    /// order channel, tap.
+    fn put(&self, first: usize, columns: &[f32], out: &mut [f32]) {
+        let (channels, taps) = (self.conv.group_channels()[0], self.conv.taps());
+        let (mut tap, mut channel) = (first / channels, first % channels);
+        for column in columns {
+            out[channel * taps + tap] = *column;
+            channel += 1;
+            if channel == channels {
+                (channel, tap) = (0, tap + 1);
             }
         }
     }

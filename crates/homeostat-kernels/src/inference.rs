@@ -30,6 +30,7 @@ pub(crate) struct Folded {
     pub(crate) residual: bool,
 }
 
+#[allow(clippy::too_many_arguments, reason = "the macro takes tensors one by one")]
 #[backend_extension(Flex)]
 pub(crate) trait InferenceOps: Backend {
     /// Where it is not `biased`, another tensor stands in the bias' place.
@@ -41,7 +42,6 @@ pub(crate) trait InferenceOps: Backend {
         convolution: Convolution,
     ) -> FloatTensor<Self>;
 
-    #[expect(clippy::too_many_arguments, reason = "the macro takes tensors one by one")]
     fn infer_conv_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -1,7 +1,7 @@
-//! Vectors of `f32` for each instruction set, chosen at run time. With `product.rs` the only
-//! file with `unsafe`: a vector type trusts that its instruction set is there (which [`Isa::supported`] has checked) and that
-//! a load or a store stays inside its slice. The portable sets run the same kernels on arrays, every access checked: the
-//! twins that tests compare with.
+//! Vectors of `f32` for each instruction set, chosen at run time. A vector type trusts that its instruction set is there
+//! (which [`Isa::supported`] has checked) and that a load or a store stays inside its slice, for which the kernels that
+//! use it give their reasons. The portable sets run the same kernels on arrays, every access checked: the twins that
+//! tests compare with.
 #![expect(
     unsafe_code,
     reason = "vector loads and stores; callers compute each address once, tests run the checked twin"

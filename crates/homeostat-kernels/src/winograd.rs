@@ -201,9 +201,12 @@ impl Rows for TileRows {
 }
 
 /// `a - b`
+///
+/// # Safety
+/// The instruction set of `V` is there.
 #[inline(always)]
 unsafe fn minus<V: Vector>(a: V, b: V) -> V {
-    // SAFETY: the caller has the instruction set.
+    // SAFETY: the caller's promise.
     unsafe { b.mul_add(V::splat(-1.0), a) }
 }
 
@@ -251,8 +254,8 @@ impl Kernel for Forth<'_> {
                     for y in 0..4 {
                         let [a, b, c, e] = [d[4 * y], d[4 * y + 1], d[4 * y + 2], d[4 * y + 3]];
                         let row = [minus(a, c), b.add(c), minus(c, b), minus(b, e)];
-                        for x in 0..4 {
-                            row[x].store_first(
+                        for (x, value) in row.into_iter().enumerate() {
+                            value.store_first(
                                 to,
                                 (4 * y + x) * (tiles * channels + GAP) + tile * channels + first,
                                 count,
@@ -303,9 +306,8 @@ impl Kernel for Back<'_> {
                 // rest inside of `out`, which is as long as `residual`; the bias has `channels` floats.
                 unsafe {
                     let mut m = [zero; PLACES];
-                    for place in 0..PLACES {
-                        m[place] =
-                            V::load_first(products, place * (tiles * channels + GAP) + tile * channels + first, count);
+                    for (place, m) in m.iter_mut().enumerate() {
+                        *m = V::load_first(products, place * (tiles * channels + GAP) + tile * channels + first, count);
                     }
                     for y in 0..2 {
                         let mut sums = [zero; 4];
