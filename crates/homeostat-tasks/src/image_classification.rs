@@ -229,6 +229,7 @@ impl Task for ImageClassification {
         // The channels of a pixel stay side by side: so the own kernels read them.
         let levels = inputs.iter().map(Image::pixels).collect::<Vec<_>>().concat();
         let Normalize { mean, std } = self.config.prepare.tail().cloned().unwrap_or_default();
+        #[expect(clippy::cast_possible_truncation, reason = "the network computes in single precision")]
         let row = |of: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
             let values = mean.iter().zip(&std).map(|(&mean, &std)| of(mean, std) as f32);
             values.cycle().take(width * channels).collect()

@@ -24,7 +24,7 @@ fn run(
 ) -> Vec<Vec<f32>> {
     let x = x.clone().require_grad();
     let residual = residual.map(|residual| residual.clone().require_grad());
-    let y = batch_norm(x.clone(), &norm, residual.clone(), activation, kernels);
+    let y = batch_norm(x.clone(), norm, residual.clone(), activation, kernels);
     let weights = Tensor::<4>::from_data(y.to_data(), &device()).cos();
     let gradients = (y.clone() * weights).sum().backward();
     let mut found = vec![floats(&y), floats(&x.grad(&gradients).unwrap())];
