@@ -83,7 +83,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     let options = Options::parse(workspace, args)?;
     let requirements = options.scripts.join("requirements.txt").display().to_string();
     let python = environment(&workspace.root.join("target/peers"), &["--requirement", &requirements])?;
-    let built = status(&mut workspace.cargo(["build", "--release", "--workspace", "--bins"]))?;
+    let built = status(&mut workspace.cargo(["build", "--release", "--workspace"]))?;
     ensure!(built.success(), "the build failed, see above");
     let sides = Sides { ours: workspace.root.join("target/release/peer"), python, options };
     let mut table = sides.heading()?;

@@ -103,6 +103,9 @@ mod own {
     /// Floats of a task.
     const CHUNK: usize = 1 << 14;
 
+    /// To add up fewer floats takes less time than to wake a second thread.
+    const WORTH_A_THREAD: usize = 1 << 18;
+
     /// Steps in the tensor primitives of a backend.
     #[backend_extension(Flex)]
     pub(super) trait StepOps: Backend {
@@ -159,8 +162,14 @@ mod own {
 
         fn kernel_square_sum(tensor: FlexTensor) -> FlexTensor {
             let isa = Isa::detect();
+            let floats = floats(&tensor);
+            let squares = |floats: &[f32]| isa.run(Squares(floats));
             // Chunks are summed up in their order, so that the threads do not matter.
-            let sums: Vec<f32> = floats(&tensor).par_chunks(CHUNK).map(|floats| isa.run(Squares(floats))).collect();
+            let sums: Vec<f32> = if floats.len() < WORTH_A_THREAD {
+                floats.chunks(CHUNK).map(squares).collect()
+            } else {
+                floats.par_chunks(CHUNK).map(squares).collect()
+            };
             contiguous(vec![sums.into_iter().sum()], [1])
         }
     }

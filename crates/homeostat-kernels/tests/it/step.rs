@@ -46,7 +46,7 @@ fn nan_stays_where_it_is() {
 
 #[test]
 fn the_sum_of_squares_is_that_of_float64_also_of_a_turned_tensor() {
-    for shape in [[1, 1], [3, 7], [130, 257]] {
+    for shape in [[1, 1], [3, 7], [130, 257], [600, 500]] {
         for tensor in [inner(shape), inner([shape[1], shape[0]]).transpose()] {
             let expected: f64 = floats(&tensor).iter().map(|&x| f64::from(x) * f64::from(x)).sum();
             for kernels in [Kernels::Own, Kernels::Burn] {
