@@ -83,7 +83,7 @@ impl<'a> Tabled<'a> {
             });
             match taken {
                 Ok(checked) => {
-                    gathered.push(checked, || rows.name(row.number)).map_err(|why| DataError::format(path, why))?
+                    gathered.push(checked, || rows.name(row.number)).map_err(|why| DataError::format(path, why))?;
                 }
                 Err(DataError::Corrupt { why, .. }) => gathered.leave_out(broken(rows.name(row.number), why)?),
                 Err(error) => return Err(error),

@@ -6,12 +6,14 @@ use homeostat_data::{Rng, stream};
 #[allow(unreachable_pub, reason = "public to the targets of the fuzzer")]
 mod targets;
 
+type Target = fn(&[u8]);
+
 /// Mutations of each file of the corpus.
 const MUTATIONS: u64 = 40;
 
 #[test]
 fn no_parser_panics_or_hangs_on_damaged_bytes() {
-    let targets: [(&str, fn(&[u8])); 9] = [
+    let targets: [(&str, Target); 9] = [
         ("archive", targets::archive),
         ("cifar", targets::cifar),
         ("idx", targets::idx),

@@ -313,3 +313,22 @@ fn folders_of_texts_may_be_classes_and_parts() {
     let config = TextFolderConfig { encoding: Encoding::Latin1, ..plain(TextUnit::File) };
     assert_eq!(TextSourceConfig::TextFolder(config).open(&data).unwrap().get(0).unwrap().text, "caf\u{E9}");
 }
+
+/// Labels that are too rare for every part are drawn together with the texts that have none.
+#[test]
+fn texts_with_several_labels_or_none_can_be_divided() {
+    let tags = |i: usize| match i {
+        0..20 => "a|b".to_owned(),
+        20..30 => String::new(),
+        _ => format!("rare-{i}"),
+    };
+    let rows: String = (0..40).map(|i| format!("text {i},{}\n", tags(i))).collect();
+    let config = TextTableConfig { label: "tags".into(), label_separator: "|".into(), ..table() };
+    let source = open(&[("a.csv", format!("text,tags\n{rows}").as_bytes())], config).unwrap();
+    let splits = SplitConfig::Auto.split(&source, 1).unwrap();
+    for part in [&splits.valid, &splits.test] {
+        let common = part.iter().filter(|&&i| i < 20).count();
+        assert_eq!((part.len(), common), (4, 2), "{part:?}");
+    }
+    assert_eq!(splits.train.len(), 32);
+}
