@@ -22,17 +22,25 @@ mod data_root;
 mod description;
 mod digest;
 mod error;
+mod gathered;
 mod image;
 mod jpeg;
+mod labels;
 mod loader;
 mod mix;
 mod prepare;
 mod resize;
 mod rng;
+mod row_names;
 mod rows;
 mod source;
+mod source_word;
 mod split;
 mod stats;
+mod strings;
+mod table;
+mod tabled;
+mod text_source;
 mod views;
 mod widest;
 
@@ -46,13 +54,19 @@ pub use description::{ClassCount, Contradiction, Description, ShapeCount, descri
 pub use digest::Digest;
 pub use error::DataError;
 pub use image::{Image, PIXEL_LIMIT, Shape};
+pub use labels::LabelKind;
 pub use loader::{Loader, LoaderOptions, Weigh};
 pub use mix::{BatchKey, MixConfig, Mixed};
 pub use prepare::{CenterCrop, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
 pub use resize::{Filter, resize};
 pub use rng::{Rng, stream};
 pub use rows::{OnCorrupt, Rows, Skipped};
-pub use source::{Cifar10Config, Given, IdxConfig, ImageFolderConfig, Source, SourceConfig};
+pub use source::{
+    Cifar10Config, Cifar100Config, Cifar100Labels, Given, IdxConfig, ImageFolderConfig, ImageTableConfig, NumpyConfig,
+    Pictures, Place, Source, SourceConfig, Store, WebDatasetConfig,
+};
 pub use split::{GivenSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit};
 pub use stats::ChannelStats;
+pub use table::{Cell, Encoding, Row, Table, TableFormat, TableKind, TableRows};
+pub use text_source::{TextFolderConfig, TextSample, TextSource, TextSourceConfig, TextTableConfig, TextUnit, Texts};
 pub use views::{five_crops, with_mirrored};

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use homeostat_data::{ClassCount, Contradiction, Description, SourceConfig, describe};
+use homeostat_data::{ClassCount, Contradiction, Description, OnCorrupt, SourceConfig, describe};
 use homeostat_experiment::Experiment;
 
 use super::{Done, table::print_table};
@@ -10,7 +10,7 @@ use crate::{args, cli::Data};
 
 pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
     let Data::Describe { source, roots, json } = arguments;
-    let description = describe(&find(source)?.open(&roots.find()?)?)?;
+    let description = describe(&find(source)?.open_with(&roots.find()?, OnCorrupt::Skip)?)?;
     let mut out = io::stdout().lock();
     if *json {
         writeln!(out, "{}", serde_json::to_string(&description)?)?;

@@ -1,26 +1,28 @@
-//! Pictures as files, a folder a class, perhaps below `train`, `val` and `test`, each of which may be an archive. It does not decode.
+//! Scanned as files, a folder a class, perhaps below `train`, `val` and `test`, each of which may be an archive. It does not decode.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use super::archive::Archive;
-use super::{Given, Names, Part, Source, Store, title_of};
+use super::pictures::{Held, Pictures};
+use super::{Catalog, Given, Part, Source, title_of};
+use crate::labels::Labels;
+use crate::strings::Strings;
 use crate::{DataError, DataRoot};
 
 const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
-const ARCHIVE_ENDINGS: [&str; 3] = [".tar", ".tar.gz", ".tgz"];
+pub(super) const ARCHIVE_ENDINGS: [&str; 3] = [".tar", ".tar.gz", ".tgz"];
 
 /// A folder of pictures, one folder a class.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageFolderConfig {
     /// The folder, relative to the data root. Below it lie either the classes, or `train`, `val` (or `valid`, `validation`) and
-    /// `test` with the classes below those.
+    /// `test` with the classes below those; or one archive of all that.
     pub folder: String,
 }
 
@@ -34,12 +36,15 @@ impl ImageFolderConfig {
             let pictures = if entry.is_dir() {
                 scan_folder(&folder, &entry, &mut ignored)?
             } else {
-                scan_archive(&entry, &stem, &mut ignored)?
+                scan_archive(&entry, &stem, None, &mut ignored)?
             };
             parts.push((Some(given), pictures));
         }
         if parts.is_empty() {
-            parts.push((None, scan_folder(&folder, &folder, &mut ignored)?));
+            parts = match only_archive(&folder)? {
+                Some((path, stem)) => scan_whole(&path, &stem, &mut ignored)?,
+                None => vec![(None, scan_folder(&folder, &folder, &mut ignored)?)],
+            };
         }
         parts.sort_by_key(|(given, _)| *given);
         ignored.warn(&folder);
@@ -52,7 +57,7 @@ impl ImageFolderConfig {
 }
 
 /// The pictures of one part: names as they are shown, each with the class in which it lies.
-struct Pictures {
+struct Scanned {
     name: String,
     /// The class of each picture, a place in `classes`, and its name.
     files: Vec<(u32, String)>,
@@ -63,18 +68,45 @@ struct Pictures {
 /// The part that an entry of the folder is by its name, if it is one, and the name without ending.
 fn given_by(path: &Path) -> Option<(String, Given)> {
     let name = title_of(path);
-    let stem =
-        if path.is_dir() { &name } else { ARCHIVE_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))? };
-    let given = match stem {
-        "train" => Given::Train,
-        "val" | "valid" | "validation" => Given::Valid,
-        "test" => Given::Test,
-        _ => return None,
-    };
-    Some((stem.to_owned(), given))
+    let stem = if path.is_dir() { &name } else { archive_stem(&name)? };
+    part_of(stem).map(|given| (stem.to_owned(), given))
 }
 
-fn assemble(folder: PathBuf, parts: Vec<(Option<Given>, Pictures)>) -> Result<Source, DataError> {
+fn archive_stem(name: &str) -> Option<&str> {
+    ARCHIVE_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))
+}
+
+fn part_of(name: &str) -> Option<Given> {
+    match name {
+        "train" => Some(Given::Train),
+        "val" | "valid" | "validation" => Some(Given::Valid),
+        "test" => Some(Given::Test),
+        _ => None,
+    }
+}
+
+/// The archive that is the whole data set, and its name without ending: the only one, beside which there are no folders.
+fn only_archive(folder: &Path) -> Result<Option<(PathBuf, String)>, DataError> {
+    let entries = entries(folder)?;
+    let mut archives =
+        entries.iter().filter_map(|path| Some((path.clone(), archive_stem(&title_of(path))?.to_owned())));
+    Ok(match (archives.next(), archives.next()) {
+        (Some(only), None) if !entries.iter().any(|path| path.is_dir()) => Some(only),
+        _ => None,
+    })
+}
+
+/// The pictures of an archive with classes inside, or with parts and the classes in those.
+fn scan_whole(path: &Path, stem: &str, ignored: &mut Ignored) -> Result<Vec<(Option<Given>, Scanned)>, DataError> {
+    let whole = scan_archive(path, stem, None, ignored)?;
+    if whole.classes.is_empty() || whole.classes.iter().any(|class| part_of(class).is_none()) {
+        return Ok(vec![(None, whole)]);
+    }
+    let scan = |part: &String| Ok((part_of(part), scan_archive(path, stem, Some(part), &mut Ignored::default())?));
+    whole.classes.iter().map(scan).collect()
+}
+
+fn assemble(folder: PathBuf, parts: Vec<(Option<Given>, Scanned)>) -> Result<Source, DataError> {
     for (_, pictures) in &parts {
         if pictures.files.is_empty() {
             let why = format!(
@@ -86,24 +118,19 @@ fn assemble(folder: PathBuf, parts: Vec<(Option<Given>, Pictures)>) -> Result<So
         }
     }
     let classes = agree_on_classes(&folder, &parts)?;
-    let mut source = Source {
-        title: title_of(&folder),
-        classes,
-        labels: Vec::new(),
-        parts: Vec::new(),
-        store: Store::Files { folder, names: Names::default() },
-        digests: OnceLock::new(),
-    };
+    let (mut labels, mut names, mut marks, mut archives) = (Vec::new(), Strings::default(), Vec::new(), Vec::new());
     for (given, pictures) in parts {
-        let labels: Vec<u32> = pictures.classes.iter().map(|class| place(&source.classes, class)).collect();
-        source.parts.push(Part { name: pictures.name, given, start: source.labels.len(), archive: pictures.archive });
-        let Store::Files { names, .. } = &mut source.store else { unreachable!("made above") };
+        let places: Vec<u32> = pictures.classes.iter().map(|class| place(&classes, class)).collect();
+        marks.push(Part { name: pictures.name, given, start: labels.len() });
+        archives.push(pictures.archive);
         for (class, name) in &pictures.files {
-            source.labels.push(labels[*class as usize]);
+            labels.push(places[*class as usize]);
             names.push(name);
         }
     }
-    Ok(source)
+    let (labels, groups, left_out) = (Labels::One(labels), Vec::new(), Vec::new());
+    let catalog = Catalog { title: title_of(&folder), classes, labels, groups, parts: marks, left_out };
+    Ok(Source::new(catalog, Pictures(Held::Files { folder, names, archives })))
 }
 
 fn place(classes: &[String], class: &str) -> u32 {
@@ -112,7 +139,7 @@ fn place(classes: &[String], class: &str) -> u32 {
 }
 
 /// The classes of the part to train with, which the other parts must not exceed; of all parts if there is none to train with.
-fn agree_on_classes(folder: &Path, parts: &[(Option<Given>, Pictures)]) -> Result<Vec<String>, DataError> {
+fn agree_on_classes(folder: &Path, parts: &[(Option<Given>, Scanned)]) -> Result<Vec<String>, DataError> {
     let Some((_, train)) = parts.iter().find(|(given, _)| *given == Some(Given::Train)) else {
         let all: BTreeSet<&String> = parts.iter().flat_map(|(_, pictures)| &pictures.classes).collect();
         return Ok(all.into_iter().cloned().collect());
@@ -132,8 +159,8 @@ fn agree_on_classes(folder: &Path, parts: &[(Option<Given>, Pictures)]) -> Resul
 }
 
 /// The pictures below `part`, with names relative to `folder`.
-fn scan_folder(folder: &Path, part: &Path, ignored: &mut Ignored) -> Result<Pictures, DataError> {
-    let mut pictures = Pictures { name: title_of(part), files: Vec::new(), classes: Vec::new(), archive: None };
+fn scan_folder(folder: &Path, part: &Path, ignored: &mut Ignored) -> Result<Scanned, DataError> {
+    let mut pictures = Scanned { name: title_of(part), files: Vec::new(), classes: Vec::new(), archive: None };
     for class in entries(part)? {
         if !class.is_dir() {
             ignored.note_stray(&class);
@@ -175,31 +202,36 @@ fn class_files(folder: &Path, class: &Path, ignored: &mut Ignored) -> Result<Vec
     Ok(files)
 }
 
-/// The pictures in an archive with `class/file` inside, perhaps below one folder with the name of the archive.
-fn scan_archive(path: &Path, stem: &str, ignored: &mut Ignored) -> Result<Pictures, DataError> {
+/// The pictures in an archive with `class/file` inside, perhaps below one folder with the name of the archive, or below a part's.
+fn scan_archive(path: &Path, stem: &str, part: Option<&str>, ignored: &mut Ignored) -> Result<Scanned, DataError> {
     let title = title_of(path);
     let (archive, files) = Archive::open(path, |inside| {
         let mut steps: Vec<&str> = inside.split('/').filter(|step| !matches!(*step, "" | ".")).collect();
-        if steps.len() > 2 && steps[0] == stem {
-            steps.remove(0);
+        for above in [Some(stem), part].into_iter().flatten() {
+            if steps.len() > 2 && steps[0] == above {
+                steps.remove(0);
+            } else if part == Some(above) {
+                return None;
+            }
         }
         let hidden = steps.iter().any(|step| step.starts_with('.'));
         let accepted = !hidden && steps.len() >= 2 && ignored.accepts(Path::new(inside));
         accepted.then(|| (steps[0].to_owned(), steps.join("/")))
     })?;
-    let mut pictures = Pictures { name: title.clone(), files: Vec::new(), classes: Vec::new(), archive: Some(archive) };
+    let name = part.map_or_else(|| title.clone(), |part| format!("{title}/{part}"));
+    let mut pictures = Scanned { name: name.clone(), files: Vec::new(), classes: Vec::new(), archive: Some(archive) };
     for (class, file) in files {
         if pictures.classes.last() != Some(&class) {
             pictures.classes.push(class);
         }
         let label = u32::try_from(pictures.classes.len() - 1).unwrap_or(u32::MAX);
-        pictures.files.push((label, format!("{title}/{file}")));
+        pictures.files.push((label, format!("{name}/{file}")));
     }
     Ok(pictures)
 }
 
 /// What is in a folder, sorted by name, without hidden entries.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let fault = |error| DataError::read(folder, error);
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fault)? {
@@ -253,7 +285,7 @@ impl Ignored {
     }
 }
 
-fn is_picture(path: &Path) -> bool {
+pub(super) fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }

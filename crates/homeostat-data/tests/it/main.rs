@@ -3,8 +3,10 @@
 
 mod augment;
 mod decode;
+mod fuzz;
 mod loader;
 mod mix;
+mod more_sources;
 mod operation;
 mod prepare;
 mod rng;
@@ -12,6 +14,7 @@ mod rows;
 mod shared_data;
 mod source;
 mod split;
+mod text_source;
 
 use homeostat_data::{Image, Shape};
 
