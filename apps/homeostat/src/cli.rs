@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_data::DataRoot;
+use homeostat_fetch::Cache;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// Trains networks on folders of images, measures them, and keeps what can be served.
@@ -52,7 +53,7 @@ pub(crate) enum Verb {
     Config(Config),
     /// Walks one sample through an experiment and tells what each step makes of it.
     Inspect(Inspect),
-    /// Looks at data.
+    /// Looks at data, and fetches public ones.
     #[command(subcommand)]
     Data(Data),
     /// Lists the devices of this build and this machine.
@@ -103,8 +104,8 @@ pub(crate) enum KernelChoice {
 /// Where data are looked for.
 #[derive(Debug, Args)]
 pub(crate) struct Roots {
-    /// The folder below which data are looked for; also HOMEOSTAT_DATA, and then the current folder. A run that is resumed
-    /// or measured knows where its data were.
+    /// The folder below which data are looked for; also HOMEOSTAT_DATA, then the current folder, then what `homeostat data
+    /// fetch` has fetched. A run that is resumed or measured knows where its data were.
     #[arg(long, value_name = "DIR")]
     data_root: Vec<PathBuf>,
 }
@@ -116,7 +117,9 @@ impl Roots {
             bail!("--data-root {}: there is no such folder", missing.display());
         }
         let environment = std::env::var_os("HOMEOSTAT_DATA").map(PathBuf::from);
-        Ok(DataRoot::new(self.data_root.iter().cloned().chain(environment).chain([PathBuf::from(".")])))
+        let fetched = Cache::find(|name| std::env::var_os(name)).map(|cache| cache.data());
+        let roots = self.data_root.iter().cloned().chain(environment).chain([PathBuf::from(".")]);
+        Ok(DataRoot::new(roots.chain(fetched.filter(|folder| folder.is_dir()))))
     }
 }
 
@@ -280,6 +283,19 @@ pub(crate) enum Data {
         #[arg(long)]
         json: bool,
     },
+    /// Fetches a public data set into the cache (HOMEOSTAT_CACHE, or ~/.cache/homeostat), where experiments find it.
+    Fetch(Fetch),
+}
+
+/// A public data set, or all that there are.
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// The data set: mnist, fashion-mnist, cifar10, cifar100, ag-news or banking77. Without it, they are listed.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 impl Verb {

@@ -3,13 +3,16 @@
 use std::any::Any;
 use std::path::{Path, PathBuf};
 
+use crate::KnownData;
+
 /// What went wrong while data was looked for, read, divided or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The folder of a source is in none of the data roots.
     #[error(
-        "cannot find the folder `{folder}`, looked in {}; name the folder above it with --data-root or HOMEOSTAT_DATA",
-        places(looked)
+        "cannot find the folder `{folder}`, looked in {}; name the folder above it with --data-root or HOMEOSTAT_DATA{}",
+        places(looked),
+        if KnownData::find(folder).is_some() { format!(", or fetch it: homeostat data fetch {folder}") } else { String::new() }
     )]
     Missing {
         /// The folder as the configuration names it.

@@ -24,12 +24,14 @@ mod digest;
 mod error;
 mod image;
 mod jpeg;
+mod known;
 mod loader;
 mod mix;
 mod prepare;
 mod resize;
 mod rng;
 mod rows;
+mod sampling;
 mod source;
 mod split;
 mod stats;
@@ -46,13 +48,17 @@ pub use description::{ClassCount, Contradiction, Description, ShapeCount, descri
 pub use digest::Digest;
 pub use error::DataError;
 pub use image::{Image, PIXEL_LIMIT, Shape};
+pub use known::{KnownData, KnownFile};
 pub use loader::{Loader, LoaderOptions, Weigh};
 pub use mix::{BatchKey, MixConfig, Mixed};
 pub use prepare::{CenterCrop, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
 pub use resize::{Filter, resize};
 pub use rng::{Rng, stream};
 pub use rows::{OnCorrupt, Rows, Skipped};
+pub use sampling::{SamplingConfig, WeightedSampling, WindowSampling};
 pub use source::{Cifar10Config, Given, IdxConfig, ImageFolderConfig, Source, SourceConfig};
-pub use split::{GivenSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit};
+pub use split::{
+    GivenSplit, GroupBy, GroupKFoldSplit, GroupSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit,
+};
 pub use stats::ChannelStats;
 pub use views::{five_crops, with_mirrored};

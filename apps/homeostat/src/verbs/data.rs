@@ -1,18 +1,27 @@
-//! `homeostat data`: looks at data.
+//! `homeostat data describe`: looks at data.
 
 use std::io::{self, Write};
 
 use homeostat_data::{ClassCount, Contradiction, Description, SourceConfig, describe};
 use homeostat_experiment::Experiment;
 
-use super::{Done, table::print_table};
-use crate::{args, cli::Data};
+use super::{Done, fetch, table::print_table};
+use crate::{
+    args,
+    cli::{Data, Roots},
+};
 
 pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
-    let Data::Describe { source, roots, json } = arguments;
+    match arguments {
+        Data::Describe { source, roots, json } => describe_source(source, roots, *json),
+        Data::Fetch(arguments) => fetch::run(arguments),
+    }
+}
+
+fn describe_source(source: &str, roots: &Roots, json: bool) -> anyhow::Result<Done> {
     let description = describe(&find(source)?.open(&roots.find()?)?)?;
     let mut out = io::stdout().lock();
-    if *json {
+    if json {
         writeln!(out, "{}", serde_json::to_string(&description)?)?;
         return Ok(Done::Well);
     }

@@ -5,6 +5,7 @@ mod config;
 mod data;
 mod devices;
 mod eval;
+mod fetch;
 mod inspect;
 mod predict;
 mod resume;

@@ -9,6 +9,7 @@ mod operation;
 mod prepare;
 mod rng;
 mod rows;
+mod sampling;
 mod shared_data;
 mod source;
 mod split;
