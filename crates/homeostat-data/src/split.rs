@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use groups::GroupBy;
 
-use crate::{DataError, Digest, Given, Rng, Source, sampling, stream};
+use crate::{DataError, Digest, Given, LabelKind, Rng, Source, Store, sampling, stream};
 
 /// How samples are divided into training, validation and test. Random divisions keep the proportions of the classes, depend on the
 /// seed alone, and never put two samples of the same content into different parts.
@@ -172,7 +172,7 @@ impl SplitConfig {
 
     /// What `auto` stands for with this source, and why; nothing for what was said.
     #[must_use]
-    pub fn resolve(&self, source: &Source) -> Option<(Self, String)> {
+    pub fn resolve<S: Store>(&self, source: &Source<S>) -> Option<(Self, String)> {
         let Self::Auto = self else { return None };
         let parts = [(Given::Train, "training"), (Given::Valid, "validation"), (Given::Test, "test")];
         let comes = |(given, _): &(Given, &str)| (0..source.len()).any(|i| source.given(i) == Some(*given));
@@ -190,9 +190,9 @@ impl SplitConfig {
     /// # Errors
     /// [`DataError::Config`] for fractions that cannot work, [`DataError::Split`] for a single class, a class with too few samples or a
     /// part that would be empty, [`DataError::Read`] for a file that cannot be read.
-    pub fn split(&self, source: &Source, seed: u64) -> Result<Splits, DataError> {
+    pub fn split<S: Store>(&self, source: &Source<S>, seed: u64) -> Result<Splits, DataError> {
         self.check("split")?;
-        if let [only] = source.classes() {
+        if let (LabelKind::One, [only]) = (source.label_kind(), source.classes()) {
             return Err(fault(source, format!("there is only one class, `{only}`, so there is nothing to tell apart")));
         }
         if let Some((chosen, _)) = self.resolve(source) {
@@ -220,7 +220,7 @@ impl SplitConfig {
 }
 
 impl GivenSplit {
-    fn split(&self, source: &Source, seed: u64) -> Result<Splits, DataError> {
+    fn split<S: Store>(&self, source: &Source<S>, seed: u64) -> Result<Splits, DataError> {
         let part = |given| (0..source.len()).filter(|&i| source.given(i) == Some(given)).collect::<Vec<_>>();
         let (train, valid, test) = (part(Given::Train), part(Given::Valid), part(Given::Test));
         if train.is_empty() {
@@ -238,7 +238,7 @@ impl GivenSplit {
 }
 
 impl GroupSplit {
-    fn split(&self, source: &Source, all: &[usize], seed: u64) -> Result<Splits, DataError> {
+    fn split<S: Store>(&self, source: &Source<S>, all: &[usize], seed: u64) -> Result<Splits, DataError> {
         let mut shares = vec![1.0 - self.valid - self.test, self.valid];
         shares.extend((self.test > 0.0).then_some(self.test));
         let mut parts = groups::divide(source, all, &self.by, &shares, seed)?.into_iter();
@@ -249,7 +249,7 @@ impl GroupSplit {
 }
 
 impl GroupKFoldSplit {
-    fn split(&self, source: &Source, all: &[usize], seed: u64) -> Result<Splits, DataError> {
+    fn split<S: Store>(&self, source: &Source<S>, all: &[usize], seed: u64) -> Result<Splits, DataError> {
         let (mut rest, mut test) = (all.to_vec(), Vec::new());
         if self.test > 0.0 {
             let mut parts = groups::divide(source, all, &self.by, &[1.0 - self.test, self.test], seed)?;
@@ -269,9 +269,9 @@ impl Splits {
     /// Learns from about this fraction of each class only, from above 0 to 1: always the same samples for a seed, and for a smaller
     /// fraction some of them. What is chosen by and measured with stays.
     #[must_use]
-    pub fn with_fraction(mut self, fraction: f64, source: &Source, seed: u64) -> Self {
+    pub fn with_fraction<S>(mut self, fraction: f64, source: &Source<S>, seed: u64) -> Self {
         if fraction < 1.0 {
-            self.train = sampling::subset(&self.train, |i| source.label(i), fraction, seed);
+            self.train = sampling::subset(&self.train, |i| source.stratum(i), fraction, seed);
         }
         self
     }
@@ -287,7 +287,7 @@ impl Splits {
     ///
     /// # Errors
     /// [`DataError::Read`] for a file that cannot be read.
-    pub fn record(&self, source: &Source) -> Result<SplitRecord, DataError> {
+    pub fn record<S: Store>(&self, source: &Source<S>) -> Result<SplitRecord, DataError> {
         let digests = source.digests()?;
         let part = |indices: &[usize]| indices.iter().map(|&i| digests[i]).collect();
         Ok(SplitRecord { train: part(&self.train), valid: part(&self.valid), test: part(&self.test) })
@@ -300,7 +300,7 @@ impl SplitRecord {
     ///
     /// # Errors
     /// [`DataError::Read`] for a file that cannot be read.
-    pub fn leaks(&self, source: &Source) -> Result<Vec<usize>, DataError> {
+    pub fn leaks<S: Store>(&self, source: &Source<S>) -> Result<Vec<usize>, DataError> {
         let seen: HashSet<&Digest> = self.train.iter().chain(&self.valid).collect();
         let digests = source.digests()?;
         Ok((0..source.len()).filter(|&i| seen.contains(&digests[i])).collect())
@@ -318,12 +318,12 @@ type Group = Vec<usize>;
 
 impl Deck {
     /// Of these samples; each class needs at least `parts` different ones.
-    fn new(source: &Source, indices: &[usize], seed: u64, parts: usize) -> Result<Self, DataError> {
+    fn new<S: Store>(source: &Source<S>, indices: &[usize], seed: u64, parts: usize) -> Result<Self, DataError> {
         let digests = source.digests()?;
-        let mut classes: Vec<Vec<Group>> = vec![Vec::new(); source.classes().len()];
+        let mut classes: Vec<Vec<Group>> = vec![Vec::new(); source.strata()];
         let mut places: HashMap<Digest, (usize, usize)> = HashMap::new();
         for &i in indices {
-            let class = source.label(i);
+            let class = source.stratum(i);
             let (class, group) = *places.entry(digests[i]).or_insert_with(|| {
                 classes[class].push(Group::new());
                 (class, classes[class].len() - 1)
@@ -372,8 +372,12 @@ impl Deck {
     }
 }
 
-/// Whether each class has `least` of these samples.
-fn check_counts(source: &Source, indices: &[usize], least: usize) -> Result<(), DataError> {
+/// Whether each class has `least` of these samples, where a sample has one class; else whether there are as many at all.
+fn check_counts<S>(source: &Source<S>, indices: &[usize], least: usize) -> Result<(), DataError> {
+    if source.label_kind() != LabelKind::One {
+        let why = || format!("it has {} different samples, but {least} are needed", indices.len());
+        return if indices.len() < least { Err(fault(source, why())) } else { Ok(()) };
+    }
     let mut counts = vec![0; source.classes().len()];
     indices.iter().for_each(|&i| counts[source.label(i)] += 1);
     match counts.iter().position(|&count| count < least) {
@@ -388,7 +392,7 @@ fn check_counts(source: &Source, indices: &[usize], least: usize) -> Result<(), 
     }
 }
 
-fn fault(source: &Source, why: String) -> DataError {
+fn fault<S>(source: &Source<S>, why: String) -> DataError {
     DataError::Split { name: source.title().to_owned(), why }
 }
 

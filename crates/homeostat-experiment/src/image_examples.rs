@@ -82,10 +82,10 @@ impl Examples<ImageClassification> for ImageExamples {
         let read = homeostat_data::Rows::read(&self.source, &indices, self.on_corrupt)?;
         let mut skipped = read.skipped;
         let mut rows = Rows { inputs: vec![], truths: vec![], positions: vec![], skipped: vec![], bytes: 0 };
-        let mut kept = Vec::with_capacity(read.images.len());
+        let mut kept = Vec::with_capacity(read.samples.len());
         // What was read is a subsequence of what was asked for, so one walk finds every position.
         let mut walk = positions.iter();
-        for (read, image) in read.indices.into_iter().zip(read.images) {
+        for (read, image) in read.indices.into_iter().zip(read.samples) {
             let Some(&position) = walk.find(|position| index(**position) == read) else { unreachable!("asked for") };
             match self.prepare((read, position / self.len()), image, draw) {
                 Ok(input) => {

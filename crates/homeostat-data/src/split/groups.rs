@@ -6,34 +6,47 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Rng, Source, stream};
+use crate::{DataError, Rng, Source, Store, stream};
 
 /// What tells the group of a sample: the patient on a picture, the camera, the day.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum GroupBy {
+    /// The data: the column of a table that its source names as `group`.
+    #[default]
+    Data,
     /// The folder in which the picture lies, for `class/patient/picture.png`.
     Folder,
     /// The name of the file up to the first such text: with `_`, `p12_003.png` is of the group `p12`, in whatever folder.
     NameUntil(String),
 }
 
-impl Default for GroupBy {
-    fn default() -> Self {
-        Self::NameUntil("_".into())
-    }
+/// A group as the data number it, or as a name tells it.
+#[derive(PartialEq, Eq, Hash)]
+enum Group {
+    Number(usize),
+    Name(String),
 }
 
 impl GroupBy {
-    fn of(&self, name: &str) -> String {
-        let (folder, file) = name.rsplit_once('/').unwrap_or(("", name));
-        match self {
-            Self::Folder => folder.to_owned(),
+    fn of<S: Store>(&self, source: &Source<S>, i: usize) -> Result<Group, DataError> {
+        let name = || source.name(i);
+        let group = match self {
+            Self::Data => {
+                let why =
+                    "the data tell no groups; name their column with the source's `group`, or choose another `by`";
+                let group = source.group(i).ok_or_else(|| super::fault(source, why.into()))?;
+                return Ok(Group::Number(group));
+            }
+            Self::Folder => name().rsplit_once('/').map_or_else(String::new, |(folder, _)| folder.to_owned()),
             Self::NameUntil(text) => {
-                let (stem, _) = file.rsplit_once('.').unwrap_or((file, ""));
+                let name = name();
+                let file = name.rsplit('/').next().unwrap_or_default();
+                let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
                 stem.split_once(text.as_str()).map_or(stem, |(group, _)| group).to_owned()
             }
-        }
+        };
+        Ok(Group::Name(group))
     }
 }
 
@@ -45,8 +58,8 @@ struct Atom {
 }
 
 /// Divides these samples into parts of about these shares, which are above 0; groups that share a sample's content are one group.
-pub(super) fn divide(
-    source: &Source,
+pub(super) fn divide<S: Store>(
+    source: &Source<S>,
     samples: &[usize],
     by: &GroupBy,
     shares: &[f64],
@@ -65,7 +78,7 @@ pub(super) fn divide(
     let order = Rng::keyed(seed, [0, 0, stream("split-groups", 0)]).permutation(atoms.len());
     let mut order: Vec<usize> = order.into_iter().collect();
     order.sort_by_key(|&atom| std::cmp::Reverse(atoms[atom].samples.len()));
-    let mut totals = vec![0.0; source.classes().len()];
+    let mut totals = vec![0.0; source.strata()];
     atoms.iter().for_each(|atom| add(&mut totals, &atom.counts));
     let mut have = vec![vec![0.0; totals.len()]; shares.len()];
     let mut parts = vec![Vec::new(); shares.len()];
@@ -96,13 +109,13 @@ fn add(sums: &mut [f64], counts: &[f64]) {
 }
 
 /// Groups in the order of their first samples; those that have a content in common are one.
-fn atoms(source: &Source, samples: &[usize], by: &GroupBy) -> Result<Vec<Atom>, DataError> {
+fn atoms<S: Store>(source: &Source<S>, samples: &[usize], by: &GroupBy) -> Result<Vec<Atom>, DataError> {
     let digests = source.digests()?;
     // Each sample points to an earlier one that it must stay with, or to itself.
     let mut root: Vec<usize> = (0..samples.len()).collect();
     let (mut groups, mut contents) = (HashMap::new(), HashMap::new());
     for (at, &sample) in samples.iter().enumerate() {
-        let group = *groups.entry(by.of(&source.name(sample))).or_insert(at);
+        let group = *groups.entry(by.of(source, sample)?).or_insert(at);
         let content = *contents.entry(digests[sample]).or_insert(at);
         join(&mut root, at, group);
         join(&mut root, at, content);
@@ -111,11 +124,11 @@ fn atoms(source: &Source, samples: &[usize], by: &GroupBy) -> Result<Vec<Atom>, 
     let mut atoms: Vec<Atom> = Vec::new();
     for (at, &sample) in samples.iter().enumerate() {
         let place = *places.entry(find(&mut root, at)).or_insert_with(|| {
-            atoms.push(Atom { samples: Vec::new(), counts: vec![0.0; source.classes().len()] });
+            atoms.push(Atom { samples: Vec::new(), counts: vec![0.0; source.strata()] });
             atoms.len() - 1
         });
         atoms[place].samples.push(sample);
-        atoms[place].counts[source.label(sample)] += 1.0;
+        atoms[place].counts[source.stratum(sample)] += 1.0;
     }
     Ok(atoms)
 }
