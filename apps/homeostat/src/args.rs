@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::bail;
 use homeostat_artifact::Run;
-use homeostat_data::{Cifar10Config, IdxConfig, ImageFolderConfig, SourceConfig};
+use homeostat_data::{Cifar10Config, IdxConfig, ImageFolderConfig, PackedConfig, SourceConfig};
 use homeostat_experiment::{Experiment, ExperimentText, Setting};
 use homeostat_kernels::Kernels;
 use homeostat_train::Workers;
@@ -23,11 +23,14 @@ pub(crate) fn source(word: &str) -> anyhow::Result<SourceConfig> {
         "digits" if word == kind => Ok(SourceConfig::Digits),
         "idx" => Ok(SourceConfig::Idx(IdxConfig { folder: folder(), ..IdxConfig::default() })),
         "cifar10" => Ok(SourceConfig::Cifar10(Cifar10Config { folder: folder() })),
+        "packed" => Ok(SourceConfig::Packed(PackedConfig { file: folder() })),
         "image-folder" => Ok(SourceConfig::ImageFolder(ImageFolderConfig { folder: folder() })),
         _ if Path::new(word).is_dir() => {
             bail!("of what kind are the data in {word}? give image-folder:{word}, idx:{word} or cifar10:{word}")
         }
-        _ => bail!("unknown source `{word}`: give digits, idx:FOLDER, cifar10:FOLDER or image-folder:FOLDER"),
+        _ => bail!(
+            "unknown source `{word}`: give digits, idx:FOLDER, cifar10:FOLDER, image-folder:FOLDER or packed:FILE"
+        ),
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) enum Verb {
     Config(Config),
     /// Walks one sample through an experiment and tells what each step makes of it.
     Inspect(Inspect),
-    /// Looks at data, and fetches public ones.
+    /// Looks at data, fetches public ones, and packs them.
     #[command(subcommand)]
     Data(Data),
     /// Lists the devices of this build and this machine.
@@ -161,7 +161,7 @@ pub(crate) struct Resume {
 pub(crate) struct Eval {
     /// The run's directory, or runs/latest.
     pub(crate) run: PathBuf,
-    /// Another source to measure on: digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder. What the run has learnt from is left out.
+    /// Another source to measure on: digits, or KIND:FOLDER with the kind idx, cifar10, image-folder or packed. What the run has learnt from is left out.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
     #[command(flatten)]
@@ -275,7 +275,7 @@ pub(crate) struct Inspect {
 pub(crate) enum Data {
     /// Counts classes, sizes, duplicates and broken samples.
     Describe {
-        /// A source (digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
+        /// A source (digits, or KIND:FOLDER with the kind idx, cifar10, image-folder or packed), or an experiment.
         source: String,
         #[command(flatten)]
         roots: Roots,
@@ -285,6 +285,31 @@ pub(crate) enum Data {
     },
     /// Fetches a public data set into the cache (HOMEOSTAT_CACHE, or ~/.cache/homeostat), where experiments find it.
     Fetch(Fetch),
+    /// Writes all pictures of a source, decoded and resized, into one file: training from it costs no decoding.
+    Pack(Pack),
+}
+
+/// A source, and the file that it is packed into.
+#[derive(Debug, Args)]
+pub(crate) struct Pack {
+    /// A source (digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
+    pub(crate) source: String,
+    /// The file to write.
+    pub(crate) out: PathBuf,
+    /// Stretches pictures to so many pixels on both sides.
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) size: Option<usize>,
+    /// Resizes pictures so that the shorter side has so many pixels.
+    #[arg(long, value_name = "PIXELS", conflicts_with = "size")]
+    pub(crate) shorter_side: Option<usize>,
+    /// Leaves out pictures that cannot be read, instead of stopping at the first.
+    #[arg(long)]
+    pub(crate) skip_corrupt: bool,
+    #[command(flatten)]
+    pub(crate) roots: Roots,
+    /// JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A public data set, or all that there are.

@@ -62,7 +62,10 @@ pub use resize::{Filter, resize};
 pub use rng::{Rng, stream};
 pub use rows::{OnCorrupt, Rows, Skipped};
 pub use sampling::{SamplingConfig, WeightedSampling, WindowSampling};
-pub use source::{Cifar10Config, Given, IdxConfig, ImageFolderConfig, Pictures, Place, Source, SourceConfig, Store};
+pub use source::{
+    Cifar10Config, Given, IdxConfig, ImageFolderConfig, PackSummary, PackedConfig, Pictures, Place, Source,
+    SourceConfig, Store,
+};
 pub use split::{
     GivenSplit, GroupBy, GroupKFoldSplit, GroupSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit,
 };

@@ -6,10 +6,11 @@ mod cifar10;
 mod digits;
 mod idx;
 mod image_folder;
+mod pack;
 pub(crate) mod packed;
 mod pictures;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use schemars::JsonSchema;
@@ -20,6 +21,7 @@ pub use cifar10::Cifar10Config;
 pub use idx::IdxConfig;
 pub use image_folder::ImageFolderConfig;
 
+pub use pack::{PackSummary, PackedConfig};
 pub use pictures::Pictures;
 
 use crate::labels::Labels;
@@ -42,6 +44,8 @@ pub enum SourceConfig {
     /// A folder with one folder of pictures a class, or with `train`, `val` and `test` above those; each of the three may be a
     /// `.tar` or `.tar.gz` file instead.
     ImageFolder(ImageFolderConfig),
+    /// A file of decoded pictures that `homeostat data pack` wrote; it costs no decoding.
+    Packed(PackedConfig),
 }
 
 impl SourceConfig {
@@ -55,17 +59,30 @@ impl SourceConfig {
             Self::Idx(config) => config.open(root),
             Self::Cifar10(config) => config.open(root),
             Self::ImageFolder(config) => config.open(root),
+            Self::Packed(config) => config.open(root),
         }
     }
 
-    /// The folder as the configuration names it; nothing for a source that is built in.
+    /// Where the folder or file is; nothing for a source that is built in.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`].
+    pub fn locate(&self, root: &DataRoot) -> Result<Option<PathBuf>, DataError> {
+        match self {
+            Self::Packed(PackedConfig { file }) => root.find_file(file).map(Some),
+            _ => self.folder().map(|folder| root.find(folder)).transpose(),
+        }
+    }
+
+    /// The folder or file as the configuration names it; nothing for a source that is built in.
     #[must_use]
     pub fn folder(&self) -> Option<&str> {
         match self {
             Self::Digits => None,
             Self::Idx(IdxConfig { folder, .. })
             | Self::Cifar10(Cifar10Config { folder })
-            | Self::ImageFolder(ImageFolderConfig { folder }) => Some(folder),
+            | Self::ImageFolder(ImageFolderConfig { folder })
+            | Self::Packed(PackedConfig { file: folder }) => Some(folder),
         }
     }
 }
@@ -129,6 +146,11 @@ pub trait Store: Send + Sync {
 
     /// The folder below which the samples lie, if they lie in files.
     fn folder(&self) -> Option<&Path>;
+
+    /// How samples differ from those whose digests they have, as a text; empty if they do not.
+    fn prepared(&self) -> &str {
+        ""
+    }
 }
 
 /// Where a sample stands.
@@ -327,6 +349,7 @@ impl<S: Store> Source<S> {
             self.labels(i).iter().for_each(|label| hash.update(label.to_le_bytes()));
             hash.update([self.given(i).map_or(0, |given| given as u8 + 1)]);
         }
+        hash.update(self.store.prepared());
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use homeostat_data::{ClassCount, Contradiction, Description, SourceConfig, describe};
 use homeostat_experiment::Experiment;
 
-use super::{Done, fetch, table::print_table};
+use super::{Done, fetch, pack, table::print_table};
 use crate::{
     args,
     cli::{Data, Roots},
@@ -15,6 +15,7 @@ pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
     match arguments {
         Data::Describe { source, roots, json } => describe_source(source, roots, *json),
         Data::Fetch(arguments) => fetch::run(arguments),
+        Data::Pack(arguments) => pack::run(arguments),
     }
 }
 
@@ -81,7 +82,7 @@ fn print_rest(out: &mut dyn Write, count: usize) -> io::Result<()> {
 }
 
 /// A source, or that of an experiment.
-fn find(word: &str) -> anyhow::Result<SourceConfig> {
+pub(super) fn find(word: &str) -> anyhow::Result<SourceConfig> {
     if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
         return Ok(args::find(word)?.load()?.value.data.source);
     }

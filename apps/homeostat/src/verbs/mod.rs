@@ -7,6 +7,7 @@ mod devices;
 mod eval;
 mod fetch;
 mod inspect;
+mod pack;
 mod predict;
 mod resume;
 mod runs;

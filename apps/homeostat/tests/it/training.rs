@@ -220,3 +220,24 @@ fn public_data_are_listed_and_named_where_they_are_missing() {
     fs::create_dir_all(place.path("cache/data/mnist")).unwrap();
     says(&place.well(&["data", "fetch", "mnist"]), &["mnist is there already", "cache/data/mnist"]);
 }
+
+#[test]
+fn training_from_a_pack_is_training_from_its_source() {
+    let place = Place::new();
+    for class in ["cat", "dog"] {
+        (0..20).for_each(|at| place.picture(&format!("pets/{class}/{at}.png"), 10 * at + class.as_bytes()[0]));
+    }
+    let said = place.well(&["data", "pack", "image-folder:pets", "pets.pack"]);
+    says(&said, &["pets.pack: 40 samples", "source.packed.file=pets.pack"]);
+    let trained = |source: &str, name: &str| {
+        let words =
+            ["train", "digits", source, name, "model=mlp", "epochs=1", "prepare=[\"normalize-from-train\"]", "--quiet"];
+        place.well(&words);
+        let [run] = &runs_in(&place.path("runs").join(name.trim_start_matches("name=")))[..] else { panic!("one run") };
+        fs::read(run.join("artifact/model.safetensors")).unwrap()
+    };
+    let source = trained("source.image-folder.folder=pets", "name=plain");
+    assert!(source == trained("source.packed.file=pets.pack", "name=packed"), "other weights");
+    place.well(&["data", "pack", "image-folder:pets", "small.pack", "--size", "4", "--json"]);
+    says(&place.well(&["data", "describe", "packed:small.pack"]), &["pets: 40 samples", "4 x 4 pixels"]);
+}

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
+use super::pack::Pack;
 use super::{Catalog, Given, Part, Place, Source, Store};
 use crate::labels::Labels;
 use crate::strings::Strings;
@@ -16,6 +17,8 @@ pub(super) enum Held {
     Arrays { shape: Shape, pixels: Vec<u8> },
     /// Encoded pictures below a folder, or in the archive of their part.
     Files { folder: PathBuf, names: Strings, archives: Vec<Option<Archive>> },
+    /// Pixels in a file.
+    Pack(Pack),
 }
 
 impl Pictures {
@@ -30,6 +33,7 @@ impl Pictures {
                     std::fs::read(&path).map_err(|error| DataError::read(&path, error))
                 }
             },
+            Held::Pack(pack) => Ok(pack.image(place)?.encode_png()),
         }
     }
 
@@ -46,6 +50,7 @@ impl Store for Pictures {
         match &self.0 {
             Held::Arrays { shape, .. } => Ok(Image::new(*shape, self.array(place).to_vec())),
             Held::Files { .. } => Image::decode(&self.file(place)?),
+            Held::Pack(pack) => pack.image(place),
         }
     }
 
@@ -53,6 +58,7 @@ impl Store for Pictures {
         match &self.0 {
             Held::Arrays { .. } => Ok(Digest::of(self.array(place))),
             Held::Files { .. } => Ok(Digest::of(&self.file(place)?)),
+            Held::Pack(pack) => Ok(pack.digest(place)),
         }
     }
 
@@ -60,14 +66,19 @@ impl Store for Pictures {
         match &self.0 {
             Held::Arrays { .. } => format!("{}[{}]", place.part, place.within),
             Held::Files { names, .. } => names.get(place.index).to_owned(),
+            Held::Pack(pack) => pack.name(place),
         }
     }
 
     fn folder(&self) -> Option<&Path> {
         match &self.0 {
-            Held::Arrays { .. } => None,
+            Held::Arrays { .. } | Held::Pack(_) => None,
             Held::Files { folder, .. } => Some(folder),
         }
+    }
+
+    fn prepared(&self) -> &str {
+        if let Held::Pack(pack) = &self.0 { pack.prepare() } else { "" }
     }
 }
 
@@ -76,6 +87,7 @@ impl std::fmt::Debug for Pictures {
         f.write_str(match &self.0 {
             Held::Arrays { .. } => "Pictures(arrays)",
             Held::Files { .. } => "Pictures(files)",
+            Held::Pack(_) => "Pictures(packed)",
         })
     }
 }

@@ -6,6 +6,7 @@ mod decode;
 mod loader;
 mod mix;
 mod operation;
+mod pack;
 mod prepare;
 mod rng;
 mod rows;
