@@ -100,7 +100,7 @@ impl Examples<ImageClassification> for ImageExamples {
             }
         }
         rows.truths = self.mixed(&mut rows.inputs, &kept, draw);
-        rows.bytes = rows.inputs.iter().map(|input| input.pixels().len()).sum();
+        rows.bytes = rows.inputs.iter().map(|input: &Image| input.pixels().len()).sum();
         rows.skipped = skipped;
         Ok(rows)
     }
