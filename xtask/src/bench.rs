@@ -1,11 +1,11 @@
-//! `cargo xtask bench`: the criterion benches of `benches/`, and the comparison with peers.
+//! `cargo xtask bench`: the criterion benches of `benches/`, and the comparisons with peers.
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::{
-    peers,
+    loading, peers,
     workspace::{Workspace, exit_code, status},
 };
 
@@ -13,11 +13,14 @@ pub(crate) const HELP: &str = "\
 Usage: cargo xtask bench [NAME] [ARGS of `cargo bench`]
 
 Runs one bench of benches/, or all of them. What follows `--` goes to criterion.
-`cargo xtask bench peers` compares with other systems (`cargo xtask bench peers --help`).";
+`cargo xtask bench peers` compares with other systems (`cargo xtask bench peers --help`), and `cargo xtask bench data` does so
+for decoding, augmentation and loading.";
 
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
-    if let Some(("peers", rest)) = args.split_first().map(|(name, rest)| (name.as_str(), rest)) {
-        return peers::run(workspace, rest);
+    match args.split_first().map(|(name, rest)| (name.as_str(), rest)) {
+        Some(("peers", rest)) => return peers::run(workspace, rest),
+        Some(("data", rest)) => return loading::run(workspace, rest),
+        _ => {}
     }
     // The whole workspace, as everywhere: with one crate alone, cargo would build Burn again with other features.
     let mut command = workspace.cargo(["bench", "--workspace"]);

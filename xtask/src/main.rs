@@ -14,6 +14,7 @@ use workspace::Workspace;
 mod bench;
 mod ci;
 mod docs;
+mod loading;
 mod peers;
 mod python;
 mod test;
@@ -52,6 +53,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "ci" => (ci::HELP, ci::run),
         "docs" => (docs::HELP, docs::run),
         "bench" if args.first().is_some_and(|name| name == "peers") => (peers::HELP, bench::run),
+        "bench" if args.first().is_some_and(|name| name == "data") => (loading::HELP, bench::run),
         "bench" => (bench::HELP, bench::run),
         "python" => (python::HELP, python::run),
         "-h" | "--help" | "help" => {

@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
 };
 
@@ -31,7 +31,6 @@ docs/benchmarks.md too.
   --scripts DIR   the peers' side: train_step.py, infer.py, requirements.txt (default ../shared/peers)";
 
 const PAGE: &str = "docs/benchmarks.md";
-const BEGIN: &str = "<!-- begin: cargo xtask bench peers -->\n";
 const END: &str = "<!-- end -->";
 
 /// A work on which sides are compared, for any number of threads.
@@ -72,19 +71,16 @@ const WORKS: &[Work] = &[
     },
 ];
 
-struct Options {
-    only: String,
-    rounds: usize,
-    seconds: String,
-    scripts: PathBuf,
+pub(crate) struct Options {
+    pub(crate) only: String,
+    pub(crate) rounds: usize,
+    pub(crate) seconds: String,
+    pub(crate) scripts: PathBuf,
 }
 
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
-    let options = Options::parse(workspace, args)?;
-    let requirements = options.scripts.join("requirements.txt").display().to_string();
-    let python = environment(&workspace.root.join("target/peers"), &["--requirement", &requirements])?;
-    let built = status(&mut workspace.cargo(["build", "--release", "--workspace"]))?;
-    ensure!(built.success(), "the build failed, see above");
+    let options = Options::parse(workspace, args, "peers")?;
+    let python = options.install_and_build(workspace)?;
     let sides = Sides { ours: workspace.root.join("target/release/peer"), python, options };
     let mut table = sides.heading()?;
     for threads in ["1", "2"] {
@@ -102,14 +98,14 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
         table += &format!("{row}\n");
     }
     if sides.options.only.is_empty() {
-        put(&workspace.root.join(PAGE), &table)?;
-        say(format!("written to {PAGE}"));
+        put(workspace, "peers", &table)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 impl Options {
-    fn parse(workspace: &Workspace, args: &[String]) -> Result<Self> {
+    /// The options of `cargo xtask bench WHAT`.
+    pub(crate) fn parse(workspace: &Workspace, args: &[String], what: &str) -> Result<Self> {
         let scripts = workspace.root.join("../shared/peers");
         let mut options = Self { only: String::new(), rounds: 3, seconds: "5".to_owned(), scripts };
         let mut args = args.iter();
@@ -120,13 +116,22 @@ impl Options {
                 "--rounds" => options.rounds = value.parse().with_context(|| format!("--rounds {value}: no number"))?,
                 "--seconds" => options.seconds.clone_from(value),
                 "--scripts" => options.scripts = PathBuf::from(value),
-                _ => bail!("unexpected argument `{arg}`; `cargo xtask bench peers --help` lists them"),
+                _ => bail!("unexpected argument `{arg}`; `cargo xtask bench {what} --help` lists them"),
             }
         }
         ensure!(options.rounds > 0, "--rounds 0 measures nothing");
         let missing = || format!("{} has no train_step.py: --scripts names the peers' side", options.scripts.display());
         ensure!(options.scripts.join("train_step.py").is_file(), missing());
         Ok(options)
+    }
+
+    /// Makes both sides ready, and gives the peers' Python.
+    pub(crate) fn install_and_build(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let requirements = self.scripts.join("requirements.txt").display().to_string();
+        let python = environment(&workspace.root.join("target/peers"), &["--requirement", &requirements])?;
+        let built = status(&mut workspace.cargo(["build", "--release", "--workspace"]))?;
+        ensure!(built.success(), "the build failed, see above");
+        Ok(python)
     }
 }
 
@@ -272,7 +277,7 @@ fn row(what: &str, ours: &[Turn], (peer, wanted): (&str, f64), theirs: &[Turn]) 
 }
 
 /// The standard output of a command that must succeed; its errors are shown as they are.
-fn output(mut command: Command) -> Result<String> {
+pub(crate) fn output(mut command: Command) -> Result<String> {
     let program = command.get_program().display().to_string();
     let output = command.stderr(Stdio::piped()).output().with_context(|| format!("cannot start {program}"))?;
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -281,17 +286,22 @@ fn output(mut command: Command) -> Result<String> {
     String::from_utf8(output.stdout).context("the output is no UTF-8")
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }
 
-/// Puts the table between its two marks in the page.
-fn put(page: &Path, table: &str) -> Result<()> {
-    let text = fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
-    let marks = text.find(BEGIN).map(|begin| begin + BEGIN.len()).zip(text.find(END));
+/// Puts the table between the marks of `cargo xtask bench WHAT` in the page.
+pub(crate) fn put(workspace: &Workspace, what: &str, table: &str) -> Result<()> {
+    let page = workspace.root.join(PAGE);
+    let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+    let mark = format!("<!-- begin: cargo xtask bench {what} -->\n");
+    let begin = text.find(&mark).map(|begin| begin + mark.len());
+    let marks = begin.and_then(|begin| text[begin..].find(END).map(|end| (begin, begin + end)));
     let (begin, end) = marks.with_context(|| format!("{} has lost the marks of the table", page.display()))?;
-    fs::write(page, [&text[..begin], table, &text[end..]].concat())
-        .with_context(|| format!("cannot write {}", page.display()))
+    fs::write(&page, [&text[..begin], table, &text[end..]].concat())
+        .with_context(|| format!("cannot write {}", page.display()))?;
+    say(format!("written to {PAGE}"));
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::bail;
 use homeostat_artifact::Run;
-use homeostat_data::SourceConfig;
+use homeostat_data::{PackedConfig, SourceConfig};
 use homeostat_experiment::{Experiment, ExperimentText, Setting};
 use homeostat_kernels::Kernels;
 use homeostat_train::Workers;
@@ -23,6 +23,7 @@ pub(crate) fn source(word: &str) -> anyhow::Result<SourceConfig> {
     let kind = word.split_once(':').map(|(kind, _)| kind);
     match kind {
         None if word == "digits" => Ok(SourceConfig::Digits),
+        Some("packed") => Ok(SourceConfig::Packed(PackedConfig { file: word["packed:".len()..].to_owned() })),
         Some(kind) if KINDS.contains(&kind) => Ok(word.parse()?),
         _ if Path::new(word).is_dir() => {
             bail!("of what kind are the data in {word}? give image-folder:{word}, idx:{word} or cifar10:{word}")
@@ -30,7 +31,7 @@ pub(crate) fn source(word: &str) -> anyhow::Result<SourceConfig> {
         _ => {
             let kinds = KINDS.map(|kind| format!("{kind}:FOLDER")).join(", ");
             bail!(
-                "unknown source `{word}`: give digits, or one of {kinds}, perhaps with options, as in image-table:FOLDER,label=kind"
+                "unknown source `{word}`: give digits, packed:FILE, or one of {kinds}, perhaps with options, as in image-table:FOLDER,label=kind"
             )
         }
     }

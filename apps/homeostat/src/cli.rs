@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_data::DataRoot;
+use homeostat_fetch::Cache;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// Trains networks on folders of images, measures them, and keeps what can be served.
@@ -52,7 +53,7 @@ pub(crate) enum Verb {
     Config(Config),
     /// Walks one sample through an experiment and tells what each step makes of it.
     Inspect(Inspect),
-    /// Looks at data.
+    /// Looks at data, fetches public ones, and packs them.
     #[command(subcommand)]
     Data(Data),
     /// Lists the devices of this build and this machine.
@@ -103,8 +104,8 @@ pub(crate) enum KernelChoice {
 /// Where data are looked for.
 #[derive(Debug, Args)]
 pub(crate) struct Roots {
-    /// The folder below which data are looked for; also HOMEOSTAT_DATA, and then the current folder. A run that is resumed
-    /// or measured knows where its data were.
+    /// The folder below which data are looked for; also HOMEOSTAT_DATA, then the current folder, then what `homeostat data
+    /// fetch` has fetched. A run that is resumed or measured knows where its data were.
     #[arg(long, value_name = "DIR")]
     data_root: Vec<PathBuf>,
 }
@@ -116,7 +117,9 @@ impl Roots {
             bail!("--data-root {}: there is no such folder", missing.display());
         }
         let environment = std::env::var_os("HOMEOSTAT_DATA").map(PathBuf::from);
-        Ok(DataRoot::new(self.data_root.iter().cloned().chain(environment).chain([PathBuf::from(".")])))
+        let fetched = Cache::find(|name| std::env::var_os(name)).map(|cache| cache.data());
+        let roots = self.data_root.iter().cloned().chain(environment).chain([PathBuf::from(".")]);
+        Ok(DataRoot::new(roots.chain(fetched.filter(|folder| folder.is_dir()))))
     }
 }
 
@@ -158,7 +161,7 @@ pub(crate) struct Resume {
 pub(crate) struct Eval {
     /// The run's directory, or runs/latest.
     pub(crate) run: PathBuf,
-    /// Another source to measure on: digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder. What the run has learnt from is left out.
+    /// Another source to measure on: digits, or KIND:FOLDER with the kind idx, cifar10, image-folder or packed. What the run has learnt from is left out.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
     #[command(flatten)]
@@ -272,7 +275,7 @@ pub(crate) struct Inspect {
 pub(crate) enum Data {
     /// Counts classes, sizes, duplicates and broken samples.
     Describe {
-        /// A source (digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
+        /// A source (digits, or KIND:FOLDER with the kind idx, cifar10, image-folder or packed), or an experiment.
         source: String,
         #[command(flatten)]
         roots: Roots,
@@ -280,6 +283,44 @@ pub(crate) enum Data {
         #[arg(long)]
         json: bool,
     },
+    /// Fetches a public data set into the cache (HOMEOSTAT_CACHE, or ~/.cache/homeostat), where experiments find it.
+    Fetch(Fetch),
+    /// Writes all pictures of a source, decoded and resized, into one file: training from it costs no decoding.
+    Pack(Pack),
+}
+
+/// A source, and the file that it is packed into.
+#[derive(Debug, Args)]
+pub(crate) struct Pack {
+    /// A source (digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
+    pub(crate) source: String,
+    /// The file to write.
+    pub(crate) out: PathBuf,
+    /// Stretches pictures to so many pixels on both sides.
+    #[arg(long, value_name = "PIXELS")]
+    pub(crate) size: Option<usize>,
+    /// Resizes pictures so that the shorter side has so many pixels.
+    #[arg(long, value_name = "PIXELS", conflicts_with = "size")]
+    pub(crate) shorter_side: Option<usize>,
+    /// Leaves out pictures that cannot be read, instead of stopping at the first.
+    #[arg(long)]
+    pub(crate) skip_corrupt: bool,
+    #[command(flatten)]
+    pub(crate) roots: Roots,
+    /// JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A public data set, or all that there are.
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// The data set: mnist, fashion-mnist, cifar10, cifar100, ag-news or banking77. Without it, they are listed.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 impl Verb {

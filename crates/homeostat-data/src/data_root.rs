@@ -16,10 +16,10 @@ impl DataRoot {
         Self { folders: folders.into_iter().map(Into::into).collect() }
     }
 
-    /// The root in which the folder of this name is found, in full, so that it can be looked in again from anywhere.
+    /// The root in which the folder or file of this name is found, in full, so that it can be looked in again from anywhere.
     #[must_use]
     pub fn root_of(&self, folder: &str) -> Option<PathBuf> {
-        let root = self.folders.iter().find(|root| root.join(folder).is_dir())?;
+        let root = self.folders.iter().find(|root| root.join(folder).exists())?;
         root.canonicalize().ok()
     }
 
@@ -35,20 +35,30 @@ impl DataRoot {
     /// # Errors
     /// [`DataError::Missing`] lists where it looked; [`DataError::Config`] for an empty name.
     pub fn find(&self, folder: &str) -> Result<PathBuf, DataError> {
+        self.look("folder", folder, Path::is_dir)
+    }
+
+    /// The file of this name below the first root that has one; an absolute path is taken as it is.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn find_file(&self, file: &str) -> Result<PathBuf, DataError> {
+        self.look("file", file, Path::is_file)
+    }
+
+    fn look(&self, kind: &'static str, folder: &str, is_right: fn(&Path) -> bool) -> Result<PathBuf, DataError> {
         if folder.is_empty() {
-            return Err(DataError::config(
-                "folder",
-                "is empty; name the folder of the data, relative to the data root",
-            ));
+            let why = format!("is empty; name the {kind} of the data, relative to the data root");
+            return Err(DataError::config(kind, why));
         }
         let looked: Vec<PathBuf> = if Path::new(folder).is_absolute() {
             vec![PathBuf::from(folder)]
         } else {
             self.folders.iter().map(|root| root.join(folder)).collect()
         };
-        match looked.iter().find(|path| path.is_dir()) {
+        match looked.iter().find(|path| is_right(path)) {
             Some(path) => Ok(path.clone()),
-            None => Err(DataError::Missing { folder: folder.to_owned(), looked }),
+            None => Err(DataError::Missing { kind, folder: folder.to_owned(), looked }),
         }
     }
 }

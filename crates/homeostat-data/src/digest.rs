@@ -21,6 +21,10 @@ impl Digest {
         Self(std::array::from_fn(|i| hash[i]))
     }
 
+    pub(crate) fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
     pub(crate) fn bytes(&self) -> &[u8; 8] {
         &self.0
     }

@@ -3,16 +3,21 @@
 use std::any::Any;
 use std::path::{Path, PathBuf};
 
+use crate::KnownData;
+
 /// What went wrong while data was looked for, read, divided or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// The folder of a source is in none of the data roots.
+    /// The folder or file of a source is in none of the data roots.
     #[error(
-        "cannot find the folder `{folder}`, looked in {}; name the folder above it with --data-root or HOMEOSTAT_DATA",
-        places(looked)
+        "cannot find the {kind} `{folder}`, looked in {}; name the folder above it with --data-root or HOMEOSTAT_DATA{}",
+        places(looked),
+        if KnownData::find(folder).is_some() { format!(", or fetch it: homeostat data fetch {folder}") } else { String::new() }
     )]
     Missing {
-        /// The folder as the configuration names it.
+        /// `folder` or `file`.
+        kind: &'static str,
+        /// The folder or file as the configuration names it.
         folder: String,
         /// The full paths that were tried.
         looked: Vec<PathBuf>,
@@ -21,6 +26,14 @@ pub enum DataError {
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file or folder.
+        path: PathBuf,
+        /// The reason of the operating system.
+        source: std::io::Error,
+    },
+    /// The operating system refused to take bytes.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
         path: PathBuf,
         /// The reason of the operating system.
         source: std::io::Error,
@@ -70,6 +83,10 @@ pub enum DataError {
 impl DataError {
     pub(crate) fn read(path: &Path, source: std::io::Error) -> Self {
         Self::Read { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn write(path: &Path, source: std::io::Error) -> Self {
+        Self::Write { path: path.to_owned(), source }
     }
 
     pub(crate) fn format(path: &Path, why: impl Into<String>) -> Self {

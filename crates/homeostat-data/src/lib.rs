@@ -25,6 +25,7 @@ mod error;
 mod gathered;
 mod image;
 mod jpeg;
+mod known;
 mod labels;
 mod loader;
 mod mix;
@@ -33,6 +34,7 @@ mod resize;
 mod rng;
 mod row_names;
 mod rows;
+mod sampling;
 mod source;
 mod source_word;
 mod split;
@@ -54,6 +56,7 @@ pub use description::{ClassCount, Contradiction, Description, ShapeCount, descri
 pub use digest::Digest;
 pub use error::DataError;
 pub use image::{Image, PIXEL_LIMIT, Shape};
+pub use known::{KnownData, KnownFile};
 pub use labels::LabelKind;
 pub use loader::{Loader, LoaderOptions, Weigh};
 pub use mix::{BatchKey, MixConfig, Mixed};
@@ -61,11 +64,14 @@ pub use prepare::{CenterCrop, ImagePrepare, Normalize, PrepareStep, Resize, Resi
 pub use resize::{Filter, resize};
 pub use rng::{Rng, stream};
 pub use rows::{OnCorrupt, Rows, Skipped};
+pub use sampling::{SamplingConfig, WeightedSampling, WindowSampling};
 pub use source::{
     Cifar10Config, Cifar100Config, Cifar100Labels, Given, IdxConfig, ImageFolderConfig, ImageTableConfig, NumpyConfig,
-    Pictures, Place, Source, SourceConfig, Store, WebDatasetConfig,
+    PackSummary, PackedConfig, Pictures, Place, Source, SourceConfig, Store, WebDatasetConfig,
 };
-pub use split::{GivenSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit};
+pub use split::{
+    GivenSplit, GroupBy, GroupKFoldSplit, GroupSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit,
+};
 pub use stats::ChannelStats;
 pub use table::{Cell, Encoding, Row, Table, TableFormat, TableKind, TableRows};
 pub use text_source::{TextFolderConfig, TextSample, TextSource, TextSourceConfig, TextTableConfig, TextUnit, Texts};

@@ -8,11 +8,12 @@ mod idx;
 mod image_folder;
 mod image_table;
 mod numpy;
+mod pack;
 pub(crate) mod packed;
 mod pictures;
 mod web_dataset;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use schemars::JsonSchema;
@@ -25,6 +26,7 @@ pub use image_folder::ImageFolderConfig;
 pub use image_table::ImageTableConfig;
 
 pub use numpy::NumpyConfig;
+pub use pack::{PackSummary, PackedConfig};
 pub use pictures::Pictures;
 pub use web_dataset::WebDatasetConfig;
 
@@ -58,6 +60,8 @@ pub enum SourceConfig {
     ImageTable(ImageTableConfig),
     /// A folder with the shards of a WebDataset: tar files in which the files of a sample differ in their endings.
     WebDataset(WebDatasetConfig),
+    /// A file of decoded pictures that `homeostat data pack` wrote; it costs no decoding.
+    Packed(PackedConfig),
 }
 
 impl SourceConfig {
@@ -84,10 +88,22 @@ impl SourceConfig {
             Self::ImageFolder(config) => config.open(root),
             Self::ImageTable(config) => config.open(root, on_corrupt),
             Self::WebDataset(config) => config.open(root, on_corrupt),
+            Self::Packed(config) => config.open(root),
         }
     }
 
-    /// The folder as the configuration names it; nothing for a source that is built in.
+    /// Where the folder or file is; nothing for a source that is built in.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`].
+    pub fn locate(&self, root: &DataRoot) -> Result<Option<PathBuf>, DataError> {
+        match self {
+            Self::Packed(PackedConfig { file }) => root.find_file(file).map(Some),
+            _ => self.folder().map(|folder| root.find(folder)).transpose(),
+        }
+    }
+
+    /// The folder or file as the configuration names it; nothing for a source that is built in.
     #[must_use]
     pub fn folder(&self) -> Option<&str> {
         match self {
@@ -98,7 +114,8 @@ impl SourceConfig {
             | Self::Numpy(NumpyConfig { folder, .. })
             | Self::ImageFolder(ImageFolderConfig { folder })
             | Self::ImageTable(ImageTableConfig { folder, .. })
-            | Self::WebDataset(WebDatasetConfig { folder, .. }) => Some(folder),
+            | Self::WebDataset(WebDatasetConfig { folder, .. })
+            | Self::Packed(PackedConfig { file: folder }) => Some(folder),
         }
     }
 }
@@ -162,6 +179,11 @@ pub trait Store: Send + Sync {
 
     /// The folder below which the samples lie, if they lie in files.
     fn folder(&self) -> Option<&Path>;
+
+    /// How samples differ from those whose digests they have, as a text; empty if they do not.
+    fn prepared(&self) -> &str {
+        ""
+    }
 }
 
 /// Where a sample stands.
@@ -360,6 +382,7 @@ impl<S: Store> Source<S> {
             self.labels(i).iter().for_each(|label| hash.update(label.to_le_bytes()));
             hash.update([self.given(i).map_or(0, |given| given as u8 + 1)]);
         }
+        hash.update(self.store.prepared());
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }

@@ -1,12 +1,16 @@
 //! Dividing the samples of a source into those to learn from, to choose by and to measure with. It does not know pictures, only
 //! classes and whether two samples have the same content.
 
+mod groups;
+
 use std::collections::{HashMap, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Digest, Given, LabelKind, Rng, Source, Store, stream};
+pub use groups::GroupBy;
+
+use crate::{DataError, Digest, Given, LabelKind, Rng, Source, Store, sampling, stream};
 
 /// How samples are divided into training, validation and test. Random divisions keep the proportions of the classes, depend on the
 /// seed alone, and never put two samples of the same content into different parts.
@@ -23,6 +27,10 @@ pub enum SplitConfig {
     Stratified(StratifiedSplit),
     /// At random into folds of equal size, one of which is for validation (cross-validation).
     KFold(KFoldSplit),
+    /// At random in about fixed fractions, each group of samples as a whole.
+    Group(GroupSplit),
+    /// At random into folds of about equal size, each group of samples as a whole.
+    GroupKFold(GroupKFoldSplit),
 }
 
 /// The division that the data set comes with.
@@ -73,6 +81,46 @@ impl Default for KFoldSplit {
     }
 }
 
+/// A random division of groups.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GroupSplit {
+    /// What tells the group of a sample.
+    pub by: GroupBy,
+    /// The fraction for validation, above 0.
+    pub valid: f64,
+    /// The fraction for the test, from 0 (no test part); both together are below 1.
+    pub test: f64,
+}
+
+impl Default for GroupSplit {
+    fn default() -> Self {
+        let StratifiedSplit { valid, test } = StratifiedSplit::default();
+        Self { by: GroupBy::default(), valid, test }
+    }
+}
+
+/// A random division of groups into folds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GroupKFoldSplit {
+    /// What tells the group of a sample.
+    pub by: GroupBy,
+    /// The number of folds, at least 2.
+    pub folds: usize,
+    /// The fold that is for validation, counted from 0; the others are for training.
+    pub fold: usize,
+    /// The fraction for the test, from 0 (no test part) to below 1; it is taken out first and is the same for every fold.
+    pub test: f64,
+}
+
+impl Default for GroupKFoldSplit {
+    fn default() -> Self {
+        let KFoldSplit { folds, fold, test } = KFoldSplit::default();
+        Self { by: GroupBy::default(), folds, fold, test }
+    }
+}
+
 /// The numbers of the samples of each part, ascending. The test part is empty where none was asked for or given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Splits {
@@ -107,13 +155,16 @@ impl SplitConfig {
             Self::Given(GivenSplit { valid }) => {
                 ("given.valid", *valid > 0.0 && *valid < 1.0, "has to be above 0 and below 1")
             }
-            Self::Stratified(StratifiedSplit { valid, test }) => {
+            Self::Stratified(StratifiedSplit { valid, test }) | Self::Group(GroupSplit { valid, test, .. }) => {
                 let ok = *valid > 0.0 && *test >= 0.0 && valid + test < 1.0;
-                ("stratified", ok, "`valid` has to be above 0, `test` at least 0, and both together below 1")
+                let name = if matches!(self, Self::Group(_)) { "group" } else { "stratified" };
+                (name, ok, "`valid` has to be above 0, `test` at least 0, and both together below 1")
             }
-            Self::KFold(KFoldSplit { folds, fold, test }) => {
+            Self::KFold(KFoldSplit { folds, fold, test })
+            | Self::GroupKFold(GroupKFoldSplit { folds, fold, test, .. }) => {
                 let ok = *folds >= 2 && fold < folds && (0.0..1.0).contains(test);
-                ("k-fold", ok, "`folds` has to be at least 2, `fold` below `folds`, and `test` from 0 to below 1")
+                let name = if matches!(self, Self::GroupKFold(_)) { "group-k-fold" } else { "k-fold" };
+                (name, ok, "`folds` has to be at least 2, `fold` below `folds`, and `test` from 0 to below 1")
             }
         };
         if ok { Ok(()) } else { Err(DataError::config(&format!("{key}.{name}"), why)) }
@@ -162,6 +213,8 @@ impl SplitConfig {
                 let (valid, train) = deck.deal(*folds, *fold);
                 Ok(Splits::sorted(train, valid, test))
             }
+            Self::Group(group) => group.split(source, &all, seed),
+            Self::GroupKFold(group) => group.split(source, &all, seed),
         }
     }
 }
@@ -184,7 +237,45 @@ impl GivenSplit {
     }
 }
 
+impl GroupSplit {
+    fn split<S: Store>(&self, source: &Source<S>, all: &[usize], seed: u64) -> Result<Splits, DataError> {
+        let mut shares = vec![1.0 - self.valid - self.test, self.valid];
+        shares.extend((self.test > 0.0).then_some(self.test));
+        let mut parts = groups::divide(source, all, &self.by, &shares, seed)?.into_iter();
+        let [train, valid, test] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+        check_counts(source, &train, 1)?;
+        Ok(Splits::sorted(train, valid, test))
+    }
+}
+
+impl GroupKFoldSplit {
+    fn split<S: Store>(&self, source: &Source<S>, all: &[usize], seed: u64) -> Result<Splits, DataError> {
+        let (mut rest, mut test) = (all.to_vec(), Vec::new());
+        if self.test > 0.0 {
+            let mut parts = groups::divide(source, all, &self.by, &[1.0 - self.test, self.test], seed)?;
+            (test, rest) = (parts.pop().unwrap_or_default(), parts.pop().unwrap_or_default());
+            rest.sort_unstable();
+        }
+        let shares = vec![1.0 / self.folds as f64; self.folds];
+        let mut folds = groups::divide(source, &rest, &self.by, &shares, seed)?;
+        let valid = folds.swap_remove(self.fold);
+        let train = folds.concat();
+        check_counts(source, &train, 1)?;
+        Ok(Splits::sorted(train, valid, test))
+    }
+}
+
 impl Splits {
+    /// Learns from about this fraction of each class only, from above 0 to 1: always the same samples for a seed, and for a smaller
+    /// fraction some of them. What is chosen by and measured with stays.
+    #[must_use]
+    pub fn with_fraction<S>(mut self, fraction: f64, source: &Source<S>, seed: u64) -> Self {
+        if fraction < 1.0 {
+            self.train = sampling::subset(&self.train, |i| source.stratum(i), fraction, seed);
+        }
+        self
+    }
+
     fn sorted(mut train: Vec<usize>, mut valid: Vec<usize>, mut test: Vec<usize>) -> Self {
         for part in [&mut train, &mut valid, &mut test] {
             part.sort_unstable();

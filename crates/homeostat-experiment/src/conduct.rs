@@ -259,7 +259,7 @@ fn train_and_conclude(
     let experiment = plan.experiment();
     let samples = [plan.splits.train.len(), plan.splits.valid.len(), plan.splits.test.len()];
     let resumed = checkpoint.map(Checkpoint::step);
-    let data = experiment.data.source.folder().map(|folder| setting.roots.find(folder)).transpose()?;
+    let data = experiment.data.source.locate(&setting.roots)?;
     observe(Stage::Prepared { run: run.path(), experiment, data: data.as_deref(), samples, resumed });
     let mut tensorboard = TensorBoard::open(run, resumed);
     let examples = |indices: &[usize]| -> Arc<dyn Examples<ImageClassification>> { Arc::new(plan.examples(indices)) };

@@ -115,6 +115,11 @@ impl Experiment {
         Run::check_name(&self.name)?;
         self.task.check()?;
         self.data.split.check("data.split")?;
+        self.data.sampling.check("data.sampling")?;
+        if !(self.data.fraction > 0.0 && self.data.fraction <= 1.0) {
+            let problem = format!("is {}, but has to be above 0 and at most 1", self.data.fraction);
+            return Err(ExperimentError::setting("data.fraction", problem));
+        }
         self.data.augment.check("data.augment")?;
         self.data.mix.check("data.mix")?;
         self.train.check()?;

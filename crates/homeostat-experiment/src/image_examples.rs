@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use homeostat_data::{BatchKey, DataError, Image, ImageAugment, MixConfig, OnCorrupt, SampleKey, Source};
+use homeostat_data::{
+    BatchKey, DataError, Image, ImageAugment, MixConfig, OnCorrupt, SampleKey, SamplingConfig, Source,
+};
 use homeostat_task::Task;
 use homeostat_tasks::{ImageClassification, Target};
 use homeostat_train::{Draw, Examples, Rows};
@@ -16,6 +18,7 @@ pub(crate) struct ImageExamples {
     indices: Vec<usize>,
     augment: ImageAugment,
     mix: MixConfig,
+    sampling: SamplingConfig,
     on_corrupt: OnCorrupt,
 }
 
@@ -27,6 +30,7 @@ impl ImageExamples {
             indices: indices.to_vec(),
             augment: data.augment.clone(),
             mix: data.mix.clone(),
+            sampling: data.sampling.clone(),
             on_corrupt: data.on_corrupt,
         }
     }
@@ -37,10 +41,12 @@ impl ImageExamples {
         Ok(self.augment.apply(self.source.get(index)?, SampleKey { seed, epoch: 0, sample: index as u64 }))
     }
 
-    fn prepare(&self, index: usize, image: Image, draw: Option<Draw>) -> Result<Image, DataError> {
+    /// `again` counts how often the sample came before in this epoch.
+    fn prepare(&self, (index, again): (usize, usize), image: Image, draw: Option<Draw>) -> Result<Image, DataError> {
         let image = match draw {
             Some(Draw { seed, epoch, .. }) => {
-                self.augment.apply(image, SampleKey { seed, epoch, sample: index as u64 })
+                let sample = index as u64 | (again as u64) << 40;
+                self.augment.apply(image, SampleKey { seed, epoch, sample })
             }
             None => image,
         };
@@ -65,16 +71,27 @@ impl Examples<ImageClassification> for ImageExamples {
         self.indices.len()
     }
 
+    fn order(&self, seed: u64, epoch: u64) -> Vec<usize> {
+        let labels: Vec<usize> = self.indices.iter().map(|&index| self.source.label(index)).collect();
+        self.sampling.order(&labels, self.source.classes(), (seed, epoch))
+    }
+
     fn rows(&self, positions: &[usize], draw: Option<Draw>) -> Result<Rows<ImageClassification>, DataError> {
-        let indices: Vec<usize> = positions.iter().map(|&position| self.indices[position]).collect();
+        let index = |position: usize| self.indices[position % self.len()];
+        let indices: Vec<usize> = positions.iter().map(|&position| index(position)).collect();
         let read = homeostat_data::Rows::read(&self.source, &indices, self.on_corrupt)?;
         let mut skipped = read.skipped;
-        let (mut inputs, mut kept) = (Vec::with_capacity(read.samples.len()), Vec::with_capacity(read.samples.len()));
-        for (index, image) in read.indices.into_iter().zip(read.samples) {
-            match self.prepare(index, image, draw) {
+        let mut rows = Rows { inputs: vec![], truths: vec![], positions: vec![], skipped: vec![], bytes: 0 };
+        let mut kept = Vec::with_capacity(read.samples.len());
+        // What was read is a subsequence of what was asked for, so one walk finds every position.
+        let mut walk = positions.iter();
+        for (read, image) in read.indices.into_iter().zip(read.samples) {
+            let Some(&position) = walk.find(|position| index(**position) == read) else { unreachable!("asked for") };
+            match self.prepare((read, position / self.len()), image, draw) {
                 Ok(input) => {
-                    inputs.push(input);
-                    kept.push(index);
+                    rows.inputs.push(input);
+                    rows.positions.push(position % self.len());
+                    kept.push(read);
                 }
                 Err(DataError::Corrupt { name, why }) if self.on_corrupt == OnCorrupt::Skip => {
                     skipped.push(homeostat_data::Skipped { name, reason: why });
@@ -82,14 +99,10 @@ impl Examples<ImageClassification> for ImageExamples {
                 Err(error) => return Err(error),
             }
         }
-        let truths = self.mixed(&mut inputs, &kept, draw);
-        let bytes = inputs.iter().map(|input| input.pixels().len()).sum();
-        // `kept` is a subsequence of `indices`, so one walk finds every position.
-        let mut walk = positions.iter().zip(&indices);
-        let positions =
-            kept.iter().filter_map(|kept| walk.find(|(_, index)| *index == kept).map(|(&position, _)| position));
-        let positions = positions.collect();
-        Ok(Rows { inputs, truths, positions, skipped, bytes })
+        rows.truths = self.mixed(&mut rows.inputs, &kept, draw);
+        rows.bytes = rows.inputs.iter().map(|input: &Image| input.pixels().len()).sum();
+        rows.skipped = skipped;
+        Ok(rows)
     }
 }
 
@@ -136,6 +149,18 @@ mod tests {
         assert_eq!(together.truths, parts.iter().flat_map(|rows| rows.truths.clone()).collect::<Vec<_>>());
         assert_eq!(together.positions, positions);
         assert_ne!(together.inputs, examples.rows(&positions, draw(3, 0)).unwrap().inputs, "an epoch has its own");
+    }
+
+    #[test]
+    fn a_sample_that_comes_again_is_augmented_anew() {
+        let source = Arc::new(SourceConfig::Digits.open(&DataRoot::default()).unwrap());
+        let data = DataConfig { sampling: SamplingConfig::ClassBalanced, ..turned() };
+        let examples = examples(&source, &data);
+        let rows = examples.rows(&[7, 7 + examples.len(), 7], draw(0, 0)).unwrap();
+        assert_eq!((&rows.inputs[0], &rows.truths[0]), (&rows.inputs[2], &rows.truths[1]));
+        assert_ne!(rows.inputs[0], rows.inputs[1]);
+        assert_eq!(rows.positions, [7, 7, 7]);
+        assert_eq!(examples.order(1, 0).len(), examples.len());
     }
 
     #[test]

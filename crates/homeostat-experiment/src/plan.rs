@@ -37,7 +37,9 @@ impl Plan {
     ) -> Result<Self, ExperimentError> {
         let source = Arc::new(open(&resolved.value.data, roots)?);
         choose_split(&mut resolved, &source)?;
+        resolved.value.data.sampling.check_classes("data.sampling", source.classes())?;
         let splits = resolved.value.data.split.split(&source, resolved.value.seed)?;
+        let splits = splits.with_fraction(resolved.value.data.fraction, &source, resolved.value.seed);
         choose_labels(&mut resolved, &source)?;
         choose_input(&mut resolved, &source, &splits)?;
         choose_normalization(&mut resolved, &source, &splits, workers)?;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use homeostat_data::{DataError, Loader, LoaderOptions, Rng, Skipped, Weigh};
+use homeostat_data::{DataError, Loader, LoaderOptions, SamplingConfig, Skipped, Weigh};
 use homeostat_task::Task;
 
 /// A part of the data, as the loop sees it: prepared rows by position.
@@ -14,6 +14,12 @@ pub trait Examples<T: Task>: Send + Sync {
     /// Whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The order in which an epoch goes through the samples, by seed and epoch alone: as many positions as there are samples, by default
+    /// every one once. A position at or above [`len`](Self::len) is the sample `position % len` once more.
+    fn order(&self, seed: u64, epoch: u64) -> Vec<usize> {
+        SamplingConfig::Shuffle.order(&vec![0; self.len()], &[], (seed, epoch))
     }
 
     /// Reads and prepares these samples; with a `draw` they are augmented and mixed for training, else never.
@@ -73,14 +79,6 @@ impl Default for Workers {
     }
 }
 
-const SHUFFLE: u64 = u64::MAX;
-
-/// The order of an epoch's samples: a permutation keyed by seed and epoch.
-#[must_use]
-pub(crate) fn order(seed: u64, epoch: usize, samples: usize) -> Vec<usize> {
-    Rng::keyed(seed, [epoch as u64, SHUFFLE, SHUFFLE]).permutation(samples)
-}
-
 /// The batches of one epoch, in order, from the batch `from` on.
 pub(crate) fn training_batches<T: Task>(
     examples: &Arc<dyn Examples<T>>,
@@ -90,7 +88,7 @@ pub(crate) fn training_batches<T: Task>(
     workers: Workers,
 ) -> Loader<Rows<T>> {
     let (epoch, from) = place;
-    let order = order(seed, epoch, examples.len());
+    let order = examples.order(seed, epoch as u64);
     let draw = move |batch| Some(Draw { seed, epoch: epoch as u64, batch });
     load(examples, order, batch_size, from, workers, draw)
 }
@@ -120,20 +118,4 @@ fn load<T: Task>(
     };
     let options = LoaderOptions { workers: workers.threads, prefetch_bytes: workers.prefetch_bytes };
     Loader::start(from..batches, options, Arc::new(make))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::order;
-
-    #[test]
-    fn every_epoch_has_an_order_of_its_own_and_every_sample_once() {
-        let first = order(1, 0, 100);
-        let mut sorted = first.clone();
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
-        assert_eq!(first, order(1, 0, 100));
-        assert_ne!(first, order(1, 1, 100));
-        assert_ne!(first, order(2, 0, 100));
-    }
 }

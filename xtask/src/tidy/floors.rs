@@ -24,6 +24,7 @@ const FLOORS: &[Room] = &[
     room("homeostat-control", 1, &["burn"]),
     room("homeostat-data", 1, &["burn"]),
     room("homeostat-device", 1, &[]),
+    room("homeostat-fetch", 1, &["burn"]),
     room("homeostat-kernels", 1, &[]),
     room("homeostat-metrics", 1, &["burn"]),
     room("homeostat-models", 2, &["homeostat-data", "homeostat-device"]),

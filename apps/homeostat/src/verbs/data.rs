@@ -1,18 +1,28 @@
-//! `homeostat data`: looks at data.
+//! `homeostat data describe`: looks at data.
 
 use std::io::{self, Write};
 
 use homeostat_data::{ClassCount, Contradiction, Description, OnCorrupt, SourceConfig, describe};
 use homeostat_experiment::Experiment;
 
-use super::{Done, table::print_table};
-use crate::{args, cli::Data};
+use super::{Done, fetch, pack, table::print_table};
+use crate::{
+    args,
+    cli::{Data, Roots},
+};
 
 pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
-    let Data::Describe { source, roots, json } = arguments;
+    match arguments {
+        Data::Describe { source, roots, json } => describe_source(source, roots, *json),
+        Data::Fetch(arguments) => fetch::run(arguments),
+        Data::Pack(arguments) => pack::run(arguments),
+    }
+}
+
+fn describe_source(source: &str, roots: &Roots, json: bool) -> anyhow::Result<Done> {
     let description = describe(&find(source)?.open_with(&roots.find()?, OnCorrupt::Skip)?)?;
     let mut out = io::stdout().lock();
-    if *json {
+    if json {
         writeln!(out, "{}", serde_json::to_string(&description)?)?;
         return Ok(Done::Well);
     }
@@ -72,7 +82,7 @@ fn print_rest(out: &mut dyn Write, count: usize) -> io::Result<()> {
 }
 
 /// A source, or that of an experiment.
-fn find(word: &str) -> anyhow::Result<SourceConfig> {
+pub(super) fn find(word: &str) -> anyhow::Result<SourceConfig> {
     if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
         return Ok(args::find(word)?.load()?.value.data.source);
     }

@@ -64,7 +64,7 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_homeostat"));
         // A backtrace would show, and nothing of the caller's shows.
         command.args(words).current_dir(&self.root).env("RUST_BACKTRACE", "1").stdin(Stdio::null());
-        command.env_remove("HOMEOSTAT_DATA").env_remove("RUST_LOG");
+        command.env_remove("HOMEOSTAT_DATA").env_remove("RUST_LOG").env("HOMEOSTAT_CACHE", self.path("cache"));
         command
     }
 

@@ -111,6 +111,10 @@ fn data_are_found_below_the_root_of_the_option_or_the_environment() {
     says(&place.well(&[&words[..], &["--data-root", "all"]].concat()), &["pets: 10 samples, 2 classes"]);
     let output = place.command(&words).env("HOMEOSTAT_DATA", place.path("all")).output().unwrap();
     says(&text(&output.stdout), &["pets: 10 samples"]);
+    fs::create_dir_all(place.path("cache/data")).unwrap();
+    fs::rename(place.path("all/pets"), place.path("cache/data/pets")).unwrap();
+    says(&place.well(&words), &["pets: 10 samples"]);
+    fs::rename(place.path("cache/data/pets"), place.path("all/pets")).unwrap();
 
     // The way to the first training of one's own pictures that the program itself shows.
     let hint = place.refused(&["train", "all/pets"]);
@@ -203,4 +207,37 @@ fn both_sets_of_kernels_train_alike() {
     let (own, burn) = (loss("own"), loss("burn"));
     assert!((own - burn).abs() < 1e-4, "own {own}, burn {burn}");
     assert_ne!(own.to_bits(), burn.to_bits(), "the option chose the same kernels twice");
+}
+
+#[test]
+fn public_data_are_listed_and_named_where_they_are_missing() {
+    let place = Place::new();
+    let listed = place.json(&["data", "fetch", "--json"]);
+    let names: Vec<&str> = listed.iter().map(|data| data["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["mnist", "fashion-mnist", "cifar10", "cifar100", "ag-news", "banking77"]);
+    says(&place.refused(&["data", "fetch", "minst"]), &["unknown data set `minst`", "mnist, fashion-mnist"]);
+    says(&place.refused(&["train", "mnist"]), &["cannot find the folder `mnist`", "homeostat data fetch mnist"]);
+    fs::create_dir_all(place.path("cache/data/mnist")).unwrap();
+    says(&place.well(&["data", "fetch", "mnist"]), &["mnist is there already", "cache/data/mnist"]);
+}
+
+#[test]
+fn training_from_a_pack_is_training_from_its_source() {
+    let place = Place::new();
+    for class in ["cat", "dog"] {
+        (0..20).for_each(|at| place.picture(&format!("pets/{class}/{at}.png"), 10 * at + class.as_bytes()[0]));
+    }
+    let said = place.well(&["data", "pack", "image-folder:pets", "pets.pack"]);
+    says(&said, &["pets.pack: 40 samples", "source.packed.file=pets.pack"]);
+    let trained = |source: &str, name: &str| {
+        let words =
+            ["train", "digits", source, name, "model=mlp", "epochs=1", "prepare=[\"normalize-from-train\"]", "--quiet"];
+        place.well(&words);
+        let [run] = &runs_in(&place.path("runs").join(name.trim_start_matches("name=")))[..] else { panic!("one run") };
+        fs::read(run.join("artifact/model.safetensors")).unwrap()
+    };
+    let source = trained("source.image-folder.folder=pets", "name=plain");
+    assert!(source == trained("source.packed.file=pets.pack", "name=packed"), "other weights");
+    place.well(&["data", "pack", "image-folder:pets", "small.pack", "--size", "4", "--json"]);
+    says(&place.well(&["data", "describe", "packed:small.pack"]), &["pets: 40 samples", "4 x 4 pixels"]);
 }

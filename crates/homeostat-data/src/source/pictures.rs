@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::archive::Archive;
+use super::pack::Pack;
 use super::{Catalog, Given, Part, Place, Source, Store};
 use crate::labels::Labels;
 use crate::row_names::RowNames;
@@ -19,6 +20,8 @@ pub(super) enum Held {
     Files { folder: PathBuf, names: Strings, archives: Vec<Option<Archive>> },
     /// Encoded pictures in memory, from the rows of tables in a folder.
     Blobs { folder: PathBuf, blobs: Blobs, rows: RowNames },
+    /// Pixels in a file.
+    Pack(Pack),
 }
 
 /// The bytes of many files in one.
@@ -63,6 +66,7 @@ impl Pictures {
                 }
             },
             Held::Blobs { blobs, .. } => Ok(blobs.get(place.index).to_vec()),
+            Held::Pack(pack) => Ok(pack.image(place)?.encode_png()),
         }
     }
 
@@ -80,6 +84,7 @@ impl Store for Pictures {
             Held::Arrays { shape, .. } => Ok(Image::new(*shape, self.array(place).to_vec())),
             Held::Files { .. } => Image::decode(&self.file(place)?),
             Held::Blobs { blobs, .. } => Image::decode(blobs.get(place.index)),
+            Held::Pack(pack) => pack.image(place),
         }
     }
 
@@ -88,6 +93,7 @@ impl Store for Pictures {
             Held::Arrays { .. } => Ok(Digest::of(self.array(place))),
             Held::Files { .. } => Ok(Digest::of(&self.file(place)?)),
             Held::Blobs { blobs, .. } => Ok(Digest::of(blobs.get(place.index))),
+            Held::Pack(pack) => Ok(pack.digest(place)),
         }
     }
 
@@ -96,14 +102,19 @@ impl Store for Pictures {
             Held::Arrays { .. } => format!("{}[{}]", place.part, place.within),
             Held::Files { names, .. } => names.get(place.index).to_owned(),
             Held::Blobs { rows, .. } => rows.name(place),
+            Held::Pack(pack) => pack.name(place),
         }
     }
 
     fn folder(&self) -> Option<&Path> {
         match &self.0 {
-            Held::Arrays { .. } => None,
+            Held::Arrays { .. } | Held::Pack(_) => None,
             Held::Files { folder, .. } | Held::Blobs { folder, .. } => Some(folder),
         }
+    }
+
+    fn prepared(&self) -> &str {
+        if let Held::Pack(pack) = &self.0 { pack.prepare() } else { "" }
     }
 }
 
@@ -113,6 +124,7 @@ impl std::fmt::Debug for Pictures {
             Held::Arrays { .. } => "Pictures(arrays)",
             Held::Files { .. } => "Pictures(files)",
             Held::Blobs { .. } => "Pictures(rows)",
+            Held::Pack(_) => "Pictures(packed)",
         })
     }
 }

@@ -82,6 +82,10 @@ fn what_is_not_there_says_where_it_was_looked_for_and_how_to_mend_it() {
     for part in ["`set`", a.path().to_str().unwrap(), b.path().to_str().unwrap(), "--data-root", "HOMEOSTAT_DATA"] {
         assert!(error.contains(part), "{part} is not in {error}");
     }
+    assert!(!error.contains("fetch"), "{error}");
+    let known = IdxConfig { folder: "mnist".into(), ..IdxConfig::default() };
+    let error = SourceConfig::Idx(known).open(&root).unwrap_err().to_string();
+    assert!(error.ends_with("or fetch it: homeostat data fetch mnist"), "{error}");
     std::fs::create_dir(b.path().join("set")).unwrap();
     assert_eq!(root.find("set").unwrap(), b.path().join("set"), "the second root counts, too");
     assert_eq!(DataRoot::default().find(b.path().to_str().unwrap()).unwrap(), b.path(), "an absolute path");

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use homeostat_data::{
-    DataRoot, GivenSplit, ImageFolderConfig, KFoldSplit, Source, SourceConfig, SplitConfig, SplitRecord, Splits,
-    StratifiedSplit,
+    DataRoot, GivenSplit, GroupBy, GroupKFoldSplit, GroupSplit, ImageFolderConfig, KFoldSplit, Source, SourceConfig,
+    SplitConfig, SplitRecord, Splits, StratifiedSplit,
 };
 
 use crate::picture;
@@ -212,4 +212,100 @@ fn the_form_in_a_file_is_kept() {
         let parsed: BTreeMap<String, SplitConfig> = toml::from_str(text).unwrap();
         assert_eq!(parsed["split"], expected);
     }
+}
+
+/// 40 patients with 1 to 6 pictures each in two classes, `class/p7_2.png`; patients 3 and 4 share a picture.
+fn patients() -> (tempfile::TempDir, Source) {
+    let mut files = Vec::new();
+    let mut level = 0;
+    for patient in 0..40 {
+        for picture in 0..1 + patient % 6 {
+            let class = if (patient + picture) % 3 == 0 { "ill" } else { "well" };
+            level += 1;
+            let shared = if patient == 4 && picture == 0 { files.last().map_or(0, |(_, level)| *level) } else { level };
+            files.push((format!("{class}/p{patient}_{picture}.png"), shared));
+        }
+    }
+    folder(&files)
+}
+
+fn patients_of(source: &Source, part: &[usize]) -> BTreeSet<String> {
+    let patient = |&i: &usize| source.name(i).split(['/', '_']).nth(1).unwrap().to_owned();
+    part.iter().map(patient).collect()
+}
+
+#[test]
+fn no_group_is_on_two_sides_and_classes_keep_their_proportions() {
+    let (_folder, source) = patients();
+    for seed in 1..6 {
+        let config = SplitConfig::Group(GroupSplit { by: GroupBy::NameUntil("_".into()), valid: 0.2, test: 0.2 });
+        let splits = config.split(&source, seed).unwrap();
+        check_partition(&splits, source.len());
+        assert_eq!(splits, config.split(&source, seed).unwrap());
+        assert_ne!(splits, config.split(&source, seed + 1).unwrap());
+        let parts = [(&splits.train, 0.6), (&splits.valid, 0.2), (&splits.test, 0.2)];
+        let sides = parts.map(|(part, _)| patients_of(&source, part));
+        let [train, valid, test] = &sides;
+        assert!(train.is_disjoint(valid) && train.is_disjoint(test) && valid.is_disjoint(test), "seed {seed}");
+        let together = |side: &&BTreeSet<String>| side.contains("p3") == side.contains("p4");
+        assert!(sides.iter().all(|side| together(&side)), "3 and 4 have a picture in common");
+        for (part, share) in parts {
+            let shares = share_by_class(&source, part);
+            assert!(shares.iter().all(|own| (own - share).abs() < 0.06), "seed {seed}: {shares:?} for {share}");
+        }
+    }
+    let error = SplitConfig::Group(GroupSplit::default()).split(&source, 1).unwrap_err().to_string();
+    assert!(error.contains("the data tell no groups"), "{error}");
+}
+
+#[test]
+fn every_group_is_in_one_fold() {
+    let (_folder, source) = patients();
+    let split = |fold, test| {
+        let by = GroupBy::NameUntil("_".into());
+        SplitConfig::GroupKFold(GroupKFoldSplit { by, folds: 4, fold, test }).split(&source, 1).unwrap()
+    };
+    let mut seen = BTreeSet::new();
+    for fold in 0..4 {
+        let splits = split(fold, 0.2);
+        check_partition(&splits, source.len());
+        assert_eq!(splits.test, split(0, 0.2).test, "the same for every fold");
+        let valid = patients_of(&source, &splits.valid);
+        assert!(valid.is_disjoint(&patients_of(&source, &splits.train)));
+        assert!(valid.is_disjoint(&patients_of(&source, &splits.test)));
+        assert!(valid.iter().all(|patient| seen.insert(patient.clone())), "a patient in two folds");
+        let share = splits.valid.len() as f64 / (source.len() - splits.test.len()) as f64;
+        assert!((share - 0.25).abs() < 0.05, "{share}");
+    }
+    assert!(split(0, 0.0).test.is_empty());
+}
+
+#[test]
+fn folders_can_be_groups_and_too_few_groups_are_refused() {
+    let files = (0..24).map(|i| (format!("{}/visit{}/{i}.png", ["a", "b"][i % 2], i % 8), i as u8)).collect::<Vec<_>>();
+    let (_folder, source) = folder(&files);
+    let config = GroupSplit { by: GroupBy::Folder, valid: 0.25, test: 0.0 };
+    let splits = SplitConfig::Group(config.clone()).split(&source, 1).unwrap();
+    assert_eq!((splits.valid.len(), splits.train.len()), (6, 18));
+    let folds = GroupKFoldSplit { by: GroupBy::Folder, folds: 9, fold: 0, test: 0.0 };
+    let error = SplitConfig::GroupKFold(folds).split(&source, 1).unwrap_err().to_string();
+    assert!(error.contains("there are 8 groups for 9 parts"), "{error}");
+    let (_folder, source) = folder(&[("a/0.png".into(), 0), ("a/1.png".into(), 1), ("b/2.png".into(), 2)]);
+    let error = SplitConfig::Group(config).split(&source, 1).unwrap_err().to_string();
+    assert!(error.contains("the class `"), "{error}");
+}
+
+#[test]
+fn a_smaller_fraction_is_part_of_a_larger_one() {
+    let source = digits();
+    let splits = stratified(0.1, 0.1).split(&source, 1).unwrap();
+    let part = |fraction, seed| splits.clone().with_fraction(fraction, &source, seed);
+    assert_eq!(part(1.0, 1), splits);
+    let (tenth, half) = (part(0.1, 1), part(0.5, 1));
+    assert_eq!((&tenth.valid, &tenth.test), (&splits.valid, &splits.test));
+    assert!(tenth.train.iter().all(|i| half.train.contains(i)) && half.train.iter().all(|i| splits.train.contains(i)));
+    let shares = share_by_class(&source, &half.train);
+    assert!(shares.iter().all(|share| (share - 0.4).abs() < 0.02), "{shares:?}");
+    assert_ne!(tenth, part(0.1, 2));
+    assert_eq!(part(1e-9, 1).train.len(), 10, "one of each class at least");
 }
