@@ -77,10 +77,10 @@ fn weights_that_are_broken_or_of_another_network_are_refused_in_one_line() {
         (of(ImageModelConfig::Mlp(MlpConfig { hidden: vec![], dropout: 0.0 })), "`hidden.0.bias` is missing"),
         (of(ImageModelConfig::Cnn(CnnConfig::default())), "of another network"),
         (bytes(&Weights::from_tensors(short)), "`head.bias` is missing"),
-        (ArtifactWeights::Bytes(file[..file.len() - 4].to_vec()), "not a safetensors file"),
-        (ArtifactWeights::Bytes(file[..20].to_vec()), "not a safetensors file"),
-        (ArtifactWeights::Bytes(vec![]), "not a safetensors file"),
-        (ArtifactWeights::Bytes(lying), "not a safetensors file"),
+        (ArtifactWeights::Bytes(file[..file.len() - 4].to_vec()), "not a file of weights"),
+        (ArtifactWeights::Bytes(file[..20].to_vec()), "not a file of weights"),
+        (ArtifactWeights::Bytes(vec![]), "not a file of weights"),
+        (ArtifactWeights::Bytes(lying), "not a file of weights"),
     ] {
         let (_root, artifact) = publish(&Parts { model, ..parts(&whole, 1) });
         let error = open(&artifact).err().expect(said);

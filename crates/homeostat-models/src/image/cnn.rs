@@ -4,16 +4,21 @@
 use burn::{
     module::Module,
     nn::{
-        PaddingConfig2d,
+        Linear, PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
     },
     tensor::{Device, Tensor},
 };
-use homeostat_kernels::{Activation, Conv2dOptions, Kernels, MaxPool2dOptions, conv2d, max_pool2d};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ImageShape, check_dropout, check_widths, mlp::Mlp};
+use super::{
+    ImageShape,
+    blocks::{Then, convolve, each, max_pool},
+    check_dropout, check_widths,
+    mlp::Mlp,
+    network::{Describe, ImageNetwork},
+};
 use crate::ModelError;
 
 const KERNEL: usize = 3;
@@ -52,8 +57,8 @@ impl Default for CnnConfig {
     }
 }
 
-impl CnnConfig {
-    pub(super) fn check(&self) -> Result<(), ModelError> {
+impl Describe for CnnConfig {
+    fn check(&self) -> Result<(), ModelError> {
         check_widths("cnn", "widths", &self.widths)?;
         if self.widths.len() > MAX_STAGES {
             return Err(ModelError::Setting {
@@ -69,11 +74,15 @@ impl CnnConfig {
         check_dropout("cnn", self.dropout)
     }
 
-    pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Result<Cnn, ModelError> {
-        let (Some(height), Some(width)) = (self.side_after(shape.height), self.side_after(shape.width)) else {
-            let (height, width, needed) = (shape.height, shape.width, self.side_needed());
-            return Err(ModelError::TooSmall { network: "cnn", height, width, needed });
-        };
+    /// The smallest side of which all stages leave something: one stage before another, from the last pixel back.
+    fn smallest(&self) -> usize {
+        self.widths.iter().fold(1, |side, _| side * POOL + self.border())
+    }
+}
+
+impl CnnConfig {
+    pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Cnn {
+        let [height, width] = [shape.height, shape.width].map(|side| self.side_after(side));
         let channels: Vec<usize> = std::iter::once(shape.channels).chain(self.widths.iter().copied()).collect();
         let padding = match self.padding {
             Padding::Valid => PaddingConfig2d::Valid,
@@ -86,20 +95,12 @@ impl CnnConfig {
             })
             .collect();
         let features = channels[channels.len() - 1] * height * width;
-        Ok(Cnn { stages, classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device) })
+        Cnn { stages, classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device) }
     }
 
-    /// What all stages leave of a side, or nothing.
-    fn side_after(&self, side: usize) -> Option<usize> {
-        self.widths.iter().try_fold(side, |side, _| {
-            let pooled = side.checked_sub(self.border())? / POOL;
-            (pooled > 0).then_some(pooled)
-        })
-    }
-
-    /// The smallest side of which all stages leave something: one stage before another, from the last pixel back.
-    fn side_needed(&self) -> usize {
-        self.widths.iter().fold(1, |side, _| side * POOL + self.border())
+    /// What all stages leave of a side.
+    fn side_after(&self, side: usize) -> usize {
+        self.widths.iter().fold(side, |side, _| (side - self.border()) / POOL)
     }
 
     /// The pixels of a side that a convolution takes away.
@@ -118,23 +119,24 @@ pub struct Cnn {
     classifier: Mlp,
 }
 
-impl Cnn {
-    /// `[batch, channels, height, width] -> [batch, classes]`
-    #[must_use]
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.classifier.forward(self.stages.iter().fold(images, stage))
+impl ImageNetwork for Cnn {
+    fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        if self.stages.is_empty() {
+            return vec![images];
+        }
+        each(images, &self.stages, stage)
+    }
+
+    fn pool(&self, last: Tensor<4>) -> Tensor<2> {
+        self.classifier.hidden(last.flatten(1, 3))
+    }
+
+    fn head(&self) -> &Linear {
+        self.classifier.head()
     }
 }
 
 /// Convolution, ReLU and max-pooling.
 fn stage(x: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
-    let border = match conv.padding {
-        PaddingConfig2d::Same => KERNEL / 2,
-        _ => 0,
-    };
-    let options =
-        Conv2dOptions { padding: [(border, border); 2], activation: Activation::Relu, ..Conv2dOptions::default() };
-    let kernels = Kernels::selected();
-    let bias = conv.bias.as_ref().map(|bias| bias.val());
-    max_pool2d(conv2d(x, conv.weight.val(), bias, &options, kernels), &MaxPool2dOptions::new([POOL; 2]), kernels)
+    max_pool(convolve(conv, x, Then::Relu), POOL, POOL, 0)
 }
