@@ -14,6 +14,7 @@ use workspace::Workspace;
 mod bench;
 mod ci;
 mod docs;
+mod parity;
 mod peers;
 mod python;
 mod test;
@@ -30,6 +31,7 @@ Usage: cargo xtask VERB [ARGS]      (`cargo xtask VERB --help` says more)
   ci      run everything that must hold before a change goes in
   docs    regenerate the reference pages and build the API docs
   bench   run the benches
+  parity  compare the networks of the zoo with torchvision's and timm's
   python  read a run's event files and weights with their Python libraries";
 
 type Verb = fn(&Workspace, &[String]) -> Result<ExitCode>;
@@ -53,6 +55,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "docs" => (docs::HELP, docs::run),
         "bench" if args.first().is_some_and(|name| name == "peers") => (peers::HELP, bench::run),
         "bench" => (bench::HELP, bench::run),
+        "parity" => (parity::HELP, parity::run),
         "python" => (python::HELP, python::run),
         "-h" | "--help" | "help" => {
             say(HELP);

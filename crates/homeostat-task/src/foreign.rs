@@ -86,7 +86,7 @@ impl ForeignNames {
     /// # Errors
     /// Lists what is missing, unused or misshapen without being allowed.
     pub fn adopt(&self, theirs: &Weights, allowed: &[String]) -> Result<Adopted, WeightsError> {
-        let may = |name: &str| allowed.iter().any(|pattern| matches(pattern, name));
+        let may = |name: &str| allowed.iter().any(|pattern| name_fits(pattern, name));
         let (mut problems, mut kept, mut tensors) = (Vec::new(), Vec::new(), BTreeMap::new());
         for (ours, Foreign { name, transposed, shape }) in &self.tensors {
             let found = theirs.tensors().get(name).map(|data| if *transposed { transpose(data) } else { data.clone() });
@@ -252,10 +252,11 @@ fn in_their_words(name: &str, container: &str) -> String {
 }
 
 /// Whether a name fits a pattern, in which a `*` stands for anything.
-fn matches(pattern: &str, name: &str) -> bool {
+#[must_use]
+pub fn name_fits(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(name) = name.strip_prefix(start) else { return false };
-    (0..=name.len()).filter(|&at| name.is_char_boundary(at)).any(|at| matches(rest, &name[at..]))
+    (0..=name.len()).filter(|&at| name.is_char_boundary(at)).any(|at| name_fits(rest, &name[at..]))
 }
 
 /// Rows become columns.

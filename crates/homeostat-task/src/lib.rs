@@ -14,6 +14,6 @@ mod foreign;
 mod task;
 mod weights;
 
-pub use foreign::{Adopted, ForeignNames, read_foreign};
+pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign};
 pub use task::{InputError, Outcome, Task, TaskError, TaskVisitor};
 pub use weights::{ParamPath, Weights, WeightsError};

@@ -6,6 +6,7 @@ mod data;
 mod devices;
 mod eval;
 mod inspect;
+mod models;
 mod predict;
 mod resume;
 mod runs;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Config(args) => config::run(args),
         Verb::Inspect(args) => inspect::run(args),
         Verb::Data(args) => data::run(args),
+        Verb::Models(args) => models::run(args),
         Verb::Devices(output) => devices::run(*output),
         Verb::Completions { shell } => {
             // In memory first: the generator panics where it cannot write.

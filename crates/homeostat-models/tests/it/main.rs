@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod originals;
+mod registry;
+mod shared_data;
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
