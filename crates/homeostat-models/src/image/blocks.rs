@@ -10,7 +10,7 @@ use burn::{
 };
 use homeostat_kernels::{
     Activation, Conv2dOptions, Curve, Kernels, MaxPool2dOptions, adaptive_avg_pool2d, batch_norm, conv_norm, conv2d,
-    dense, layer_norm, linear, max_pool2d,
+    conv2d_halved, dense, layer_norm, linear, max_pool2d,
 };
 
 use super::trace;
@@ -126,6 +126,17 @@ pub(super) fn convolve(conv: &Conv2d, x: Tensor<4>, then: Then) -> Tensor<4> {
     let y = conv2d(x, conv.weight.val(), bias, &options, Kernels::selected());
     trace::window(&conv.weight, &y);
     then.rest(y)
+}
+
+/// A convolution, its bias, ReLU, and the largest of each two by two pixels.
+pub(super) fn convolve_halved(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    if trace::is_on() {
+        // What is fused cannot be counted apart.
+        return max_pool(convolve(conv, x, Then::Relu), 2, 2, 0);
+    }
+    let [_, _, height, width] = x.dims();
+    let options = options(conv, [height, width], Activation::Relu);
+    conv2d_halved(x, conv.weight.val(), conv.bias.as_ref().map(Param::val), &options, Kernels::selected())
 }
 
 /// A convolution without bias, and the batch normalisation after it.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{Then, convolve, each, max_pool},
+    blocks::{convolve_halved, each},
     check_dropout, check_widths,
     mlp::Mlp,
     network::{Describe, ImageNetwork},
@@ -138,5 +138,5 @@ impl ImageNetwork for Cnn {
 
 /// Convolution, ReLU and max-pooling.
 fn stage(x: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
-    max_pool(convolve(conv, x, Then::Relu), POOL, POOL, 0)
+    convolve_halved(conv, x)
 }

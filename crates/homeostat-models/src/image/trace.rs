@@ -31,6 +31,11 @@ pub(crate) fn of(run: impl FnOnce()) -> Vec<Step> {
     STEPS.take().unwrap_or_default()
 }
 
+/// Whether somebody wants to know.
+pub(super) fn is_on() -> bool {
+    STEPS.with_borrow(Option::is_some)
+}
+
 /// A convolution: each pixel of the result took all weights.
 pub(super) fn window(weight: &Param<Tensor<4>>, y: &Tensor<4>) {
     write(|| {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{Then, Window, classify, convolve, each, he, max_pool, normalise},
+    blocks::{Then, Window, classify, convolve, convolve_halved, each, he, max_pool, normalise},
     check_depth, check_dropout, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -131,6 +131,14 @@ impl Layer {
         match &self.norm {
             Some(norm) => normalise(norm, convolve(&self.conv, x, Then::Nothing), Then::Relu),
             None => convolve(&self.conv, x, Then::Relu),
+        }
+    }
+
+    /// The same, and the largest of each two by two pixels.
+    fn forward_halved(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.norm {
+            Some(_) => max_pool(self.forward(x), 2, 2, 0),
+            None => convolve_halved(&self.conv, x),
         }
     }
 }
