@@ -25,7 +25,7 @@ pub use image::{
     ImageModel, ImageModelConfig, ImageShape, TrainingScores,
     alexnet::{AlexNet, AlexNetConfig},
     cifar_resnet::{CifarResNet, CifarResNetConfig},
-    cnn::{Cnn, CnnConfig, Padding},
+    cnn::{Cnn, CnnConfig, Head, Padding},
     convnext::{ConvNext, ConvNextConfig},
     efficientnet_lite::EfficientNetLiteConfig,
     googlenet::{GoogLeNet, GoogLeNetConfig},

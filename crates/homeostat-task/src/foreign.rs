@@ -72,6 +72,15 @@ impl ForeignNames {
         if problems.is_empty() { Ok(Self { tensors }) } else { Err(WeightsError::mismatch(&problems)) }
     }
 
+    /// Our own names and layout: those of what a run publishes.
+    #[must_use]
+    pub fn own<M: Module>(module: &M) -> Self {
+        let mut reader = Reader::default();
+        module.visit(&mut reader);
+        let own = |Leaf { name, shape, .. }: Leaf| (name.clone(), Foreign { name, transposed: false, shape });
+        Self { tensors: reader.leaves.into_iter().map(own).collect() }
+    }
+
     /// How many of their names are among these tensors: the table that has most is theirs.
     #[must_use]
     pub fn hits(&self, theirs: &Weights) -> usize {

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{convolve_halved, each},
+    blocks::{convolve_halved, each, mean},
     check_dropout, check_widths,
     mlp::Mlp,
     network::{Describe, ImageNetwork},
@@ -34,6 +34,8 @@ pub struct CnnConfig {
     pub widths: Vec<usize>,
     /// Whether a convolution keeps the image's size or loses its border.
     pub padding: Padding,
+    /// What the dense layers see of the last stage.
+    pub head: Head,
     /// Widths of the dense layers between the stages and the classes.
     pub hidden: Vec<usize>,
     /// Share of dense units dropped in training, in 0..1.
@@ -51,9 +53,20 @@ pub enum Padding {
     Same,
 }
 
+/// What dense layers see of the last stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Head {
+    /// Every pixel: it matters where in the picture something is, and pictures have one size.
+    #[default]
+    Flatten,
+    /// The mean of each channel over all pixels: far fewer weights, and pictures may have any size.
+    Mean,
+}
+
 impl Default for CnnConfig {
     fn default() -> Self {
-        Self { widths: vec![32, 64], padding: Padding::Valid, hidden: vec![64], dropout: 0.0 }
+        Self { widths: vec![32, 64], padding: Padding::Valid, head: Head::Flatten, hidden: vec![64], dropout: 0.0 }
     }
 }
 
@@ -78,6 +91,10 @@ impl Describe for CnnConfig {
     fn smallest(&self) -> usize {
         self.widths.iter().fold(1, |side, _| side * POOL + self.border())
     }
+
+    fn takes_any_size(&self) -> bool {
+        self.head == Head::Mean
+    }
 }
 
 impl CnnConfig {
@@ -94,8 +111,12 @@ impl CnnConfig {
                 Conv2dConfig::new([pair[0], pair[1]], [KERNEL, KERNEL]).with_padding(padding.clone()).init(device)
             })
             .collect();
-        let features = channels[channels.len() - 1] * height * width;
-        Cnn { stages, classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device) }
+        let pixels = match self.head {
+            Head::Flatten => height * width,
+            Head::Mean => 1,
+        };
+        let features = channels[channels.len() - 1] * pixels;
+        Cnn { stages, head: self.head, classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device) }
     }
 
     /// What all stages leave of a side.
@@ -116,6 +137,8 @@ impl CnnConfig {
 #[derive(Module, Debug)]
 pub struct Cnn {
     stages: Vec<Conv2d>,
+    #[module(skip)]
+    head: Head,
     classifier: Mlp,
 }
 
@@ -128,7 +151,10 @@ impl ImageNetwork for Cnn {
     }
 
     fn pool(&self, last: Tensor<4>) -> Tensor<2> {
-        self.classifier.hidden(last.flatten(1, 3))
+        self.classifier.hidden(match self.head {
+            Head::Flatten => last.flatten(1, 3),
+            Head::Mean => mean(last),
+        })
     }
 
     fn head(&self) -> &Linear {

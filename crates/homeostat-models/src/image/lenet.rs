@@ -34,6 +34,10 @@ impl Describe for LeNetConfig {
     fn smallest(&self) -> usize {
         12
     }
+
+    fn takes_any_size(&self) -> bool {
+        false
+    }
 }
 
 impl LeNetConfig {

@@ -38,6 +38,10 @@ impl Describe for MlpConfig {
         check_widths("mlp", "hidden", &self.hidden)?;
         check_dropout("mlp", self.dropout)
     }
+
+    fn takes_any_size(&self) -> bool {
+        false
+    }
 }
 
 impl MlpConfig {

@@ -186,6 +186,12 @@ impl ImageModelConfig {
         self.description().smallest()
     }
 
+    /// Whether one network takes pictures of any size; if not, its weights are bound to the size that it was made for.
+    #[must_use]
+    pub fn takes_any_size(&self) -> bool {
+        self.description().takes_any_size()
+    }
+
     /// How well-known implementations call the network's layers; none where there is none.
     #[must_use]
     pub fn names(&self) -> Vec<NameTable> {
@@ -244,7 +250,14 @@ impl ImageModelConfig {
         vec![
             Self::Mlp(MlpConfig { hidden: vec![16, 8], dropout: 0.1 }),
             Self::Cnn(CnnConfig { widths: vec![4, 8], hidden: vec![16], ..CnnConfig::default() }),
-            Self::Cnn(CnnConfig { widths: vec![4, 6, 8], hidden: vec![], padding: cnn::Padding::Same, dropout: 0.2 }),
+            Self::Cnn(CnnConfig {
+                widths: vec![4, 6, 8],
+                hidden: vec![],
+                padding: cnn::Padding::Same,
+                dropout: 0.2,
+                ..CnnConfig::default()
+            }),
+            Self::Cnn(CnnConfig { widths: vec![4, 8], head: cnn::Head::Mean, hidden: vec![], ..CnnConfig::default() }),
             Self::LeNet(LeNetConfig::default()),
             Self::AlexNet(AlexNetConfig { width: 1, hidden: 32, dropout: 0.1 }),
             Self::Vgg(VggConfig { depth: 11, width: 4, hidden: 32, batch_norm: false, dropout: 0.1 }),
@@ -354,12 +367,13 @@ impl ImageModel {
         self.network().forward(images)
     }
 
-    /// What training looks at: the scores, and those of further heads.
+    /// What training looks at: the scores, and, where the device computes gradients, those of further heads.
     #[must_use]
     pub fn training_scores(&self, images: Tensor<4>) -> TrainingScores {
         let network = self.network();
+        let learns = images.device().is_autodiff();
         let features = network.features(images);
-        let auxiliary = network.auxiliary(&features);
+        let auxiliary = if learns { network.auxiliary(&features) } else { Vec::new() };
         TrainingScores { main: network.decide(features), auxiliary }
     }
 

@@ -45,6 +45,11 @@ pub(super) trait Describe {
         1
     }
 
+    /// Whether one network takes pictures of any size; if not, its weights are bound to the size that it was made for.
+    fn takes_any_size(&self) -> bool {
+        true
+    }
+
     /// How well-known implementations call our layers.
     fn names(&self) -> Vec<NameTable> {
         Vec::new()

@@ -86,6 +86,10 @@ impl Describe for VitConfig {
             ],
         )]
     }
+
+    fn takes_any_size(&self) -> bool {
+        false
+    }
 }
 
 impl VitConfig {

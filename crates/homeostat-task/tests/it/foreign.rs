@@ -7,7 +7,7 @@ use burn::{
     nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig},
     tensor::TensorData,
 };
-use homeostat_task::{ForeignNames, Weights, read_foreign};
+use homeostat_task::{ForeignNames, Weights, name_fits, read_foreign};
 
 use crate::device;
 
@@ -99,4 +99,18 @@ fn files_of_pytorch_are_read_and_their_code_is_not_run() {
     }
     assert!(read_foreign(Path::new("weights.onnx")).unwrap_err().to_string().contains("`onnx` is no ending"));
     assert!(read_foreign(Path::new("nowhere.safetensors")).is_err());
+}
+
+#[test]
+fn a_star_stands_for_any_characters() {
+    for (pattern, text, expected) in [
+        ("*", "a.b", true),
+        ("a.*", "a.b.c", true),
+        ("*.bias", "a.0.bias", true),
+        ("*.bias", "a.0.weight", false),
+        ("a.*.w*", "a.0.weight", true),
+        ("a", "ab", false),
+    ] {
+        assert_eq!(name_fits(pattern, text), expected, "{pattern} {text}");
+    }
 }
