@@ -13,7 +13,7 @@ use crate::{GOLDEN, bytes, config, device, line, mlp, open, parts, publish, requ
 
 #[test]
 fn an_answer_does_not_depend_on_its_batch() {
-    for model in ImageModelConfig::examples() {
+    for model in crate::networks() {
         let (_root, artifact) = publish(&parts(&config(model), 1));
         let endpoint = open(&artifact).unwrap();
         let requests: Vec<Vec<u8>> = (0..2 * GOLDEN).map(request).collect();

@@ -145,7 +145,10 @@ impl Layer {
 
 impl ImageNetwork for Vgg {
     fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        each(images, &self.stages, |x, layers| max_pool(layers.iter().fold(x, |x, layer| layer.forward(x)), 2, 2, 0))
+        each(images, &self.stages, |x, layers| {
+            let (last, first) = layers.split_last().expect("a stage has layers");
+            last.forward_halved(first.iter().fold(x, |x, layer| layer.forward(x)))
+        })
     }
 
     fn pool(&self, last: Tensor<4>) -> Tensor<2> {

@@ -8,7 +8,7 @@ mod shared_data;
 use burn::{
     module::{Module, ModuleVisitor, Param},
     nn::loss::CrossEntropyLossConfig,
-    optim::{AdamConfig, GradientsParams, Optimizer},
+    optim::{AdamConfig, GradientsParams},
     tensor::{Device, Distribution, Gradients, Int, Tensor},
 };
 use homeostat_models::{CnnConfig, ImageModel, ImageModelConfig, ImageShape, MlpConfig, ModelError, Padding};
