@@ -206,7 +206,7 @@ fn every_network_learns_eight_samples_by_heart() {
         let criterion = CrossEntropyLossConfig::new().init(&device);
         let mut optimizer = AdamConfig::new().init();
         let mut losses = vec![];
-        while losses.len() < 200 && losses.last().is_none_or(|&loss| loss > 0.2) {
+        while losses.len() < 500 && losses.last().is_none_or(|&loss| loss > 0.2) {
             let loss = criterion.forward(network.forward(x.clone()), labels.clone());
             losses.push(loss.clone().into_scalar::<f32>());
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
