@@ -83,7 +83,7 @@ impl Conv {
 
     /// The way with fewer products, where there is one.
     pub(crate) fn forward_winograd(&self) -> Option<Winograd> {
-        self.plain_3x3().then(|| Winograd {
+        self.plain_3x3().then_some(Winograd {
             batch: self.batch,
             source: self.input,
             out: self.out,

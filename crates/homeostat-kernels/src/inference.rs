@@ -113,8 +113,12 @@ struct Follow<'a> {
     halved: bool,
 }
 
-fn run(x: &FlexTensor, conv: &Conv, layer: impl Fn(Way) -> Arc<Prepared>, follow: Follow<'_>) -> FlexTensor {
-    let Follow { residual, relu, halved } = follow;
+fn run(
+    x: &FlexTensor,
+    conv: &Conv,
+    layer: impl Fn(Way) -> Arc<Prepared>,
+    Follow { residual, relu, halved }: Follow<'_>,
+) -> FlexTensor {
     let isa = Isa::detect();
     let [batch, channels, height, width] = [conv.batch, conv.channels[1], conv.out[0], conv.out[1]];
     if let Some(residual) = residual {
