@@ -211,6 +211,7 @@ impl Bench {
             task: &self.task,
             train: &train,
             valid: &valid,
+            initial: None,
             config: &config,
             control: &ControlConfig::default(),
             meters: &Meters { train: meter.clone(), valid: meter },

@@ -15,6 +15,7 @@ mod bench;
 mod ci;
 mod docs;
 mod loading;
+mod parity;
 mod peers;
 mod python;
 mod test;
@@ -31,6 +32,7 @@ Usage: cargo xtask VERB [ARGS]      (`cargo xtask VERB --help` says more)
   ci      run everything that must hold before a change goes in
   docs    regenerate the reference pages and build the API docs
   bench   run the benches
+  parity  compare the networks of the zoo with torchvision's and timm's
   python  read a run's event files and weights with their Python libraries";
 
 type Verb = fn(&Workspace, &[String]) -> Result<ExitCode>;
@@ -55,6 +57,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "bench" if args.first().is_some_and(|name| name == "peers") => (peers::HELP, bench::run),
         "bench" if args.first().is_some_and(|name| name == "data") => (loading::HELP, bench::run),
         "bench" => (bench::HELP, bench::run),
+        "parity" => (parity::HELP, parity::run),
         "python" => (python::HELP, python::run),
         "-h" | "--help" | "help" => {
             say(HELP);

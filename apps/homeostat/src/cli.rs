@@ -56,6 +56,9 @@ pub(crate) enum Verb {
     /// Looks at data, fetches public ones, and packs them.
     #[command(subcommand)]
     Data(Data),
+    /// Knows networks by name: lists them, shows their layers, and writes weights for other programs.
+    #[command(subcommand)]
+    Models(Models),
     /// Lists the devices of this build and this machine.
     Devices(Output),
     /// Prints a completion script for a shell.
@@ -321,6 +324,37 @@ pub(crate) struct Fetch {
     /// JSON for machines.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Models {
+    /// Lists networks: parameters, products for one image (MACs), the image, and who has published weights.
+    List {
+        /// Only names that fit; a * stands for anything: '*resnet*'.
+        #[arg(default_value = "*")]
+        pattern: String,
+        /// JSON for machines, one line a network.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows a network layer by layer: what comes out, parameters, MACs, and the memory of what comes out.
+    Show {
+        /// The network's name, as `models list` has it.
+        name: String,
+        /// JSON for machines, one line a layer.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes the weights of a run as safetensors, in the names and layout of torchvision, timm or whoever has the original.
+    Export {
+        /// A run, or an artifact.
+        artifact: PathBuf,
+        /// The file to write; it ends in .safetensors, and is not there yet.
+        out: PathBuf,
+        /// Whose names, where there are several: torchvision, timm.
+        #[arg(long, value_name = "ORIGIN")]
+        names: Option<String>,
+    },
 }
 
 impl Verb {

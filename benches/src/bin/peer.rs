@@ -5,10 +5,7 @@
 
 use std::time::Instant;
 
-use benches::{
-    resnet::ResNet18,
-    transformer::{MiniLm, Shape, Transformer},
-};
+use benches::transformer::{MiniLm, Shape, Transformer};
 use burn::{
     module::{Module, ModuleVisitor, Param},
     nn::loss::CrossEntropyLossConfig,
@@ -18,7 +15,7 @@ use burn::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_device::{DeviceChoice, open};
 use homeostat_kernels::{Curve, Kernels, dense};
-use homeostat_models::{CnnConfig, ImageModel, ImageModelConfig, ImageShape};
+use homeostat_models::{CnnConfig, ImageModel, ImageModelConfig, ImageShape, ResNetConfig, Stem};
 use homeostat_train::{AdamConfig, AdamwConfig, OptimizerConfig, SgdConfig};
 
 #[global_allocator]
@@ -108,6 +105,12 @@ fn cnn(options: &Options, device: &Device) -> ImageModel {
     ImageModelConfig::Cnn(CnnConfig::default()).init(shape, 10, device).expect("a size that the network takes")
 }
 
+fn resnet18(stem: Stem, size: usize, classes: usize, device: &Device) -> ImageModel {
+    let config = ResNetConfig { stem, ..ResNetConfig::default() };
+    let shape = ImageShape { channels: 3, height: size, width: size };
+    ImageModelConfig::ResNet(config).init(shape, classes, device).expect("a size that the network takes")
+}
+
 fn images(options: &Options, size: usize, device: &Device) -> Tensor<4> {
     Tensor::random([options.batch, 3, size, size], Distribution::Normal(0.0, 1.0), device)
 }
@@ -143,7 +146,8 @@ fn train_step(options: &Options) -> serde_json::Value {
             train(options, model, &optimizer, 1e-4, 2, |model| model.forward(x.clone()))
         }
         Work::Resnet18 => {
-            let (model, x) = (ResNet18::cifar(&device), images(options, options.size, &device));
+            let model = resnet18(Stem::Small, options.size, 10, &device);
+            let x = images(options, options.size, &device);
             let optimizer = OptimizerConfig::Sgd(SgdConfig::default());
             train(options, model, &optimizer, 0.01, 10, |model| model.forward(x.clone()))
         }
@@ -191,11 +195,12 @@ fn infer(options: &Options) -> serde_json::Value {
             time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Resnet18 => {
-            let (model, x) = (ResNet18::cifar(&device), images(options, options.size, &device));
+            let model = resnet18(Stem::Small, options.size, 10, &device);
+            let x = images(options, options.size, &device);
             time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Resnet18At224 => {
-            let (model, x) = (ResNet18::imagenet(&device), images(options, 224, &device));
+            let (model, x) = (resnet18(Stem::Large, 224, 1000, &device), images(options, 224, &device));
             time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Minilm => {

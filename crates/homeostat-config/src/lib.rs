@@ -50,6 +50,7 @@ mod tree;
 
 pub use error::ConfigError;
 pub use layers::{Config, Layers};
+pub use nearest::nearest_names;
 pub use origin::Origin;
 pub use reference::reference;
 pub use resolved::{Provenance, Resolved};

@@ -11,7 +11,8 @@ const ALIKE_ELSEWHERE: f64 = 0.8;
 const MOST: usize = 3;
 
 /// The names that may have been meant by `given`, the likeliest first.
-pub(crate) fn nearest_names(given: &str, names: &[&str]) -> Box<[String]> {
+#[must_use]
+pub fn nearest_names(given: &str, names: &[&str]) -> Box<[String]> {
     best(names.iter().map(|name| (alike(given, name), (*name).to_owned())), ALIKE)
 }
 

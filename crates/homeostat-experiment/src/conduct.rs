@@ -16,9 +16,10 @@ use homeostat_artifact::{
 use homeostat_config::{Resolved, to_toml};
 use homeostat_data::{DataError, DataRoot, Skipped, SplitRecord};
 use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify};
-use homeostat_task::{Task, Weights};
+use homeostat_models::NameTable;
+use homeostat_task::{Adopted, ForeignNames, Task, Weights, WeightsError, read_foreign};
 use homeostat_tasks::ImageClassification;
-use homeostat_train::{End, Event, Examples, Finished, Job, Reached, Workers, fit};
+use homeostat_train::{End, Event, Examples, Finished, Job, PretrainedConfig, Reached, Workers, fit};
 
 use crate::{
     Experiment, ExperimentError, ExperimentText,
@@ -264,8 +265,11 @@ fn train_and_conclude(
     let mut tensorboard = TensorBoard::open(run, resumed);
     let examples = |indices: &[usize]| -> Arc<dyn Examples<ImageClassification>> { Arc::new(plan.examples(indices)) };
     let (train, valid, meters) = (examples(&plan.splits.train), examples(&plan.splits.valid), plan.meters()?);
+    let pretrained = experiment.train.pretrained.as_ref().filter(|_| checkpoint.is_none());
+    let initial = pretrained.map(|from| adopted(&plan.task, from, setting)).transpose()?;
     let job = Job {
         task: &plan.task,
+        initial: initial.as_ref(),
         train: &train,
         valid: &valid,
         config: &experiment.train,
@@ -284,6 +288,28 @@ fn train_and_conclude(
         End::Finished(finished) => conclude(plan, run, finished, tensorboard, setting, observe),
         End::Interrupted { .. } => Ok(Outcome::Interrupted),
     }
+}
+
+/// The weights of a file, in the names of the task's network.
+fn adopted(
+    task: &ImageClassification,
+    from: &PretrainedConfig,
+    setting: &Setting<'_>,
+) -> Result<Adopted, ExperimentError> {
+    let wrong = |problem: String| ExperimentError::setting("train.pretrained", problem);
+    let path = setting.roots.find(&from.folder)?.join(&from.file);
+    let in_file = |error: WeightsError| wrong(format!("{}: {error}", path.display()));
+    let theirs = read_foreign(&path).map_err(in_file)?;
+    let network = task.init(setting.device).map_err(|error| wrong(error.to_string()))?;
+    let of_table = |table: NameTable| ForeignNames::of(&network, &table.rows).map_err(in_file);
+    let mut names = task.config().model.names().into_iter().map(of_table).collect::<Result<Vec<_>, _>>()?;
+    // What a run has published is in our own names.
+    names.push(ForeignNames::own(&network));
+    let best = names.into_iter().max_by_key(|names| names.hits(&theirs));
+    best.map_or_else(
+        || Err(wrong("has no names".to_owned())),
+        |names| names.adopt(&theirs, &from.allow).map_err(in_file),
+    )
 }
 
 /// Tests, publishes, verifies, reports. Stopped before anything is published, it is done anew by a resumption.

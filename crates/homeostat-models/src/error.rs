@@ -6,7 +6,7 @@ pub enum ModelError {
     /// The pooling stages leave nothing of the image.
     #[error(
         "the network `{network}` needs images of at least {needed}x{needed} pixels, but gets {height}x{width}: enlarge them \
-         (prepare = [{{ resize = {{ size = {needed} }} }}, ...]), use fewer stages, or padding = \"same\""
+         (prepare = [{{ resize = {{ size = {needed} }} }}, ...]), or choose a network for smaller ones"
     )]
     TooSmall {
         /// The network's name.

@@ -17,10 +17,28 @@
 
 mod error;
 mod image;
+mod registry;
+mod summary;
 
 pub use error::ModelError;
 pub use image::{
-    ImageModel, ImageModelConfig, ImageShape,
-    cnn::{Cnn, CnnConfig, Padding},
+    ImageModel, ImageModelConfig, ImageShape, TrainingScores,
+    alexnet::{AlexNet, AlexNetConfig},
+    cifar_resnet::{CifarResNet, CifarResNetConfig},
+    cnn::{Cnn, CnnConfig, Head, Padding},
+    convnext::{ConvNext, ConvNextConfig},
+    efficientnet_lite::EfficientNetLiteConfig,
+    googlenet::{GoogLeNet, GoogLeNetConfig},
+    inception_v3::{InceptionV3, InceptionV3Config},
+    inverted_residual::InvertedResiduals,
+    lenet::{LeNet, LeNetConfig},
     mlp::{Mlp, MlpConfig},
+    mobilenet_v2::MobileNetV2Config,
+    network::{ImageNetwork, NameTable},
+    resnet::{ResNet, ResNetConfig, Stem},
+    vgg::{Vgg, VggConfig},
+    vit::{Vit, VitConfig},
+    wide_resnet::{WideResNet, WideResNetConfig},
 };
+pub use registry::{Expects, KnownNetwork};
+pub use summary::{Layer, summarize};

@@ -6,12 +6,14 @@
 //! ```
 //!
 //! Whatever training and serving both do is a method of [`Task`], so it cannot differ. [`Weights`] are a network's
-//! tensors by name, on their way to and from a safetensors file.
+//! tensors by name, on their way to and from a safetensors file; [`ForeignNames`] are what other programs call them.
 //!
 //! It does not know the loop, the server, or any concrete task.
 
+mod foreign;
 mod task;
 mod weights;
 
+pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign};
 pub use task::{InputError, Outcome, Task, TaskError, TaskVisitor};
 pub use weights::{ParamPath, Weights, WeightsError};

@@ -18,8 +18,8 @@ pub struct Weights {
 /// Weights that cannot be read, or do not fit the network.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// The bytes are no safetensors file.
-    #[error("not a safetensors file: {reason}")]
+    /// The bytes are no file of weights.
+    #[error("not a file of weights: {reason}")]
     Format {
         /// What the reader said.
         reason: String,
@@ -159,12 +159,16 @@ impl Weights {
             (&found != shape).then(|| format!("`{name}` has shape {found:?}, needed {shape:?}"))
         });
         let problems: Vec<String> = missing.chain(unused).chain(misshapen).collect();
-        if problems.is_empty() {
-            return Ok(());
-        }
+        if problems.is_empty() { Ok(()) } else { Err(WeightsError::mismatch(&problems)) }
+    }
+}
+
+impl WeightsError {
+    /// The first of the problems, and how many more there are.
+    pub(crate) fn mismatch(problems: &[String]) -> Self {
         let shown = problems.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
         let more = if problems.len() > 3 { format!("; and {} more", problems.len() - 3) } else { String::new() };
-        Err(WeightsError::Mismatch { details: format!("{shown}{more}") })
+        Self::Mismatch { details: format!("{shown}{more}") }
     }
 }
 

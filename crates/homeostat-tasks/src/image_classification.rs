@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use homeostat_data::{DataError, Image, ImagePrepare, Normalize, PIXEL_LIMIT, PrepareStep, Shape};
 use homeostat_kernels::{Kernels, scaled_levels};
 use homeostat_metrics::{Loss, Predictions, Truth};
-use homeostat_models::{ImageModel, ImageModelConfig, ImageShape};
+use homeostat_models::{ImageModel, ImageModelConfig, ImageShape, TrainingScores};
 use homeostat_task::{InputError, Outcome, Task, TaskError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -246,11 +246,13 @@ impl Task for ImageClassification {
         ImageBatch(images): ImageBatch,
         truths: &[Target],
     ) -> ImageClassificationOutcome {
-        let scores = model.forward(images);
+        let TrainingScores { main: scores, auxiliary } = model.training_scores(images);
         let targets = self.targets(truths, &scores.device());
-        let loss = self.config.loss.of(scores.clone(), targets);
+        let loss = self.config.loss.of(scores.clone(), targets.clone());
+        let further =
+            auxiliary.into_iter().map(|(weight, scores)| self.config.loss.of(scores, targets.clone()).mean * weight);
         ImageClassificationOutcome {
-            loss: loss.mean,
+            loss: further.fold(loss.mean, |sum, loss| sum + loss),
             weight: loss.weight,
             scores: scores.inner(),
             probabilities: self.config.loss.probabilities(),

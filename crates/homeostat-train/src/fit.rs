@@ -13,11 +13,12 @@ use burn::{module::Module, optim::GradientsParams, tensor::Device};
 use homeostat_artifact::{Best, Checkpoint, Figures, MetricsLine, Part, RunWriter};
 use homeostat_control::{Action, ControlConfig, ControlEvent, Decision, Monitor, Observation};
 use homeostat_data::{Rng, Skipped};
-use homeostat_task::{Outcome, Task};
+use homeostat_task::{Adopted, Outcome, Task};
 
 use crate::{
     Accumulation, Event, Examples, Meter, Rows, Schedule, StepReport, TrainConfig, TrainError, Workers, clip, evaluate,
     examples::training_batches,
+    freeze::frozen,
     global_norm,
     state::{Memory, Moving, Place, Snapshot, State, load_chosen},
 };
@@ -35,6 +36,8 @@ pub struct Job<'a, T: Task, M> {
     pub train: &'a Arc<dyn Examples<T>>,
     /// What choices are made by.
     pub valid: &'a Arc<dyn Examples<T>>,
+    /// Weights to begin with, in the place of drawn ones.
+    pub initial: Option<&'a Adopted>,
     /// The `[train]` table.
     pub config: &'a TrainConfig,
     /// The `[control]` table.
@@ -170,6 +173,13 @@ where
         let model = job.task.init(&device)?;
         // Burn draws a weight when it is first looked at: looked at now, it comes from this seed whatever else is on.
         drop(model.valid());
+        let model = match job.initial {
+            Some(initial) => {
+                initial.apply(model).map_err(|error| TrainError::setting("train.pretrained", error.to_string()))?
+            }
+            None => model,
+        };
+        let model = frozen(model, &config.freeze)?;
         let optimizer = config.optimizer.init(&model, &config.groups)?;
         let goals = job.meters.valid.goals();
         let monitor = Monitor::find(&config.monitor, &goals, "train.monitor")?;

@@ -22,6 +22,7 @@ mod evaluate;
 mod event;
 mod examples;
 mod fit;
+mod freeze;
 mod gradients;
 mod meter;
 mod optimizer;
@@ -49,4 +50,4 @@ pub use schedule::{
     ScheduleConfig, StepConfig,
 };
 pub use state::Reached;
-pub use train_config::{CheckpointConfig, TrainConfig};
+pub use train_config::{CheckpointConfig, PretrainedConfig, TrainConfig};

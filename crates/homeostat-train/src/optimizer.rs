@@ -20,7 +20,7 @@ use burn::{
     tensor::{DType, Device, Tensor, TensorData},
 };
 use burn_pack::Scalar;
-use homeostat_task::ParamPath;
+use homeostat_task::{ParamPath, name_fits};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -439,7 +439,7 @@ impl OptimizerConfig {
         let mut parameters = Parameters::default();
         module.visit(&mut parameters);
         for group in groups {
-            if !parameters.shapes.keys().any(|path| glob(&group.parameters, path)) {
+            if !parameters.shapes.keys().any(|path| name_fits(&group.parameters, path)) {
                 let known = parameters.shapes.keys().take(6).cloned().collect::<Vec<_>>().join(", ");
                 return Err(TrainError::setting(
                     "train.groups",
@@ -451,7 +451,7 @@ impl OptimizerConfig {
         let keeps_sums = matches!(self, Self::Adafactor(_));
         let slots = parameters.shapes.into_iter().map(|(path, shape)| {
             let rank = shape.len();
-            let group = groups.iter().rev().find(|group| glob(&group.parameters, &path));
+            let group = groups.iter().rev().find(|group| name_fits(&group.parameters, &path));
             let default_decay = if rank <= 1 { 0.0 } else { self.weight_decay() };
             let decay = group.and_then(|group| group.weight_decay).unwrap_or(default_decay);
             let (rule, factor) = self.rule(rank, decay);
@@ -675,34 +675,5 @@ impl ModuleVisitor for Parameters {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.shapes.insert(self.path.name(), param.lazy_shape().to_vec());
-    }
-}
-
-/// Whether `text` matches `pattern`, in which `*` stands for any characters.
-fn glob(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, rest)) => text.strip_prefix(head).is_some_and(|tail| {
-            (0..=tail.len()).filter(|&at| tail.is_char_boundary(at)).any(|at| glob(rest, &tail[at..]))
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::glob;
-
-    #[test]
-    fn a_star_stands_for_any_characters() {
-        for (pattern, text, expected) in [
-            ("*", "a.b", true),
-            ("a.*", "a.b.c", true),
-            ("*.bias", "a.0.bias", true),
-            ("*.bias", "a.0.weight", false),
-            ("a.*.w*", "a.0.weight", true),
-            ("a", "ab", false),
-        ] {
-            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
-        }
     }
 }

@@ -32,6 +32,11 @@ pub struct TrainConfig {
     pub schedule: ScheduleConfig,
     /// Other learning rates or weight decays for some parameters.
     pub groups: Vec<GroupConfig>,
+    /// Weights to begin with, in the place of drawn ones.
+    pub pretrained: Option<PretrainedConfig>,
+    /// Parameters that keep their values, by name, where a `*` stands for anything: `["stages.*"]`. A batch normalisation whose
+    /// parameters are among them keeps its statistics, too.
+    pub freeze: Vec<String>,
     /// How large gradients are cut.
     pub clip: ClipConfig,
     /// A moving average of the weights, evaluated and published in their place.
@@ -55,6 +60,8 @@ impl Default for TrainConfig {
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             groups: Vec::new(),
+            pretrained: None,
+            freeze: Vec::new(),
             clip: ClipConfig::default(),
             ema: None,
             metrics: vec![MetricConfig::Accuracy, MetricConfig::MacroF1],
@@ -62,6 +69,19 @@ impl Default for TrainConfig {
             checkpoint: CheckpointConfig::default(),
         }
     }
+}
+
+/// Weights that another program, or another run, has written.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PretrainedConfig {
+    /// The folder of the file, found as the folders of data are.
+    pub folder: String,
+    /// The file in it: .safetensors, or PyTorch's .pth, .pt, .bin, .th.
+    pub file: String,
+    /// What may be missing, of another shape or without use, by name, where a `*` stands for anything: `["head.*"]` where the
+    /// classes are others.
+    pub allow: Vec<String>,
 }
 
 /// When the state is written to the disk; after each epoch it always is.

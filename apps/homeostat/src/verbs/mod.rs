@@ -7,6 +7,7 @@ mod devices;
 mod eval;
 mod fetch;
 mod inspect;
+mod models;
 mod pack;
 mod predict;
 mod resume;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Config(args) => config::run(args),
         Verb::Inspect(args) => inspect::run(args),
         Verb::Data(args) => data::run(args),
+        Verb::Models(args) => models::run(args),
         Verb::Devices(output) => devices::run(*output),
         Verb::Completions { shell } => {
             // In memory first: the generator panics where it cannot write.

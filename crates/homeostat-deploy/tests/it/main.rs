@@ -14,7 +14,7 @@ use homeostat_artifact::{Artifact, Golden, Parts, Weights as ArtifactWeights};
 use homeostat_config::to_toml;
 use homeostat_data::{CenterCrop, Image, ImagePrepare, Normalize, PrepareStep, Resize, Rng, Shape, Size};
 use homeostat_deploy::{DeployError, Endpoint, OpenEndpoint, Predictor};
-use homeostat_models::{ImageModelConfig, MlpConfig};
+use homeostat_models::{ImageModelConfig, ImageShape, MlpConfig};
 use homeostat_task::{Task, Weights};
 use homeostat_tasks::{ImageClassificationConfig, InputShape, LossConfig, TaskConfig};
 use tempfile::TempDir;
@@ -23,6 +23,16 @@ const GOLDEN: u64 = 5;
 
 fn device() -> Device {
     homeostat_device::open(homeostat_device::DeviceChoice::Cpu).unwrap()
+}
+
+/// The networks of the zoo that take pictures of 12 x 12 pixels.
+fn networks() -> Vec<ImageModelConfig> {
+    let shape = ImageShape { channels: 3, height: 12, width: 12 };
+    let device = device();
+    let takes = |config: &ImageModelConfig| config.parameters(shape, 3, &device).is_ok();
+    let networks: Vec<_> = ImageModelConfig::examples().into_iter().filter(takes).collect();
+    assert!(networks.len() > 8, "{networks:?}");
+    networks
 }
 
 fn mlp() -> ImageModelConfig {

@@ -13,7 +13,7 @@ use crate::{GOLDEN, bytes, config, device, line, mlp, open, parts, publish, requ
 
 #[test]
 fn an_answer_does_not_depend_on_its_batch() {
-    for model in ImageModelConfig::examples() {
+    for model in crate::networks() {
         let (_root, artifact) = publish(&parts(&config(model), 1));
         let endpoint = open(&artifact).unwrap();
         let requests: Vec<Vec<u8>> = (0..2 * GOLDEN).map(request).collect();
@@ -77,10 +77,10 @@ fn weights_that_are_broken_or_of_another_network_are_refused_in_one_line() {
         (of(ImageModelConfig::Mlp(MlpConfig { hidden: vec![], dropout: 0.0 })), "`hidden.0.bias` is missing"),
         (of(ImageModelConfig::Cnn(CnnConfig::default())), "of another network"),
         (bytes(&Weights::from_tensors(short)), "`head.bias` is missing"),
-        (ArtifactWeights::Bytes(file[..file.len() - 4].to_vec()), "not a safetensors file"),
-        (ArtifactWeights::Bytes(file[..20].to_vec()), "not a safetensors file"),
-        (ArtifactWeights::Bytes(vec![]), "not a safetensors file"),
-        (ArtifactWeights::Bytes(lying), "not a safetensors file"),
+        (ArtifactWeights::Bytes(file[..file.len() - 4].to_vec()), "not a file of weights"),
+        (ArtifactWeights::Bytes(file[..20].to_vec()), "not a file of weights"),
+        (ArtifactWeights::Bytes(vec![]), "not a file of weights"),
+        (ArtifactWeights::Bytes(lying), "not a file of weights"),
     ] {
         let (_root, artifact) = publish(&Parts { model, ..parts(&whole, 1) });
         let error = open(&artifact).err().expect(said);

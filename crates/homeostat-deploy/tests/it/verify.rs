@@ -3,7 +3,6 @@
 use homeostat_artifact::Parts;
 use homeostat_data::{Filter, Normalize, PrepareStep, Resize, Size};
 use homeostat_deploy::{DeployError, TOLERANCE, Verified, verify};
-use homeostat_models::ImageModelConfig;
 use homeostat_tasks::{BinaryCrossEntropyConfig, ImageClassificationConfig, LossConfig, TaskConfig};
 use serde_json::{Value, json};
 
@@ -24,7 +23,7 @@ fn refused(parts: &Parts, request: &str) -> String {
 
 #[test]
 fn what_was_published_verifies_whatever_the_network() {
-    for model in ImageModelConfig::examples() {
+    for model in crate::networks() {
         let parts = parts(&config(model), 1);
         assert_eq!(verified(&parts).unwrap(), Verified { requests: usize::try_from(GOLDEN).unwrap() });
     }

@@ -4,16 +4,21 @@
 use burn::{
     module::Module,
     nn::{
-        PaddingConfig2d,
+        Linear, PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
     },
     tensor::{Device, Tensor},
 };
-use homeostat_kernels::{Activation, Conv2dOptions, Kernels, conv2d_halved};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ImageShape, check_dropout, check_widths, mlp::Mlp};
+use super::{
+    ImageShape,
+    blocks::{convolve_halved, each, mean},
+    check_dropout, check_widths,
+    mlp::Mlp,
+    network::{Describe, ImageNetwork},
+};
 use crate::ModelError;
 
 const KERNEL: usize = 3;
@@ -29,6 +34,8 @@ pub struct CnnConfig {
     pub widths: Vec<usize>,
     /// Whether a convolution keeps the image's size or loses its border.
     pub padding: Padding,
+    /// What the dense layers see of the last stage.
+    pub head: Head,
     /// Widths of the dense layers between the stages and the classes.
     pub hidden: Vec<usize>,
     /// Share of dense units dropped in training, in 0..1.
@@ -46,14 +53,25 @@ pub enum Padding {
     Same,
 }
 
+/// What dense layers see of the last stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Head {
+    /// Every pixel: it matters where in the picture something is, and pictures have one size.
+    #[default]
+    Flatten,
+    /// The mean of each channel over all pixels: far fewer weights, and pictures may have any size.
+    Mean,
+}
+
 impl Default for CnnConfig {
     fn default() -> Self {
-        Self { widths: vec![32, 64], padding: Padding::Valid, hidden: vec![64], dropout: 0.0 }
+        Self { widths: vec![32, 64], padding: Padding::Valid, head: Head::Flatten, hidden: vec![64], dropout: 0.0 }
     }
 }
 
-impl CnnConfig {
-    pub(super) fn check(&self) -> Result<(), ModelError> {
+impl Describe for CnnConfig {
+    fn check(&self) -> Result<(), ModelError> {
         check_widths("cnn", "widths", &self.widths)?;
         if self.widths.len() > MAX_STAGES {
             return Err(ModelError::Setting {
@@ -69,11 +87,19 @@ impl CnnConfig {
         check_dropout("cnn", self.dropout)
     }
 
-    pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Result<Cnn, ModelError> {
-        let (Some(height), Some(width)) = (self.side_after(shape.height), self.side_after(shape.width)) else {
-            let (height, width, needed) = (shape.height, shape.width, self.side_needed());
-            return Err(ModelError::TooSmall { network: "cnn", height, width, needed });
-        };
+    /// The smallest side of which all stages leave something: one stage before another, from the last pixel back.
+    fn smallest(&self) -> usize {
+        self.widths.iter().fold(1, |side, _| side * POOL + self.border())
+    }
+
+    fn takes_any_size(&self) -> bool {
+        self.head == Head::Mean
+    }
+}
+
+impl CnnConfig {
+    pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Cnn {
+        let [height, width] = [shape.height, shape.width].map(|side| self.side_after(side));
         let channels: Vec<usize> = std::iter::once(shape.channels).chain(self.widths.iter().copied()).collect();
         let padding = match self.padding {
             Padding::Valid => PaddingConfig2d::Valid,
@@ -85,21 +111,17 @@ impl CnnConfig {
                 Conv2dConfig::new([pair[0], pair[1]], [KERNEL, KERNEL]).with_padding(padding.clone()).init(device)
             })
             .collect();
-        let features = channels[channels.len() - 1] * height * width;
-        Ok(Cnn { stages, classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device) })
+        let pixels = match self.head {
+            Head::Flatten => height * width,
+            Head::Mean => 1,
+        };
+        let features = channels[channels.len() - 1] * pixels;
+        Cnn { stages, head: self.head, classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device) }
     }
 
-    /// What all stages leave of a side, or nothing.
-    fn side_after(&self, side: usize) -> Option<usize> {
-        self.widths.iter().try_fold(side, |side, _| {
-            let pooled = side.checked_sub(self.border())? / POOL;
-            (pooled > 0).then_some(pooled)
-        })
-    }
-
-    /// The smallest side of which all stages leave something: one stage before another, from the last pixel back.
-    fn side_needed(&self) -> usize {
-        self.widths.iter().fold(1, |side, _| side * POOL + self.border())
+    /// What all stages leave of a side.
+    fn side_after(&self, side: usize) -> usize {
+        self.widths.iter().fold(side, |side, _| (side - self.border()) / POOL)
     }
 
     /// The pixels of a side that a convolution takes away.
@@ -115,25 +137,32 @@ impl CnnConfig {
 #[derive(Module, Debug)]
 pub struct Cnn {
     stages: Vec<Conv2d>,
+    #[module(skip)]
+    head: Head,
     classifier: Mlp,
 }
 
-impl Cnn {
-    /// `[batch, channels, height, width] -> [batch, classes]`
-    #[must_use]
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.classifier.forward(self.stages.iter().fold(images, stage))
+impl ImageNetwork for Cnn {
+    fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
+        if self.stages.is_empty() {
+            return vec![images];
+        }
+        each(images, &self.stages, stage)
+    }
+
+    fn pool(&self, last: Tensor<4>) -> Tensor<2> {
+        self.classifier.hidden(match self.head {
+            Head::Flatten => last.flatten(1, 3),
+            Head::Mean => mean(last),
+        })
+    }
+
+    fn head(&self) -> &Linear {
+        self.classifier.head()
     }
 }
 
 /// Convolution, ReLU and max-pooling.
 fn stage(x: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
-    let border = match conv.padding {
-        PaddingConfig2d::Same => KERNEL / 2,
-        _ => 0,
-    };
-    let options =
-        Conv2dOptions { padding: [(border, border); 2], activation: Activation::Relu, ..Conv2dOptions::default() };
-    let bias = conv.bias.as_ref().map(|bias| bias.val());
-    conv2d_halved(x, conv.weight.val(), bias, &options, Kernels::selected())
+    convolve_halved(conv, x)
 }

@@ -5,11 +5,16 @@ use burn::{
     nn::{Dropout, DropoutConfig, Linear, LinearConfig},
     tensor::{Device, Tensor},
 };
-use homeostat_kernels::{Activation, Kernels, linear};
+use homeostat_kernels::Activation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ImageShape, check_dropout, check_widths};
+use super::{
+    ImageShape,
+    blocks::classify,
+    check_dropout, check_widths,
+    network::{Describe, ImageNetwork},
+};
 use crate::ModelError;
 
 /// A multi-layer perceptron on the flattened pixels.
@@ -28,12 +33,18 @@ impl Default for MlpConfig {
     }
 }
 
-impl MlpConfig {
-    pub(super) fn check(&self) -> Result<(), ModelError> {
+impl Describe for MlpConfig {
+    fn check(&self) -> Result<(), ModelError> {
         check_widths("mlp", "hidden", &self.hidden)?;
         check_dropout("mlp", self.dropout)
     }
 
+    fn takes_any_size(&self) -> bool {
+        false
+    }
+}
+
+impl MlpConfig {
     pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> Mlp {
         let inputs = shape.channels * shape.height * shape.width;
         Mlp::new(inputs, &self.hidden, classes, self.dropout, device)
@@ -59,19 +70,36 @@ impl Mlp {
             head: LinearConfig::new(last, classes).init(device),
         }
     }
+}
 
-    /// `[batch, channels, height, width] -> [batch, classes]`
-    #[must_use]
-    pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
+impl ImageNetwork for Mlp {
+    /// The pixels, and each hidden layer: `[batch, units, 1, 1]`.
+    fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         let mut x: Tensor<2> = images.flatten(1, 3);
+        let mut features = vec![x.clone().unsqueeze_dims(&[2, 3])];
         for layer in &self.hidden {
-            x = self.dropout.forward(dense(x, layer, Activation::Relu));
+            x = self.layer(x, layer);
+            features.push(x.clone().unsqueeze_dims(&[2, 3]));
         }
-        dense(x, &self.head, Activation::Linear)
+        features
+    }
+
+    fn pool(&self, last: Tensor<4>) -> Tensor<2> {
+        last.flatten(1, 3)
+    }
+
+    fn head(&self) -> &Linear {
+        &self.head
     }
 }
 
-fn dense(x: Tensor<2>, layer: &Linear, activation: Activation) -> Tensor<2> {
-    let bias = layer.bias.as_ref().map(|bias| bias.val());
-    linear(x, layer.weight.val(), bias, activation, Kernels::selected())
+impl Mlp {
+    /// All layers but the last: `[batch, inputs] -> [batch, units]`.
+    pub(super) fn hidden(&self, x: Tensor<2>) -> Tensor<2> {
+        self.hidden.iter().fold(x, |x, layer| self.layer(x, layer))
+    }
+
+    fn layer(&self, x: Tensor<2>, layer: &Linear) -> Tensor<2> {
+        self.dropout.forward(classify(layer, x, Activation::Relu))
+    }
 }

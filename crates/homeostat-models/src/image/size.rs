@@ -25,6 +25,31 @@ pub(super) fn draw(module: &impl Module) {
     module.visit(&mut Draw);
 }
 
+/// How many parameters learn: running statistics do not.
+pub(super) fn learnt(module: &impl Module) -> u64 {
+    let mut learnt = Learnt::default();
+    module.visit(&mut learnt);
+    learnt.count
+}
+
+#[derive(Default)]
+struct Learnt {
+    running: bool,
+    count: u64,
+}
+
+impl ModuleVisitor for Learnt {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.running = name.starts_with("running_");
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !self.running {
+            self.count += param.lazy_shape().num_elements() as u64;
+        }
+    }
+}
+
 struct Count(u128);
 
 impl ModuleVisitor for Count {

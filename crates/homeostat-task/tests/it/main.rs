@@ -1,6 +1,8 @@
 //! Weights go to a file and back, and refuse what does not fit.
 #![expect(clippy::unwrap_used, reason = "functions beside the tests unwrap, too")]
 
+mod foreign;
+
 use std::collections::BTreeMap;
 
 use burn::{

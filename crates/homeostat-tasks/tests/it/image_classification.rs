@@ -94,7 +94,7 @@ fn a_file_that_is_served_becomes_the_input_that_was_trained_on() {
 fn the_probabilities_that_were_measured_are_those_that_are_answered() {
     let (device, _guard) = seeded(5);
     let (images, truths) = (noise(5, 12, 14, 3), [0, 1, 2, 2, 1]);
-    for model in ImageModelConfig::examples() {
+    for model in crate::networks() {
         for loss in losses() {
             let task = config(model.clone(), loss.clone()).init().unwrap();
             let network = task.init(&device).unwrap();

@@ -1,4 +1,5 @@
-//! Every network learns eight pictures by heart under every loss.
+//! A network with dense layers and one with convolutions learn eight pictures by heart under every loss; the zoo's own tests
+//! have every network do so.
 
 use burn::{
     module::Module,
@@ -11,11 +12,11 @@ use homeostat_tasks::Target;
 use crate::{config, losses, noise, seeded};
 
 #[test]
-fn every_network_overfits_eight_samples_under_every_loss() {
+fn networks_overfit_eight_samples_under_every_loss() {
     let (device, _guard) = seeded(3);
     let (images, classes) = (noise(8, 12, 14, 3), [0, 1, 2, 0, 1, 2, 0, 1]);
     let truths = classes.map(Target::Class);
-    for model in ImageModelConfig::examples() {
+    for model in ImageModelConfig::examples().into_iter().take(3) {
         for loss in losses() {
             let what = format!("{model:?} under {loss:?}");
             let task = config(model.clone(), loss).init().unwrap();

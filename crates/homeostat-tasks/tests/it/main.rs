@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Device;
 use homeostat_data::{Image, ImagePrepare, Normalize, PrepareStep, Rng, Shape};
-use homeostat_models::ImageModelConfig;
+use homeostat_models::{ImageModelConfig, ImageShape};
 use homeostat_tasks::{
     BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, ImageClassificationConfig, InputShape,
     LossConfig,
@@ -28,6 +28,16 @@ fn seeded(seed: u64) -> (Device, MutexGuard<'static, ()>) {
     let device = device();
     device.seed(seed);
     (device, guard)
+}
+
+/// The networks of the zoo that take pictures of 12 x 14 pixels.
+fn networks() -> Vec<ImageModelConfig> {
+    let shape = ImageShape { channels: 3, height: 12, width: 14 };
+    let device = device();
+    let takes = |config: &ImageModelConfig| config.parameters(shape, 3, &device).is_ok();
+    let networks: Vec<_> = ImageModelConfig::examples().into_iter().filter(takes).collect();
+    assert!(networks.len() > 8, "{networks:?}");
+    networks
 }
 
 /// Every loss for three classes, with each of its settings at work in one of them.

@@ -3,7 +3,6 @@
 use burn::{module::Module, tensor::Device};
 use homeostat_config::to_toml;
 use homeostat_data::{CenterCrop, PrepareStep, Resize};
-use homeostat_models::ImageModelConfig;
 use homeostat_task::{Task, TaskError, TaskVisitor};
 use homeostat_tasks::{ImageClassificationConfig, TaskConfig};
 
@@ -11,7 +10,7 @@ use crate::{config, device, line, losses};
 
 /// Every network and every loss, and a default that is incomplete.
 fn tables() -> Vec<TaskConfig> {
-    let complete = ImageModelConfig::examples().into_iter().flat_map(|model| {
+    let complete = crate::networks().into_iter().flat_map(|model| {
         losses().into_iter().map(move |loss| TaskConfig::ImageClassification(config(model.clone(), loss)))
     });
     complete.chain([TaskConfig::default()]).collect()
@@ -71,7 +70,7 @@ impl TaskVisitor for CountParameters<'_> {
 #[test]
 fn a_visitor_gets_the_living_task() {
     let device = device();
-    for model in ImageModelConfig::examples() {
+    for model in crate::networks() {
         let own = config(model.clone(), losses().remove(0));
         let expected = own.init().unwrap().init(&device).unwrap().num_params();
         let found = TaskConfig::ImageClassification(own).open(CountParameters(&device)).unwrap().unwrap();

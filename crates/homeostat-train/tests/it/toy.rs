@@ -270,6 +270,7 @@ impl Trial {
             task: &self.task,
             train: &train,
             valid: &valid,
+            initial: None,
             config: &self.config,
             control: &self.control,
             meters: &Meters { train: all.clone().streaming_only(), valid: all },

@@ -1,0 +1,91 @@
+//! The known networks are what their names say.
+
+use homeostat_models::{KnownNetwork, summarize};
+
+use crate::device;
+
+/// The figures that torchvision and timm publish, in a few cases from the papers.
+const PARAMETERS: &[(&str, u64)] = &[
+    ("alexnet", 61_100_840),
+    ("vgg11", 132_863_336),
+    ("vgg11_bn", 132_868_840),
+    ("vgg13", 133_047_848),
+    ("vgg13_bn", 133_053_736),
+    ("vgg16", 138_357_544),
+    ("vgg16_bn", 138_365_992),
+    ("vgg19", 143_667_240),
+    ("vgg19_bn", 143_678_248),
+    ("resnet18", 11_689_512),
+    ("resnet34", 21_797_672),
+    ("resnet50", 25_557_032),
+    ("resnet101", 44_549_160),
+    ("resnet152", 60_192_808),
+    ("wide_resnet50_2", 68_883_240),
+    ("wide_resnet101_2", 126_886_696),
+    ("seresnet18", 11_779_624),
+    ("cifar_resnet20", 269_722),
+    ("cifar_resnet56", 853_018),
+    ("inception_v3", 27_161_264),
+    ("mobilenet_v2", 3_504_872),
+    ("mobilenetv2_100", 3_504_872),
+    ("efficientnet_lite0", 4_652_008),
+    ("tf_efficientnet_lite0", 4_652_008),
+    ("efficientnet_lite4", 13_006_568),
+    ("convnext_tiny", 28_589_128),
+    ("convnext_small", 50_223_688),
+    ("vit_tiny_patch16_224", 5_717_416),
+    ("vit_small_patch32_224", 22_878_952),
+    ("vit_base_patch8_224", 86_576_872),
+    ("vit_base_patch32_224", 88_224_232),
+];
+
+fn parameters(known: &KnownNetwork) -> u64 {
+    known.config.parameters(known.input, known.classes, &device()).unwrap()
+}
+
+#[test]
+fn every_known_network_can_be_made_and_has_its_published_parameters() {
+    let all = KnownNetwork::all();
+    for known in &all {
+        let published = PARAMETERS.iter().find(|(name, _)| *name == known.name).map(|(_, count)| *count);
+        let found = parameters(known);
+        assert!(published.is_none_or(|published| published == found), "{}: {found}, not {published:?}", known.name);
+        assert!(known.mega_macs > 0, "{}: no products counted", known.name);
+        assert_eq!(KnownNetwork::find(known.name).as_ref(), Some(known), "a name stands for one network");
+    }
+    assert!(PARAMETERS.iter().all(|(name, _)| all.iter().any(|known| known.name == *name)));
+}
+
+#[test]
+fn layers_add_up_to_the_network() {
+    for name in ["cifar_resnet20", "lenet5", "efficientnet_lite0"] {
+        let known = KnownNetwork::find(name).unwrap();
+        let network = known.config.init(known.input, known.classes, &device()).unwrap();
+        let layers = summarize(&network, known.input, &device());
+        assert_eq!(layers.iter().map(|layer| layer.parameters).sum::<u64>(), parameters(&known), "{name}");
+        let macs = layers.iter().map(|layer| layer.macs).sum::<u64>();
+        assert_eq!(macs.div_ceil(1_000_000), u64::from(known.mega_macs), "{name}");
+    }
+    // He et al. count 41 million for the network of 20 layers.
+    assert_eq!(KnownNetwork::find("cifar_resnet20").unwrap().mega_macs, 41);
+}
+
+/// Counts the products of all known networks: `HOMEOSTAT_PARITY` asks for it, because it takes a minute.
+#[test]
+#[allow(clippy::print_stderr, reason = "the table in registry.rs is made of it")]
+fn products_of_full_configurations_are_counted_again() {
+    if std::env::var_os("HOMEOSTAT_PARITY").is_none() {
+        return;
+    }
+    let mut wrong = vec![];
+    for known in KnownNetwork::all() {
+        let network = known.config.init(known.input, known.classes, &device()).unwrap();
+        let layers = summarize(&network, known.input, &device());
+        let found = layers.iter().map(|layer| layer.macs).sum::<u64>().div_ceil(1_000_000);
+        eprintln!("    (\"{}\", {found}),", known.name);
+        if found != u64::from(known.mega_macs) {
+            wrong.push(known.name);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}

@@ -1,0 +1,116 @@
+//! Weights that others wrote find their places, and what does not fit is said.
+
+use std::{collections::BTreeMap, path::Path};
+
+use burn::{
+    module::Module,
+    nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig},
+    tensor::TensorData,
+};
+use homeostat_task::{ForeignNames, Weights, name_fits, read_foreign};
+
+use crate::device;
+
+#[derive(Module, Debug)]
+struct Net {
+    blocks: Vec<Linear>,
+    norm: BatchNorm,
+}
+
+fn net() -> Net {
+    let device = device();
+    Net {
+        blocks: vec![LinearConfig::new(2, 3).init(&device), LinearConfig::new(3, 3).init(&device)],
+        norm: BatchNormConfig::new(3).init(&device),
+    }
+}
+
+fn rows() -> Vec<(String, String)> {
+    [("blocks.{b}", "layer{b+1}.fc"), ("norm", "bn{x}")].map(|(a, b)| (a.to_owned(), b.to_owned())).to_vec()
+}
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+#[test]
+fn a_table_renames_transposes_and_comes_back() {
+    let net = net();
+    let names = ForeignNames::of(&net, &rows()).unwrap();
+    let ours = Weights::of(&net);
+    let theirs = names.export(&ours);
+    let found: Vec<&str> = theirs.tensors().keys().map(String::as_str).collect();
+    let norm = ["bn{x}.bias", "bn{x}.running_mean", "bn{x}.running_var", "bn{x}.weight"];
+    assert_eq!(
+        found,
+        [&norm[..], &["layer1.fc.bias", "layer1.fc.weight", "layer2.fc.bias", "layer2.fc.weight"]].concat()
+    );
+    assert_eq!(theirs.tensors()["layer1.fc.weight"].shape().to_vec(), [3, 2]);
+    let adopted = names.adopt(&theirs, &[]).unwrap();
+    assert_eq!((&adopted.weights, adopted.kept.len(), adopted.unused.len()), (&ours, 0, 0));
+    let error = ForeignNames::of(&net, &rows()[..1]).unwrap_err().to_string();
+    assert!(error.contains("`norm.gamma` has no name"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_unless_it_is_allowed_by_name() {
+    let net = net();
+    let names = ForeignNames::of(&net, &rows()).unwrap();
+    let mut tensors: BTreeMap<String, TensorData> = names.export(&Weights::of(&net)).tensors().clone();
+    tensors.remove("layer1.fc.bias");
+    tensors.insert("layer2.fc.weight".to_owned(), TensorData::zeros::<f32, _>([7, 3]));
+    tensors.insert("extra".to_owned(), TensorData::zeros::<f32, _>([1]));
+    let theirs = Weights::from_tensors(tensors);
+    let error = names.adopt(&theirs, &[]).unwrap_err().to_string();
+    for words in
+        ["`layer1.fc.bias` (our `blocks.0.bias`) is missing", "shape [3, 7], needed [3, 3]", "`extra` is not used"]
+    {
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(error.lines().count(), 1);
+    let adopted = names.adopt(&theirs, &["blocks.*".to_owned(), "ext*".to_owned()]).unwrap();
+    assert_eq!(
+        (adopted.kept, adopted.unused),
+        (vec!["blocks.0.bias".into(), "blocks.1.weight".into()], vec!["extra".into()])
+    );
+    // Weights of something else altogether are never taken for a success.
+    let other = Weights::from_tensors(BTreeMap::from([("other".to_owned(), TensorData::zeros::<f32, _>([1]))]));
+    assert!(names.adopt(&other, &["*".to_owned()]).is_err());
+}
+
+#[test]
+fn files_of_pytorch_are_read_and_their_code_is_not_run() {
+    // A plain state dict of half precision, one within a checkpoint, and one of the oldest format: see `weights.py`.
+    let (wanted, _) = Weights::from_safetensors(&std::fs::read(fixture("weights.safetensors")).unwrap()).unwrap();
+    for name in ["weights.safetensors", "weights.pth", "checkpoint.pt", "legacy.bin"] {
+        assert_eq!(read_foreign(&fixture(name)).unwrap(), wanted, "{name}");
+    }
+    let error = read_foreign(&fixture("code.pth")).unwrap_err().to_string();
+    assert!(error.contains("not weights of PyTorch") && error.lines().count() == 1, "{error}");
+    assert!(!Path::new("homeostat-was-here").exists());
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in
+        [("cut.pth", &std::fs::read(fixture("weights.pth")).unwrap()[..300]), ("none.safetensors", b"")]
+    {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = read_foreign(&path).unwrap_err().to_string();
+        assert!(error.contains("not") && error.lines().count() == 1, "{error}");
+    }
+    assert!(read_foreign(Path::new("weights.onnx")).unwrap_err().to_string().contains("`onnx` is no ending"));
+    assert!(read_foreign(Path::new("nowhere.safetensors")).is_err());
+}
+
+#[test]
+fn a_star_stands_for_any_characters() {
+    for (pattern, text, expected) in [
+        ("*", "a.b", true),
+        ("a.*", "a.b.c", true),
+        ("*.bias", "a.0.bias", true),
+        ("*.bias", "a.0.weight", false),
+        ("a.*.w*", "a.0.weight", true),
+        ("a", "ab", false),
+    ] {
+        assert_eq!(name_fits(pattern, text), expected, "{pattern} {text}");
+    }
+}
