@@ -225,7 +225,7 @@ fn public_data_are_listed_and_named_where_they_are_missing() {
 fn training_from_a_pack_is_training_from_its_source() {
     let place = Place::new();
     for class in ["cat", "dog"] {
-        (0..20).for_each(|at| place.picture(&format!("pets/{class}/{at}.png"), 10 * at + class.as_bytes()[0]));
+        (0..20).for_each(|at| place.picture(&format!("pets/{class}/{at}.png"), 5 * at + class.as_bytes()[0]));
     }
     let said = place.well(&["data", "pack", "image-folder:pets", "pets.pack"]);
     says(&said, &["pets.pack: 40 samples", "source.packed.file=pets.pack"]);

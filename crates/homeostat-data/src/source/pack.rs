@@ -72,13 +72,24 @@ struct HeadPart {
     start: usize,
 }
 
+/// Up to this length the levels are held in memory, as those of other sources of arrays are.
+const MEMORY_LIMIT: u64 = 1 << 30;
+
 /// An open pack.
 pub(super) struct Pack {
     path: PathBuf,
-    file: File,
+    levels: Levels,
     records: Vec<Record>,
     names: Strings,
     prepare: String,
+}
+
+/// Where the levels of the pictures are.
+enum Levels {
+    /// From the head of the file to the index, and whether each picture is damaged.
+    Memory { bytes: Vec<u8>, damaged: Vec<bool> },
+    /// Read when they are asked for.
+    File(File),
 }
 
 #[derive(Clone, Copy)]
@@ -92,7 +103,7 @@ struct Record {
 impl PackedConfig {
     pub(super) fn open(&self, root: &DataRoot) -> Result<Source, DataError> {
         let path = root.find_file(&self.file)?;
-        let (catalog, pack) = Pack::open(&path)?;
+        let (catalog, pack) = Pack::open(&path, MEMORY_LIMIT)?;
         Ok(Source::new(catalog, Pictures(Held::Pack(pack))))
     }
 }
@@ -274,7 +285,8 @@ impl<'a> Cursor<'a> {
 }
 
 impl Pack {
-    fn open(path: &Path) -> Result<(Catalog, Self), DataError> {
+    /// Holds the levels in memory if they end before `limit`.
+    fn open(path: &Path, limit: u64) -> Result<(Catalog, Self), DataError> {
         let fault = |error| DataError::read(path, error);
         let mut file = File::open(path).map_err(fault)?;
         let length = file.metadata().map_err(fault)?.len();
@@ -315,14 +327,22 @@ impl Pack {
         let part = |part: HeadPart| Part { name: part.name, given: part.given, start: part.start };
         let parts = head.parts.into_iter().map(part).collect();
         let catalog = Catalog { title: head.title, classes: head.classes, labels, groups, parts, left_out: Vec::new() };
-        Ok((catalog, Self { path: path.to_owned(), file, records, names, prepare }))
+        let levels = Levels::of(file, (start, limit), &records).map_err(fault)?;
+        Ok((catalog, Self { path: path.to_owned(), levels, records, names, prepare }))
     }
 
     pub(super) fn image(&self, place: Place<'_>) -> Result<Image, DataError> {
         let Record { start, shape, crc, .. } = self.records[place.index];
-        let mut pixels = vec![0; shape.len()];
-        read_at(&self.file, &mut pixels, start).map_err(|error| DataError::read(&self.path, error))?;
-        if crc32c::crc32c(&pixels) != crc {
+        let (pixels, damaged) = match &self.levels {
+            Levels::Memory { bytes, damaged } => (bytes[inside(start, shape)].to_vec(), damaged[place.index]),
+            Levels::File(file) => {
+                let mut pixels = vec![0; shape.len()];
+                read_at(file, &mut pixels, start).map_err(|error| DataError::read(&self.path, error))?;
+                let damaged = crc32c::crc32c(&pixels) != crc;
+                (pixels, damaged)
+            }
+        };
+        if damaged {
             let why = format!("its levels in {} are damaged; pack it anew", self.path.display());
             return Err(DataError::Corrupt { name: self.name(place), why });
         }
@@ -341,6 +361,30 @@ impl Pack {
     pub(super) fn prepare(&self) -> &str {
         &self.prepare
     }
+}
+
+impl Levels {
+    fn of(mut file: File, (end, limit): (u64, u64), records: &[Record]) -> io::Result<Self> {
+        if end > limit {
+            return Ok(Self::File(file));
+        }
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(HEAD))?;
+        file.take(end - HEAD).read_to_end(&mut bytes)?;
+        let damaged = |record: &Record| match bytes.get(inside(record.start, record.shape)) {
+            Some(levels) => crc32c::crc32c(levels) != record.crc,
+            None => true,
+        };
+        let damaged: Vec<bool> = records.iter().map(damaged).collect();
+        Ok(Self::Memory { bytes, damaged })
+    }
+}
+
+/// The place of a picture behind the head of the file; the index was checked against its length.
+#[expect(clippy::cast_possible_truncation, reason = "asked where the file is below MEMORY_LIMIT")]
+fn inside(start: u64, shape: Shape) -> std::ops::Range<usize> {
+    let start = (start - HEAD) as usize;
+    start..start + shape.len()
 }
 
 type Index = (Head, Labels, Vec<u32>, Vec<Record>, Strings);
@@ -402,4 +446,33 @@ fn read_at(file: &File, mut bytes: &mut [u8], mut start: u64) -> io::Result<()> 
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{SourceConfig, source::Store};
+
+    #[test]
+    fn levels_in_memory_and_in_the_file_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (out, options) = (folder.path().join("digits.pack"), LoaderOptions::default());
+        let source = Arc::new(SourceConfig::Digits.open(&DataRoot::default()).unwrap());
+        source.pack(&ImagePrepare(vec![]), (&out, options), OnCorrupt::Error, &mut |_| {}).unwrap();
+        let open = |limit| {
+            let (catalog, pack) = Pack::open(&out, limit).unwrap();
+            assert_eq!(matches!(pack.levels, Levels::File(_)), limit == 0);
+            Source::new(catalog, Pictures(Held::Pack(pack)))
+        };
+        let damaged = |source: &Source| {
+            (0..source.len()).filter(|&i| matches!(source.get(i), Err(DataError::Corrupt { .. }))).collect::<Vec<_>>()
+        };
+        let (memory, file) = (open(u64::MAX), open(0));
+        assert!((0..source.len()).all(|i| memory.get(i).unwrap() == file.get(i).unwrap()));
+        assert_eq!(file.store.folder(), None);
+        let mut bytes = std::fs::read(&out).unwrap();
+        bytes[HEAD as usize + 64 * 5] ^= 1;
+        std::fs::write(&out, bytes).unwrap();
+        assert_eq!((damaged(&open(u64::MAX)), damaged(&open(0))), (vec![5], vec![5]));
+    }
 }
