@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::error::{printable, short};
 use crate::labels::Labels;
 use crate::source::{Catalog, Part};
-use crate::table::{nearest, short};
+use crate::table::nearest;
 use crate::{Cell, DataError, Given, Skipped};
 
 /// With more labels than this, the column is none of labels.
@@ -124,7 +125,8 @@ impl<'a> Gathered<'a> {
         match label.parse::<usize>().ok().and_then(|at| self.classes.get(at)) {
             Some(name) => Ok(Some(name.clone())),
             None => {
-                let meant = nearest(label, &self.classes).map_or_else(String::new, |name| format!(" (near `{name}`)"));
+                let meant =
+                    nearest(label, &self.classes).map_or_else(String::new, |name| format!(" (near `{}`)", short(name)));
                 Err(format!("the label `{}`{meant} is none of the {} in `classes`", short(label), self.classes.len()))
             }
         }
@@ -146,7 +148,7 @@ impl<'a> Gathered<'a> {
                 }
                 None => {
                     let place = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-                    self.names.push(Name { name: name.clone(), first: row(), part, trained: false });
+                    self.names.push(Name { name: name.clone(), first: printable(&row()), part, trained: false });
                     self.places.insert(name, place);
                     place
                 }

@@ -30,6 +30,7 @@ pub use pack::{PackSummary, PackedConfig};
 pub use pictures::Pictures;
 pub use web_dataset::WebDatasetConfig;
 
+use crate::error::printable;
 use crate::labels::Labels;
 use crate::{DataError, DataRoot, Digest, LabelKind, OnCorrupt, Skipped};
 
@@ -319,10 +320,10 @@ impl<S: Store> Source<S> {
         self.store.folder()
     }
 
-    /// The name of sample `i`: a path below the source's folder, one like `train-images[17]`, or `train.csv, line 17`.
+    /// The name of sample `i`, for people: a path below the source's folder, one like `train-images[17]`, or `train.csv, line 17`.
     #[must_use]
     pub fn name(&self, i: usize) -> String {
-        self.store.name(self.place(i))
+        printable(&self.store.name(self.place(i)))
     }
 
     /// Sample `i`.

@@ -16,6 +16,7 @@ pub use cell::Cell;
 pub use encoding::Encoding;
 
 use crate::DataError;
+use crate::error::short;
 use delimited::Delimited;
 use json::Json;
 pub(crate) use json::json_cell;
@@ -202,7 +203,7 @@ impl Table {
     fn missing(&self, column: &str) -> String {
         const SHOWN: usize = 12;
         let nearest = nearest(column, &self.columns);
-        let meant = nearest.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"));
+        let meant = nearest.map_or_else(String::new, |name| format!(" (did you mean `{}`?)", short(name)));
         let shown: Vec<String> = self.columns.iter().take(SHOWN).map(|name| format!("`{}`", short(name))).collect();
         let more = if self.columns.len() > SHOWN { ", ..." } else { "" };
         format!("has no column `{column}`{meant}; there are {}{more}", shown.join(", "))
@@ -289,14 +290,4 @@ pub(crate) fn nearest<'a>(meant: &str, names: &'a [String]) -> Option<&'a str> {
     let alike = |name: &String| strsim::jaro_winkler(&name.to_lowercase(), &meant);
     let best = names.iter().map(|name| (alike(name), name)).max_by(|(a, _), (b, _)| a.total_cmp(b));
     best.filter(|(alike, _)| *alike > ALIKE).map(|(_, name)| name.as_str())
-}
-
-/// A name from outside, not longer than can be read.
-pub(crate) fn short(name: &str) -> String {
-    const MOST: usize = 40;
-    let printable: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match printable.char_indices().nth(MOST) {
-        None => printable,
-        Some((at, _)) => format!("{}...", &printable[..at]),
-    }
 }

@@ -330,7 +330,7 @@ fn conclude(
     let Some(test) = measure(plan, &finished.model, &plan.splits.test, setting)? else {
         return Ok(Outcome::Interrupted);
     };
-    let skipped = [plan.source.left_out(), &valid.skipped, &test.skipped];
+    let skipped = [plan.source.left_out(), valid.skipped.as_slice(), test.skipped.as_slice()];
     let skipped = all_skipped(finished.skipped, skipped, observe);
     let parameters = finished.model.num_params() as u64;
     let (artifact, golden) = publish(plan, run, finished.model, setting)?;

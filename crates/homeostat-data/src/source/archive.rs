@@ -8,6 +8,8 @@ use flate2::read::MultiGzDecoder;
 
 use super::packed::is_gzip;
 use crate::DataError;
+use crate::error::printable;
+use crate::image::one_line;
 
 /// The most bytes of one file inside, and of all files inside a `.tar.gz`, which is kept in memory.
 const MEMBER_LIMIT: u64 = 1 << 28;
@@ -133,27 +135,33 @@ fn accept<R: Read, N>(
     }
     let inside = entry.path().map_err(|error| broken(path, &error))?;
     let Some(inside) = inside.to_str() else {
-        return Err(DataError::format(path, format!("the name {} inside is not UTF-8", inside.display())));
+        return Err(DataError::format(
+            path,
+            format!("the name {} inside is not UTF-8", printable(&inside.to_string_lossy())),
+        ));
     };
     if inside.split(['/', '\\']).any(|step| step == "..") {
-        return Err(DataError::format(path, format!("the name {inside} inside leads out of the archive")));
+        return Err(DataError::format(path, format!("the name {} inside leads out of the archive", printable(inside))));
     }
     let Some(name) = name(inside) else { return Ok(None) };
     if is_link {
         let how = "pack the files themselves (tar --dereference --hard-dereference)";
-        return Err(DataError::format(path, format!("{inside} inside is a link, which is not followed; {how}")));
+        return Err(DataError::format(
+            path,
+            format!("{} inside is a link, which is not followed; {how}", printable(inside)),
+        ));
     }
     if entry.size() > MEMBER_LIMIT {
         return Err(DataError::format(
             path,
-            format!("{inside} inside says that it has {} bytes, more than {MEMBER_LIMIT}", entry.size()),
+            format!("{} inside says that it has {} bytes, more than {MEMBER_LIMIT}", printable(inside), entry.size()),
         ));
     }
     Ok(Some((name, entry.size())))
 }
 
 fn broken(path: &Path, error: &std::io::Error) -> DataError {
-    DataError::format(path, format!("the archive is broken or cut short: {error}"))
+    DataError::format(path, format!("the archive is broken or cut short: {}", one_line(&error.to_string())))
 }
 
 /// Positions in memory are below [`MEMORY_LIMIT`], lengths below [`MEMBER_LIMIT`].

@@ -10,6 +10,7 @@ use walkdir::WalkDir;
 use super::archive::Archive;
 use super::pictures::{Held, Pictures};
 use super::{Catalog, Given, Part, Source, title_of};
+use crate::error::short;
 use crate::labels::Labels;
 use crate::strings::Strings;
 use crate::{DataError, DataRoot};
@@ -146,7 +147,7 @@ fn agree_on_classes(folder: &Path, parts: &[(Option<Given>, Scanned)]) -> Result
     };
     for (_, other) in parts {
         if let Some(extra) = other.classes.iter().find(|class| !train.classes.contains(class)) {
-            let why = format!("{} has the class `{extra}`, which {} has not", other.name, train.name);
+            let why = format!("{} has the class `{}`, which {} has not", other.name, short(extra), train.name);
             return Err(DataError::format(folder, why));
         }
         let absent: Vec<&str> =

@@ -10,8 +10,8 @@ use zip::ZipArchive;
 use super::packed::PackedFile;
 use super::pictures::LabelledArrays;
 use super::{Given, Source, title_of};
-use crate::image::PIXEL_LIMIT;
-use crate::table::short;
+use crate::error::{printable, short};
+use crate::image::{PIXEL_LIMIT, one_line};
 use crate::tabled::given_by;
 use crate::{DataError, DataRoot, Shape};
 
@@ -60,14 +60,14 @@ impl Entry {
 
     /// Where it is, for people.
     fn path(&self) -> PathBuf {
-        self.member.as_ref().map_or_else(|| self.file.clone(), |member| self.file.join(member))
+        self.member.as_ref().map_or_else(|| self.file.clone(), |member| self.file.join(printable(member)))
     }
 
     fn read(&self) -> Result<Array, DataError> {
         let Some(member) = &self.member else { return Array::read(PackedFile::open(&self.file)?, &self.file) };
         let path = self.path();
         let mut archive = open_zip(&self.file)?;
-        let file = archive.by_name(member).map_err(|error| DataError::format(&path, error.to_string()))?;
+        let file = archive.by_name(member).map_err(|error| DataError::format(&path, one_line(&error.to_string())))?;
         let most = file.size();
         Array::read(PackedFile::of(&path, Box::new(file), most), &path)
     }
@@ -125,7 +125,7 @@ impl NumpyConfig {
                 Some("npz") => {
                     let archive = open_zip(&file)?;
                     for name in archive.file_names() {
-                        let name = name.map_err(|error| DataError::format(&file, error.to_string()))?;
+                        let name = name.map_err(|error| DataError::format(&file, one_line(&error.to_string())))?;
                         entries.extend(Entry::of(&file, Some(&name)));
                     }
                 }
@@ -150,7 +150,8 @@ impl NumpyConfig {
 
 fn open_zip(path: &Path) -> Result<ZipArchive<File>, DataError> {
     let file = File::open(path).map_err(|error| DataError::read(path, error))?;
-    ZipArchive::new(file).map_err(|error| DataError::format(path, format!("is no whole .npz file: {error}")))
+    ZipArchive::new(file)
+        .map_err(|error| DataError::format(path, format!("is no whole .npz file: {}", one_line(&error.to_string()))))
 }
 
 fn read_part(given: Option<Given>, images: &Entry, labels: &Entry) -> Result<(Shape, LabelledArrays), DataError> {
@@ -185,7 +186,13 @@ fn read_part(given: Option<Given>, images: &Entry, labels: &Entry) -> Result<(Sh
         return fault(labels, format!("the label {} at index {i} is not from 0 to below {CLASS_LIMIT}", numbers[i]));
     }
     let labels = numbers.iter().map(|&label| u32::try_from(label).unwrap_or(u32::MAX)).collect();
-    let name = images.member.clone().unwrap_or_else(|| title_of(&images.file)).trim_end_matches(".npy").to_owned();
+    let name = images
+        .member
+        .as_deref()
+        .map(printable)
+        .unwrap_or_else(|| title_of(&images.file))
+        .trim_end_matches(".npy")
+        .to_owned();
     Ok((shape, LabelledArrays { name, given, pixels: pixels.bytes, labels }))
 }
 

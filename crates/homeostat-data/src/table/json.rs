@@ -63,7 +63,7 @@ impl Json {
                 let mut rows = Vec::new();
                 for (part, value) in parts {
                     let Value::Array(list) = value else {
-                        let why = format!("`{}` is no list; the file {shape}", super::short(&part));
+                        let why = format!("`{}` is no list; the file {shape}", crate::error::short(&part));
                         return Err(DataError::format(path, why));
                     };
                     rows.extend(list.into_iter().map(|row| (Some(part.clone()), row)));
