@@ -12,11 +12,11 @@ fn found(variables: &[(&str, &str)]) -> Option<Cache> {
 
 #[test]
 fn the_environment_names_the_cache() {
-    let home = ("HOME", "/home/ada");
+    let home = ("HOME", "/users/ada");
     for (variables, folder) in [
         (&[("HOMEOSTAT_CACHE", "/big/cache"), ("XDG_CACHE_HOME", "/xdg"), home][..], "/big/cache"),
         (&[("HOMEOSTAT_CACHE", ""), ("XDG_CACHE_HOME", "/xdg"), home], "/xdg/homeostat"),
-        (&[("XDG_CACHE_HOME", "relative"), home], "/home/ada/.cache/homeostat"),
+        (&[("XDG_CACHE_HOME", "relative"), home], "/users/ada/.cache/homeostat"),
         (&[("LOCALAPPDATA", "/local")], "/local/homeostat"),
     ] {
         let cache = found(variables).unwrap();
