@@ -8,15 +8,15 @@ use std::{
 
 use anyhow::bail;
 use homeostat_artifact::Run;
-use homeostat_data::{Cifar10Config, IdxConfig, ImageFolderConfig, SourceConfig};
+use homeostat_data::{Cifar10Config, DataRoot, IdxConfig, ImageFolderConfig, SourceConfig};
 use homeostat_experiment::{Experiment, ExperimentText, Setting};
 use homeostat_kernels::Kernels;
 use homeostat_train::Workers;
 
 use crate::cli::{ExperimentArgs, KernelChoice, Place};
 
-/// `digits`, or `KIND:FOLDER`.
-pub(crate) fn source(word: &str) -> anyhow::Result<SourceConfig> {
+/// `digits`, a folder that is found, or `KIND:FOLDER`.
+pub(crate) fn source(word: &str, roots: &DataRoot) -> anyhow::Result<SourceConfig> {
     let (kind, folder) = word.split_once(':').unwrap_or((word, ""));
     let folder = || folder.to_owned();
     match kind {
@@ -24,10 +24,12 @@ pub(crate) fn source(word: &str) -> anyhow::Result<SourceConfig> {
         "idx" => Ok(SourceConfig::Idx(IdxConfig { folder: folder(), ..IdxConfig::default() })),
         "cifar10" => Ok(SourceConfig::Cifar10(Cifar10Config { folder: folder() })),
         "image-folder" => Ok(SourceConfig::ImageFolder(ImageFolderConfig { folder: folder() })),
-        _ if Path::new(word).is_dir() => {
-            bail!("of what kind are the data in {word}? give image-folder:{word}, idx:{word} or cifar10:{word}")
-        }
-        _ => bail!("unknown source `{word}`: give digits, idx:FOLDER, cifar10:FOLDER or image-folder:FOLDER"),
+        _ => match roots.find(word) {
+            Ok(path) => Ok(SourceConfig::of_folder(&path, word.trim_end_matches('/'))),
+            Err(_) => {
+                bail!("no source `{word}`: give a folder, digits, idx:FOLDER, cifar10:FOLDER or image-folder:FOLDER")
+            }
+        },
     }
 }
 
@@ -48,10 +50,8 @@ pub(crate) fn find(word: &str) -> anyhow::Result<ExperimentText> {
         return Ok(Experiment::find(word)?);
     }
     if path.is_dir() {
-        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")).display();
         bail!(
-            "{word} is a folder, not an experiment: to learn from the pictures in it, begin with: homeostat train digits name={stem} \
-             source.image-folder.folder={stem} prepare.0.resize.size=64 train.metrics='[\"accuracy\"]' --data-root {above}"
+            "{word} is a folder, not an experiment: to learn from what is in it, type: homeostat init {word} --train"
         );
     }
     if path.with_added_extension("toml").is_file() {
@@ -96,16 +96,21 @@ pub(crate) fn with_setting<R>(
         KernelChoice::Burn => Kernels::Burn,
     }
     .select();
-    let defaults = Workers::default();
     act(&Setting {
         device: &device,
         device_name: &choice.to_string(),
-        workers: Workers { threads: place.workers.unwrap_or(defaults.threads), ..defaults },
+        workers: workers(place.workers),
         roots,
         stop,
         features: features(),
         git: git_revision(),
     })
+}
+
+/// As many threads as were asked for, or one a core.
+fn workers(threads: Option<usize>) -> Workers {
+    let defaults = Workers::default();
+    Workers { threads: threads.unwrap_or(defaults.threads), ..defaults }
 }
 
 /// The backends of this build.

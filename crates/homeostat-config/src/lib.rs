@@ -53,4 +53,4 @@ pub use layers::{Config, Layers};
 pub use origin::Origin;
 pub use reference::reference;
 pub use resolved::{Provenance, Resolved};
-pub use text::to_toml;
+pub use text::{to_inline_toml, to_toml};

@@ -27,6 +27,7 @@ mod jpeg;
 mod loader;
 mod mix;
 mod prepare;
+mod progressive;
 mod resize;
 mod rng;
 mod rows;
@@ -42,17 +43,20 @@ pub use augment::{
     RandomResizedCrop, Rotate, SampleKey, Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
 };
 pub use data_root::DataRoot;
-pub use description::{ClassCount, Contradiction, Description, ShapeCount, describe};
+pub use description::{
+    Alike, Bin, ClassCount, Description, Distribution, ImageFacts, Levels, NameGroups, ShapeCount, describe,
+};
 pub use digest::Digest;
 pub use error::DataError;
 pub use image::{Image, PIXEL_LIMIT, Shape};
 pub use loader::{Loader, LoaderOptions, Weigh};
 pub use mix::{BatchKey, MixConfig, Mixed};
 pub use prepare::{CenterCrop, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
+pub use progressive::Progressive;
 pub use resize::{Filter, resize};
 pub use rng::{Rng, stream};
 pub use rows::{OnCorrupt, Rows, Skipped};
 pub use source::{Cifar10Config, Given, IdxConfig, ImageFolderConfig, Source, SourceConfig};
 pub use split::{GivenSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit};
 pub use stats::ChannelStats;
-pub use views::{five_crops, with_mirrored};
+pub use views::{TestViews, five_crops, with_mirrored};

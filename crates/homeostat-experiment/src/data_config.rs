@@ -1,6 +1,6 @@
 //! The `[data]` table: which samples, how they are divided and augmented. It stays at home: serving never reads it.
 
-use homeostat_data::{ImageAugment, MixConfig, OnCorrupt, SourceConfig, SplitConfig};
+use homeostat_data::{ImageAugment, MixConfig, OnCorrupt, Progressive, SourceConfig, SplitConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -18,4 +18,6 @@ pub struct DataConfig {
     pub augment: ImageAugment,
     /// Mixing of training samples within a batch.
     pub mix: MixConfig,
+    /// Whether training pictures are small at first and grow with the epochs; for networks that take pictures of any size.
+    pub progressive: Option<Progressive>,
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use homeostat_data::{BatchKey, DataError, Image, ImageAugment, MixConfig, OnCorrupt, SampleKey, Source};
+use homeostat_data::{
+    BatchKey, DataError, Image, ImageAugment, MixConfig, OnCorrupt, Progressive, SampleKey, Source, TestViews,
+};
 use homeostat_task::Task;
 use homeostat_tasks::{ImageClassification, Target};
 use homeostat_train::{Draw, Examples, Rows};
@@ -16,6 +18,9 @@ pub(crate) struct ImageExamples {
     indices: Vec<usize>,
     augment: ImageAugment,
     mix: MixConfig,
+    progressive: Option<Progressive>,
+    /// In which views samples are measured; nothing for one view, the picture as it is.
+    views: Option<TestViews>,
     on_corrupt: OnCorrupt,
 }
 
@@ -27,26 +32,44 @@ impl ImageExamples {
             indices: indices.to_vec(),
             augment: data.augment.clone(),
             mix: data.mix.clone(),
+            progressive: data.progressive.clone(),
+            views: None,
             on_corrupt: data.on_corrupt,
         }
     }
 
-    /// A sample as training sees it in the first epoch, before mixing.
-    pub(crate) fn augmented(&self, position: usize, seed: u64) -> Result<Image, DataError> {
-        let index = self.indices[position];
-        Ok(self.augment.apply(self.source.get(index)?, SampleKey { seed, epoch: 0, sample: index as u64 }))
+    /// The same, where samples are measured in several views, which stand one behind the other.
+    pub(crate) fn in_views(self, views: Option<TestViews>) -> Self {
+        Self { views, ..self }
     }
 
-    fn prepare(&self, index: usize, image: Image, draw: Option<Draw>) -> Result<Image, DataError> {
-        let image = match draw {
-            Some(Draw { seed, epoch, .. }) => {
-                self.augment.apply(image, SampleKey { seed, epoch, sample: index as u64 })
-            }
-            None => image,
+    /// A sample as it is, and as training sees it in this epoch, before mixing.
+    pub(crate) fn augmented(&self, position: usize, seed: u64, epoch: u64) -> Result<[Image; 2], DataError> {
+        let index = self.indices[position];
+        let image = self.source.get(index)?;
+        Ok([image.clone(), self.augment.apply(image, SampleKey { seed, epoch, sample: index as u64 })])
+    }
+
+    /// The inputs that a sample makes: one in training, one a view where it is measured. `copy` counts how often it stood right before
+    /// in its batch.
+    fn prepare(&self, index: usize, copy: usize, image: Image, draw: Option<Draw>) -> Result<Vec<Image>, DataError> {
+        let prepare = |image| {
+            let corrupt = |why: String| DataError::Corrupt { name: self.source.name(index), why };
+            self.task.prepare(image).map_err(|error| corrupt(error.to_string()))
         };
-        self.task
-            .prepare(image)
-            .map_err(|error| DataError::Corrupt { name: self.source.name(index), why: error.to_string() })
+        match (draw, self.views) {
+            (Some(Draw { seed, epoch, .. }), _) => {
+                // A copy is augmented as a sample of its own.
+                let key = SampleKey { seed, epoch, sample: (index + copy * self.source.len()) as u64 };
+                let input = prepare(self.augment.apply(image, key))?;
+                Ok(vec![match &self.progressive {
+                    Some(progressive) => progressive.apply(input, epoch),
+                    None => input,
+                }])
+            }
+            (None, Some(views)) => views.of(image).into_iter().map(prepare).collect(),
+            (None, None) => Ok(vec![prepare(image)?]),
+        }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "labels are numbers of classes, read as 32-bit ones")]
@@ -70,11 +93,13 @@ impl Examples<ImageClassification> for ImageExamples {
         let read = homeostat_data::Rows::read(&self.source, &indices, self.on_corrupt)?;
         let mut skipped = read.skipped;
         let (mut inputs, mut kept) = (Vec::with_capacity(read.images.len()), Vec::with_capacity(read.images.len()));
+        let mut last = (usize::MAX, 0);
         for (index, image) in read.indices.into_iter().zip(read.images) {
-            match self.prepare(index, image, draw) {
-                Ok(input) => {
-                    inputs.push(input);
-                    kept.push(index);
+            last = (index, if last.0 == index { last.1 + 1 } else { 0 });
+            match self.prepare(index, last.1, image, draw) {
+                Ok(views) => {
+                    kept.extend(std::iter::repeat_n(index, views.len()));
+                    inputs.extend(views);
                 }
                 Err(DataError::Corrupt { name, why }) if self.on_corrupt == OnCorrupt::Skip => {
                     skipped.push(homeostat_data::Skipped { name, reason: why });
@@ -84,11 +109,13 @@ impl Examples<ImageClassification> for ImageExamples {
         }
         let truths = self.mixed(&mut inputs, &kept, draw);
         let bytes = inputs.iter().map(|input| input.pixels().len()).sum();
-        // `kept` is a subsequence of `indices`, so one walk finds every position.
-        let mut walk = positions.iter().zip(&indices);
-        let positions =
-            kept.iter().filter_map(|kept| walk.find(|(_, index)| *index == kept).map(|(&position, _)| position));
-        let positions = positions.collect();
+        // `kept` has the order of `indices`, so one walk finds every position.
+        let mut walk = positions.iter().zip(&indices).peekable();
+        let mut position = |kept: &usize| {
+            while walk.next_if(|(_, index)| *index != kept).is_some() {}
+            walk.peek().map(|(&position, _)| position)
+        };
+        let positions = kept.iter().filter_map(&mut position).collect();
         Ok(Rows { inputs, truths, positions, skipped, bytes })
     }
 }
@@ -136,6 +163,19 @@ mod tests {
         assert_eq!(together.truths, parts.iter().flat_map(|rows| rows.truths.clone()).collect::<Vec<_>>());
         assert_eq!(together.positions, positions);
         assert_ne!(together.inputs, examples.rows(&positions, draw(3, 0)).unwrap().inputs, "an epoch has its own");
+    }
+
+    #[test]
+    fn copies_of_a_sample_in_a_batch_differ_and_views_stand_behind_each_other() {
+        let source = Arc::new(SourceConfig::Digits.open(&DataRoot::default()).unwrap());
+        let examples = examples(&source, &turned());
+        let once = examples.rows(&[7, 30], draw(0, 0)).unwrap();
+        let rows = examples.rows(&[7, 7, 7, 30, 30, 30], draw(0, 0)).unwrap();
+        assert_eq!(rows.positions, [7, 7, 7, 30, 30, 30]);
+        assert_eq!((&rows.inputs[0], &rows.inputs[3]), (&once.inputs[0], &once.inputs[1]), "the first is as ever");
+        assert!(rows.inputs[0] != rows.inputs[1] && rows.inputs[1] != rows.inputs[2]);
+        let views = examples.in_views(Some(TestViews::FiveCrop)).rows(&[7, 30], None).unwrap();
+        assert_eq!((views.inputs.len(), views.truths.len(), &views.positions[3..7]), (10, 10, &[7, 7, 30, 30][..]));
     }
 
     #[test]

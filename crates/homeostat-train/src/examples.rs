@@ -16,7 +16,8 @@ pub trait Examples<T: Task>: Send + Sync {
         self.len() == 0
     }
 
-    /// Reads and prepares these samples; with a `draw` they are augmented and mixed for training, else never.
+    /// Reads and prepares these samples; with a `draw` they are augmented and mixed for training, else never. A position that stands
+    /// there several times in a row is augmented otherwise each time.
     ///
     /// # Errors
     /// A sample cannot be read, and the experiment does not say to skip such.
@@ -75,22 +76,25 @@ impl Default for Workers {
 
 const SHUFFLE: u64 = u64::MAX;
 
-/// The order of an epoch's samples: a permutation keyed by seed and epoch.
+/// The order of an epoch's samples: a permutation keyed by seed and epoch. With `repeats`, as many epochs share a permutation; each
+/// takes its part of it, every sample so many times in a row.
 #[must_use]
-pub(crate) fn order(seed: u64, epoch: usize, samples: usize) -> Vec<usize> {
-    Rng::keyed(seed, [epoch as u64, SHUFFLE, SHUFFLE]).permutation(samples)
+pub(crate) fn order(seed: u64, epoch: usize, samples: usize, repeats: usize) -> Vec<usize> {
+    let shuffled = Rng::keyed(seed, [(epoch / repeats) as u64, SHUFFLE, SHUFFLE]).permutation(samples);
+    let part = shuffled.iter().cycle().skip(epoch % repeats * samples.div_ceil(repeats));
+    part.flat_map(|&position| std::iter::repeat_n(position, repeats)).take(samples).collect()
 }
 
 /// The batches of one epoch, in order, from the batch `from` on.
 pub(crate) fn training_batches<T: Task>(
     examples: &Arc<dyn Examples<T>>,
-    batch_size: usize,
+    (batch_size, repeats): (usize, usize),
     seed: u64,
     place: (usize, usize),
     workers: Workers,
 ) -> Loader<Rows<T>> {
     let (epoch, from) = place;
-    let order = order(seed, epoch, examples.len());
+    let order = order(seed, epoch, examples.len(), repeats);
     let draw = move |batch| Some(Draw { seed, epoch: epoch as u64, batch });
     load(examples, order, batch_size, from, workers, draw)
 }
@@ -124,10 +128,9 @@ fn load<T: Task>(
 
 #[cfg(test)]
 mod tests {
-    use super::order;
-
     #[test]
     fn every_epoch_has_an_order_of_its_own_and_every_sample_once() {
+        let order = |seed, epoch, samples| super::order(seed, epoch, samples, 1);
         let first = order(1, 0, 100);
         let mut sorted = first.clone();
         sorted.sort_unstable();
@@ -135,5 +138,17 @@ mod tests {
         assert_eq!(first, order(1, 0, 100));
         assert_ne!(first, order(1, 1, 100));
         assert_ne!(first, order(2, 0, 100));
+    }
+
+    #[test]
+    fn repeated_samples_stand_together_and_as_many_epochs_meet_all() {
+        for samples in [12, 13, 14] {
+            let epochs: Vec<Vec<usize>> = (0..3).map(|epoch| super::order(1, epoch, samples, 3)).collect();
+            assert!(epochs.iter().all(|order| order.len() == samples), "an epoch stays as long");
+            assert!(epochs.iter().flat_map(|order| order.chunks(3)).all(|run| run.iter().all(|at| *at == run[0])));
+            let met: std::collections::BTreeSet<usize> = epochs.concat().into_iter().collect();
+            assert_eq!(met.len(), samples, "{epochs:?}");
+            assert_ne!(super::order(1, 3, samples, 3), epochs[0], "the next round has another order");
+        }
     }
 }

@@ -1,23 +1,57 @@
 //! `homeostat data`: looks at data.
 
-use std::io::{self, Write};
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+    sync::Arc,
+};
 
-use homeostat_data::{ClassCount, Contradiction, Description, SourceConfig, describe};
-use homeostat_experiment::Experiment;
+use anyhow::Context;
+use homeostat_data::{
+    Alike, ClassCount, DataRoot, Description, ImageFacts, LoaderOptions, Skipped, Source, SourceConfig, describe,
+};
+use homeostat_experiment::{Experiment, report_of_data};
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Done, table::print_table};
-use crate::{args, cli::Data};
+use crate::{args, cli::Describe};
 
-pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
-    let Data::Describe { source, roots, json } = arguments;
-    let description = describe(&find(source)?.open(&roots.find()?)?)?;
+pub(crate) fn run(arguments: &Describe) -> anyhow::Result<Done> {
+    let roots = arguments.roots.find()?;
+    let (source, description) = look(&find(&arguments.source, &roots)?, &roots, arguments.json)?;
     let mut out = io::stdout().lock();
-    if *json {
+    if arguments.json {
         writeln!(out, "{}", serde_json::to_string(&description)?)?;
-        return Ok(Done::Well);
+    } else {
+        print(&mut out, &description)?;
     }
-    print(&mut out, &description)?;
+    if let Some(page) = &arguments.html {
+        let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+        let text = report_of_data(&source, &description, &when, &arguments.source).render();
+        fs::write(page, text).with_context(|| format!("cannot write {}", page.display()))?;
+        if !arguments.json {
+            writeln!(out, "page: {}", page.display())?;
+        }
+    }
     Ok(Done::Well)
+}
+
+/// Opens a source and describes it, with a bar for whoever waits at a terminal.
+pub(super) fn look(config: &SourceConfig, roots: &DataRoot, quiet: bool) -> anyhow::Result<(Arc<Source>, Description)> {
+    let source = Arc::new(config.open(roots)?);
+    let options = LoaderOptions {
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        ..LoaderOptions::default()
+    };
+    let bar = if quiet || !io::stderr().is_terminal() {
+        ProgressBar::hidden()
+    } else {
+        let style = ProgressStyle::with_template("looking {wide_bar} {pos}/{len}  {eta} left");
+        ProgressBar::new(source.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    };
+    let description = describe(&source, options, &mut |done| bar.set_position(done as u64))?;
+    bar.finish_and_clear();
+    Ok((source, description))
 }
 
 /// A part of the data set, and how many samples of a class it has.
@@ -25,15 +59,13 @@ type Part = (&'static str, fn(&ClassCount) -> usize);
 
 /// Names of samples that are shown of a longer list.
 const SHOWN: usize = 10;
+/// Names that are shown of a group.
+const OF_A_GROUP: usize = 4;
 
 fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
-    let Description { title, samples, classes, duplicates, across, contradictions, corrupt, .. } = description;
+    let Description { title, samples, classes, images, .. } = description;
     writeln!(out, "{title}: {samples} samples, {} classes", classes.len())?;
-    for shape in &description.shapes {
-        let channels = if shape.channels == 1 { "channel" } else { "channels" };
-        let size = format!("{} x {} pixels", shape.height, shape.width);
-        writeln!(out, "{} of {size}, {} {channels}", shape.count, shape.channels)?;
-    }
+    print_images(out, images)?;
     let counts: [Part; 4] =
         [("train", |c| c.train), ("valid", |c| c.valid), ("test", |c| c.test), ("samples", |c| c.unassigned)];
     let counts: Vec<_> = counts.into_iter().filter(|(_, count)| classes.iter().any(|class| count(class) > 0)).collect();
@@ -42,29 +74,67 @@ fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
         std::iter::once(class.name.clone()).chain(counts.iter().map(|(_, count)| count(class).to_string())).collect()
     };
     print_table(out, &header, &classes.iter().map(row).collect::<Vec<_>>())?;
-    writeln!(
+    writeln!(out, "duplicates: {} with the content of another sample", description.repeated())?;
+    print_alike(out, "look-alikes", "that look the same", description.near_duplicates.iter().collect())?;
+    print_alike(
         out,
-        "duplicates: {duplicates} with the content of another sample{}",
-        match across {
-            0 => String::new(),
-            _ => format!("; contents in several parts: {across}, so what is learnt from is measured with"),
-        }
+        "leaks",
+        "in several parts, so what is learnt from is measured with",
+        description.leaks().collect(),
     )?;
-    writeln!(out, "contradictions: {} of the same content under several classes", contradictions.len())?;
-    for Contradiction { samples, .. } in contradictions.iter().take(SHOWN) {
-        writeln!(out, "  {}", samples.join(" = "))?;
+    print_alike(out, "contradictions", "under several classes", description.contradictions().collect())?;
+    if let Some(groups) = &description.groups {
+        let (count, largest, size) = (groups.count, &groups.largest, groups.size);
+        writeln!(out, "names: {count} groups by the file names, the largest `{largest}` with {size} samples")?;
     }
-    print_rest(out, contradictions.len())?;
-    writeln!(
-        out,
-        "broken: {} that cannot be read{}",
-        corrupt.len(),
-        if corrupt.is_empty() { "" } else { "; data.on-corrupt=skip leaves such out" }
-    )?;
-    for skipped in corrupt.iter().take(SHOWN) {
+    print_broken(out, "missing", "whose file cannot be opened", &description.missing)?;
+    let mend = if description.corrupt.is_empty() { "" } else { "; data.on-corrupt=skip leaves such out" };
+    print_broken(out, "broken", &format!("that cannot be read{mend}"), &description.corrupt)
+}
+
+fn print_images(out: &mut dyn Write, images: &ImageFacts) -> io::Result<()> {
+    for shape in images.shapes.iter().take(SHOWN) {
+        let channels = if shape.channels == 1 { "channel" } else { "channels" };
+        let size = format!("{} x {} pixels", shape.height, shape.width);
+        writeln!(out, "{} of {size}, {} {channels}", shape.count, shape.channels)?;
+    }
+    print_rest(out, images.shapes.len())?;
+    if images.shapes.len() > 1 {
+        for (name, values, decimals) in
+            [("rows", &images.height, 0), ("columns", &images.width, 0), ("columns / rows", &images.aspect, 2)]
+        {
+            let [least, median, high, most] =
+                [values.least, values.median, values.high, values.most].map(|value| format!("{value:.decimals$}"));
+            writeln!(out, "{name}: {least} to {most}, half of them up to {median}, 95 in 100 up to {high}")?;
+        }
+    }
+    for levels in &images.levels {
+        let row = |values: &[f64]| values.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(" ");
+        let grey =
+            if levels.colorless > 0 { format!("; {} without any colour", levels.colorless) } else { String::new() };
+        writeln!(out, "levels: mean {}, deviation {}{grey}", row(&levels.mean), row(&levels.std))?;
+    }
+    Ok(())
+}
+
+fn print_alike(out: &mut dyn Write, title: &str, what: &str, groups: Vec<&Alike>) -> io::Result<()> {
+    let word = if groups.len() == 1 { "group" } else { "groups" };
+    writeln!(out, "{title}: {} {word} {what}", groups.len())?;
+    for group in groups.iter().take(SHOWN) {
+        let names = group.names.iter().take(OF_A_GROUP).map(String::as_str).collect::<Vec<_>>().join(" = ");
+        let rest = group.names.len().saturating_sub(OF_A_GROUP);
+        let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+        writeln!(out, "  {names}{rest}")?;
+    }
+    print_rest(out, groups.len())
+}
+
+fn print_broken(out: &mut dyn Write, title: &str, what: &str, broken: &[Skipped]) -> io::Result<()> {
+    writeln!(out, "{title}: {} {what}", broken.len())?;
+    for skipped in broken.iter().take(SHOWN) {
         writeln!(out, "  {}: {}", skipped.name, skipped.reason)?;
     }
-    print_rest(out, corrupt.len())
+    print_rest(out, broken.len())
 }
 
 fn print_rest(out: &mut dyn Write, count: usize) -> io::Result<()> {
@@ -72,9 +142,9 @@ fn print_rest(out: &mut dyn Write, count: usize) -> io::Result<()> {
 }
 
 /// A source, or that of an experiment.
-fn find(word: &str) -> anyhow::Result<SourceConfig> {
+fn find(word: &str, roots: &DataRoot) -> anyhow::Result<SourceConfig> {
     if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
         return Ok(args::find(word)?.load()?.value.data.source);
     }
-    args::source(word)
+    args::source(word, roots)
 }

@@ -5,6 +5,7 @@ mod config;
 mod data;
 mod devices;
 mod eval;
+mod init;
 mod inspect;
 mod predict;
 mod resume;
@@ -17,7 +18,7 @@ use std::io::Write;
 
 use clap::CommandFactory;
 
-use crate::cli::{Cli, Verb};
+use crate::cli::{Cli, Data, Verb};
 
 /// How a verb ended, if not by an error.
 pub(crate) enum Done {
@@ -31,6 +32,7 @@ pub(crate) enum Done {
 pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
     match &cli.verb {
         Verb::Train(args) => train::run(args),
+        Verb::Init(args) => init::run(args),
         Verb::Resume(args) => resume::run(args),
         Verb::Eval(args) => eval::run(args),
         Verb::Predict(args) => predict::run(args),
@@ -38,7 +40,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Runs(args) => runs::run(args),
         Verb::Config(args) => config::run(args),
         Verb::Inspect(args) => inspect::run(args),
-        Verb::Data(args) => data::run(args),
+        Verb::Data(Data::Describe(args)) => data::run(args),
         Verb::Devices(output) => devices::run(*output),
         Verb::Completions { shell } => {
             // In memory first: the generator panics where it cannot write.

@@ -3,6 +3,7 @@
 
 mod augment;
 mod decode;
+mod description;
 mod loader;
 mod mix;
 mod operation;

@@ -5,7 +5,11 @@
     reason = "who runs the tests should see what is skipped, and by how much decoders differ"
 )]
 
-use homeostat_data::{Cifar10Config, DataRoot, Given, IdxConfig, ImageFolderConfig, Source, SourceConfig};
+use std::sync::Arc;
+
+use homeostat_data::{
+    Cifar10Config, DataRoot, Given, IdxConfig, ImageFolderConfig, LoaderOptions, Source, SourceConfig, describe,
+};
 
 use crate::differences;
 
@@ -64,4 +68,12 @@ fn flowers() {
     };
     assert_eq!((count(&source, Given::Train), count(&source, Given::Valid), source.len()), (750, 250, 1000));
     assert!((0..1000).step_by(50).all(|i| source.get(i).unwrap().height() == 224));
+}
+
+#[test]
+fn mnist_is_described() {
+    let Some(source) = open(&SourceConfig::Idx(IdxConfig::default())) else { return };
+    let description = describe(&Arc::new(source), LoaderOptions::default(), &mut |_| ()).unwrap();
+    assert_eq!((description.samples, description.repeated(), description.corrupt.len()), (70_000, 0, 0));
+    eprintln!("MNIST: {} groups look the same", description.near_duplicates.len());
 }

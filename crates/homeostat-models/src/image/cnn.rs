@@ -29,6 +29,8 @@ pub struct CnnConfig {
     pub widths: Vec<usize>,
     /// Whether a convolution keeps the image's size or loses its border.
     pub padding: Padding,
+    /// What the dense layers see of the last stage.
+    pub head: Head,
     /// Widths of the dense layers between the stages and the classes.
     pub hidden: Vec<usize>,
     /// Share of dense units dropped in training, in 0..1.
@@ -46,9 +48,20 @@ pub enum Padding {
     Same,
 }
 
+/// What dense layers see of the last stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Head {
+    /// Every pixel: it matters where in the picture something is, and pictures have one size.
+    #[default]
+    Flatten,
+    /// The mean of each channel over all pixels: far fewer weights, and pictures may have any size.
+    Mean,
+}
+
 impl Default for CnnConfig {
     fn default() -> Self {
-        Self { widths: vec![32, 64], padding: Padding::Valid, hidden: vec![64], dropout: 0.0 }
+        Self { widths: vec![32, 64], padding: Padding::Valid, head: Head::Flatten, hidden: vec![64], dropout: 0.0 }
     }
 }
 
@@ -85,8 +98,12 @@ impl CnnConfig {
                 Conv2dConfig::new([pair[0], pair[1]], [KERNEL, KERNEL]).with_padding(padding.clone()).init(device)
             })
             .collect();
-        let features = channels[channels.len() - 1] * height * width;
-        Ok(Cnn { stages, classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device) })
+        let pixels = match self.head {
+            Head::Flatten => height * width,
+            Head::Mean => 1,
+        };
+        let features = channels[channels.len() - 1] * pixels;
+        Ok(Cnn { stages, head: self.head, classifier: Mlp::new(features, &self.hidden, classes, self.dropout, device) })
     }
 
     /// What all stages leave of a side, or nothing.
@@ -115,6 +132,8 @@ impl CnnConfig {
 #[derive(Module, Debug)]
 pub struct Cnn {
     stages: Vec<Conv2d>,
+    #[module(skip)]
+    head: Head,
     classifier: Mlp,
 }
 
@@ -122,7 +141,11 @@ impl Cnn {
     /// `[batch, channels, height, width] -> [batch, classes]`
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        self.classifier.forward(self.stages.iter().fold(images, stage))
+        let x = self.stages.iter().fold(images, stage);
+        self.classifier.forward(match self.head {
+            Head::Flatten => x,
+            Head::Mean => x.mean_dims(&[2, 3]),
+        })
     }
 }
 

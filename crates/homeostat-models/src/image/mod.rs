@@ -89,6 +89,15 @@ impl ImageModelConfig {
         }
     }
 
+    /// Whether one network takes pictures of any size; if not, its weights are bound to the size that it was made for.
+    #[must_use]
+    pub fn takes_any_size(&self) -> bool {
+        match self {
+            Self::Mlp(_) => false,
+            Self::Cnn(config) => config.head == cnn::Head::Mean,
+        }
+    }
+
     /// Makes the network live, its weights drawn from the device's seeded generator.
     ///
     /// # Errors
@@ -111,7 +120,14 @@ impl ImageModelConfig {
         vec![
             Self::Mlp(MlpConfig { hidden: vec![16, 8], dropout: 0.1 }),
             Self::Cnn(CnnConfig { widths: vec![4, 8], hidden: vec![16], ..CnnConfig::default() }),
-            Self::Cnn(CnnConfig { widths: vec![4, 6, 8], hidden: vec![], padding: cnn::Padding::Same, dropout: 0.2 }),
+            Self::Cnn(CnnConfig {
+                widths: vec![4, 6, 8],
+                hidden: vec![],
+                padding: cnn::Padding::Same,
+                dropout: 0.2,
+                ..CnnConfig::default()
+            }),
+            Self::Cnn(CnnConfig { widths: vec![4, 8], head: cnn::Head::Mean, hidden: vec![], ..CnnConfig::default() }),
         ]
     }
 }

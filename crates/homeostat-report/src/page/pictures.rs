@@ -12,7 +12,12 @@ const TINY: u32 = 96;
 
 /// Training samples as the network saw them.
 pub(super) fn augmented(pictures: &[Picture]) -> Html {
-    let mut html = Html::of("<p>Training samples after augmentation.</p><div class=\"pictures\">", &[]);
+    Html::of("<p>Training samples after augmentation.</p>{}", &[&grid(pictures)])
+}
+
+/// Pictures with their captions.
+pub(super) fn grid(pictures: &[Picture]) -> Html {
+    let mut html = Html::of("<div class=\"pictures\">", &[]);
     for item in pictures {
         html.put(
             "<figure>{}<figcaption>{}</figcaption></figure>",
