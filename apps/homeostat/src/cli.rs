@@ -317,7 +317,8 @@ pub(crate) enum Data {
 
 #[derive(Debug, Args)]
 pub(crate) struct Describe {
-    /// A source (a folder, digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
+    /// A source (a folder, digits, or KIND:FOLDER with the kind idx, cifar10, image-folder, or text-table for tables with the columns
+    /// text and label), or an experiment.
     pub(crate) source: String,
     #[command(flatten)]
     pub(crate) roots: Roots,

@@ -5,6 +5,8 @@ mod distribution;
 mod groups;
 mod look;
 mod near;
+mod wording;
+mod words;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -14,9 +16,15 @@ use serde::{Deserialize, Serialize};
 
 pub use distribution::{Bin, Distribution};
 pub use groups::NameGroups;
+pub use words::TextFacts;
 
-use crate::{ChannelStats, DataError, Digest, Given, Image, Loader, LoaderOptions, Shape, Skipped, Source, Weigh};
+use crate::{
+    ChannelStats, DataError, Digest, Given, Image, Loader, LoaderOptions, Shape, Skipped, Source, Store, TextSample,
+    TextSource, Weigh,
+};
 use look::Look;
+use wording::Wording;
+use words::{Words, words};
 
 /// What is in a source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +37,12 @@ pub struct Description {
     pub samples: usize,
     /// How many samples there are of each class, in the order of the labels.
     pub classes: Vec<ClassCount>,
-    /// The sizes and levels of the pictures.
-    pub images: ImageFacts,
+    /// The sizes and levels of the pictures, if the samples are such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImageFacts>,
+    /// The lengths and words of the texts, if the samples are such.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts: Option<TextFacts>,
     /// What the names of the samples tell of groups, if they do.
     pub groups: Option<NameGroups>,
     /// Samples of the very same content, a group each.
@@ -106,7 +118,7 @@ pub struct Alike {
     pub samples: Vec<usize>,
     /// Their names.
     pub names: Vec<String>,
-    /// The class of each.
+    /// The class of each; the classes of one with several stand behind each other.
     pub classes: Vec<String>,
     /// Whether they stand in several parts of the data set: what is learnt from is measured with.
     pub across: bool,
@@ -150,10 +162,35 @@ pub fn describe(
     options: LoaderOptions,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Description, DataError> {
+    look_at(source, options, progress, |image| Picture::of(image).map(Seen::Picture))
+}
+
+/// The same for texts.
+///
+/// Two texts look the same if four in five of their parts do: of all runs of five letters, digits or spaces in small letters, as
+/// estimated from 64 minima (MinHash; Broder 1997). Pairs are looked for among those that share one of sixteen groups of four
+/// minima, which finds nearly all of them.
+///
+/// # Errors
+/// As [`describe`].
+pub fn describe_texts(
+    source: &Arc<TextSource>,
+    options: LoaderOptions,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Description, DataError> {
+    look_at(source, options, progress, |sample| Ok(Seen::Text(Text::of(sample))))
+}
+
+fn look_at<S: Store + 'static>(
+    source: &Arc<Source<S>>,
+    options: LoaderOptions,
+    progress: &mut dyn FnMut(usize),
+    see: fn(&S::Sample) -> Result<Seen, DataError>,
+) -> Result<Description, DataError> {
     let mut tally = Tally::default();
     let read = Arc::clone(source);
     let make = move |piece: usize| {
-        let facts = (piece * PIECE..read.len().min((piece + 1) * PIECE)).map(|i| Facts::of(&read, i));
+        let facts = (piece * PIECE..read.len().min((piece + 1) * PIECE)).map(|i| Facts::of(&read, i, see));
         facts.collect::<Result<Vec<_>, _>>().map(Piece)
     };
     for piece in Loader::start(0..source.len().div_ceil(PIECE), options, Arc::new(make)) {
@@ -180,7 +217,12 @@ impl Weigh for Piece {
 struct Facts {
     /// Nothing if it is missing.
     digest: Option<Digest>,
-    picture: Result<Picture, Skipped>,
+    seen: Result<Seen, Skipped>,
+}
+
+enum Seen {
+    Picture(Picture),
+    Text(Text),
 }
 
 struct Picture {
@@ -191,17 +233,21 @@ struct Picture {
 }
 
 impl Facts {
-    fn of(source: &Source, i: usize) -> Result<Self, DataError> {
+    fn of<S: Store>(
+        source: &Source<S>,
+        i: usize,
+        see: fn(&S::Sample) -> Result<Seen, DataError>,
+    ) -> Result<Self, DataError> {
         let skipped = |reason| Err(Skipped { name: source.name(i), reason });
-        let picture = match source.get(i) {
-            Ok(image) => Ok(Picture::of(&image)?),
+        let seen = match source.get(i) {
+            Ok(sample) => Ok(see(&sample)?),
             Err(DataError::Corrupt { why, .. }) => skipped(why),
             Err(DataError::Read { source: error, .. }) if is_missing(error.kind()) => {
-                return Ok(Self { digest: None, picture: skipped(error.to_string()) });
+                return Ok(Self { digest: None, seen: skipped(error.to_string()) });
             }
             Err(error) => return Err(error),
         };
-        Ok(Self { digest: Some(source.digest(i)?), picture })
+        Ok(Self { digest: Some(source.digest(i)?), seen })
     }
 }
 
@@ -219,6 +265,22 @@ impl Picture {
     }
 }
 
+struct Text {
+    characters: usize,
+    words: Vec<String>,
+    wording: Wording,
+}
+
+impl Text {
+    fn of(sample: &TextSample) -> Self {
+        let mut words = words(&sample.text);
+        words.extend(sample.pair.iter().flat_map(|pair| self::words(pair)));
+        let characters =
+            [Some(&sample.text), sample.pair.as_ref()].into_iter().flatten().map(|text| text.chars().count());
+        Self { characters: characters.sum(), wording: Wording::of(&words), words }
+    }
+}
+
 /// What was found so far.
 #[derive(Default)]
 struct Tally {
@@ -227,14 +289,21 @@ struct Tally {
     levels: BTreeMap<usize, (ChannelStats, usize, usize)>,
     /// The numbers of the pictures that could be read, and how they look.
     looks: Vec<(usize, Look)>,
+    texts: Words,
+    /// The same of texts.
+    wordings: Vec<(usize, Wording)>,
     missing: Vec<Skipped>,
     corrupt: Vec<Skipped>,
 }
 
 impl Tally {
-    fn add(&mut self, source: &Source, Facts { digest, picture }: Facts) -> Result<(), DataError> {
-        match picture {
-            Ok(Picture { shape, stats, colorless, look }) => {
+    fn add<S: Store>(&mut self, source: &Source<S>, Facts { digest, seen }: Facts) -> Result<(), DataError> {
+        match seen {
+            Ok(Seen::Text(Text { characters, words, wording })) => {
+                self.texts.add(characters, words);
+                self.wordings.push((self.digests.len(), wording));
+            }
+            Ok(Seen::Picture(Picture { shape, stats, colorless, look })) => {
                 *self.shapes.entry(shape).or_default() += 1;
                 let (all, count, grey) = self.levels.entry(shape.channels).or_default();
                 *all = std::mem::take(all).merge(&stats);
@@ -255,30 +324,35 @@ impl Tally {
         Ok(())
     }
 
-    fn describe(self, source: &Source) -> Result<Description, DataError> {
+    fn describe<S: Store>(self, source: &Source<S>) -> Result<Description, DataError> {
         let alike = |samples: Vec<usize>| {
-            let differ = |of: &dyn Fn(usize) -> usize| samples.iter().any(|&i| of(i) != of(samples[0]));
+            let class = |i| {
+                let names = source.labels(i).iter().map(|&label| source.classes()[label as usize].as_str());
+                names.collect::<Vec<_>>().join(", ")
+            };
             Alike {
                 names: samples.iter().map(|&i| source.name(i)).collect(),
-                classes: samples.iter().map(|&i| source.classes()[source.label(i)].clone()).collect(),
-                across: differ(&|i| source.given(i).map_or(0, |given| given as usize + 1)),
-                contradict: differ(&|i| source.label(i)),
+                classes: samples.iter().map(|&i| class(i)).collect(),
+                across: samples.iter().any(|&i| source.given(i) != source.given(samples[0])),
+                contradict: samples.iter().any(|&i| source.labels(i) != source.labels(samples[0])),
                 samples,
             }
         };
         let twins = twins(&self.digests);
         let near = self.near_twins(&twins);
+        let texts = (!self.wordings.is_empty()).then(|| self.texts.facts());
         let fingerprint = self.missing.is_empty().then(|| source.fingerprint()).transpose()?;
         Ok(Description {
             title: source.title().to_owned(),
             fingerprint,
             samples: source.len(),
             classes: count_classes(source),
-            images: self.images(),
+            images: (!self.looks.is_empty()).then(|| self.images()),
+            texts,
             groups: NameGroups::of((0..source.len()).map(|i| source.name(i))),
             duplicates: twins.into_iter().map(alike).collect(),
             near_duplicates: near.into_iter().map(alike).collect(),
-            missing: self.missing,
+            missing: [source.left_out().to_vec(), self.missing].concat(),
             corrupt: self.corrupt,
         })
     }
@@ -308,11 +382,17 @@ impl Tally {
         twins.iter().for_each(|group| group.iter().for_each(|&i| first[i] = group[0]));
         let looks: Vec<&(usize, Look)> = self.looks.iter().filter(|(i, _)| first[*i] == *i).collect();
         let quarter = |at: usize, place: usize| looks[at].1.hash() >> (16 * place) & 0xffff;
-        let groups = near::groups(looks.len(), &quarter, 4, &|a, b| looks[a].1.is_like(&looks[b].1));
-        let of = |at: &usize| {
-            let i = looks[*at].0;
-            let twins = twins.binary_search_by_key(&i, |group| group[0]).map(|at| twins[at].clone());
-            twins.unwrap_or_else(|_| vec![i])
+        let alike = near::groups(looks.len(), &quarter, 4, &|a, b| looks[a].1.is_like(&looks[b].1));
+        let wordings: Vec<&(usize, Wording)> = self.wordings.iter().filter(|(i, _)| first[*i] == *i).collect();
+        let band = |at: usize, place: usize| wordings[at].1.band(place);
+        let same = near::groups(wordings.len(), &band, Wording::BANDS, &|a, b| wordings[a].1.is_like(&wordings[b].1));
+        let numbers = |groups: Vec<Vec<usize>>, number: &dyn Fn(usize) -> usize| -> Vec<Vec<usize>> {
+            groups.into_iter().map(|group| group.into_iter().map(number).collect()).collect()
+        };
+        let groups = [numbers(alike, &|at| looks[at].0), numbers(same, &|at| wordings[at].0)].concat();
+        let of = |i: &usize| {
+            let twins = twins.binary_search_by_key(i, |group| group[0]).map(|at| twins[at].clone());
+            twins.unwrap_or_else(|_| vec![*i])
         };
         let sorted = |group: Vec<usize>| {
             let mut samples: Vec<usize> = group.iter().flat_map(of).collect();
@@ -333,11 +413,11 @@ fn twins(digests: &[Option<Digest>]) -> Vec<Vec<usize>> {
     groups
 }
 
-fn count_classes(source: &Source) -> Vec<ClassCount> {
+fn count_classes<S: Store>(source: &Source<S>) -> Vec<ClassCount> {
     let named = |name: &String| ClassCount { name: name.clone(), ..ClassCount::default() };
     let mut classes: Vec<ClassCount> = source.classes().iter().map(named).collect();
-    for i in 0..source.len() {
-        let class = &mut classes[source.label(i)];
+    for (i, &label) in (0..source.len()).flat_map(|i| source.labels(i).iter().map(move |label| (i, label))) {
+        let class = &mut classes[label as usize];
         *match source.given(i) {
             Some(Given::Train) => &mut class.train,
             Some(Given::Valid) => &mut class.valid,

@@ -24,6 +24,7 @@ mod digest;
 mod error;
 mod image;
 mod jpeg;
+mod labels;
 mod loader;
 mod mix;
 mod prepare;
@@ -34,6 +35,10 @@ mod rows;
 mod source;
 mod split;
 mod stats;
+mod strings;
+mod table;
+mod tabled;
+mod text_source;
 mod views;
 mod widest;
 
@@ -44,11 +49,13 @@ pub use augment::{
 };
 pub use data_root::DataRoot;
 pub use description::{
-    Alike, Bin, ClassCount, Description, Distribution, ImageFacts, Levels, NameGroups, ShapeCount, describe,
+    Alike, Bin, ClassCount, Description, Distribution, ImageFacts, Levels, NameGroups, ShapeCount, TextFacts, describe,
+    describe_texts,
 };
 pub use digest::Digest;
 pub use error::DataError;
 pub use image::{Image, PIXEL_LIMIT, Shape};
+pub use labels::LabelKind;
 pub use loader::{Loader, LoaderOptions, Weigh};
 pub use mix::{BatchKey, MixConfig, Mixed};
 pub use prepare::{CenterCrop, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
@@ -56,7 +63,9 @@ pub use progressive::Progressive;
 pub use resize::{Filter, resize};
 pub use rng::{Rng, stream};
 pub use rows::{OnCorrupt, Rows, Skipped};
-pub use source::{Cifar10Config, Given, IdxConfig, ImageFolderConfig, Source, SourceConfig};
+pub use source::{Cifar10Config, Given, IdxConfig, ImageFolderConfig, Pictures, Place, Source, SourceConfig, Store};
 pub use split::{GivenSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit};
 pub use stats::ChannelStats;
+pub use table::{Cell, Encoding, Row, Table, TableFormat, TableKind, TableRows};
+pub use text_source::{TextSample, TextSource, TextSourceConfig, TextTableConfig, Texts};
 pub use views::{TestViews, five_crops, with_mirrored};

@@ -2,7 +2,7 @@
 //! as a warning. It reads no data and writes no file.
 
 use homeostat_config::to_inline_toml;
-use homeostat_data::{ClassCount, Description, SourceConfig};
+use homeostat_data::{ClassCount, Description, ImageFacts, SourceConfig};
 
 use crate::doubts::{IMBALANCE, doubts};
 
@@ -55,6 +55,8 @@ pub fn draft(source: &SourceConfig, description: &Description) -> Draft {
 /// What choices depend on.
 struct Data<'a> {
     description: &'a Description,
+    /// Nothing is known of pictures of which none can be read.
+    images: ImageFacts,
     /// The samples to learn from, before validation is taken from them.
     learnt: usize,
     /// Whether the data come with a training part and another one.
@@ -76,7 +78,7 @@ impl<'a> Data<'a> {
         let (train, others) = (sum(&|class| class.train), sum(&|class| class.valid + class.test));
         let divided = train > 0 && others > 0;
         let learnt = if divided { train } else { description.samples };
-        let images = &description.images;
+        let images = description.images.clone().unwrap_or_default();
         let grey = images.levels.iter().all(|levels| levels.mean.len() == 1 || levels.colorless == levels.count);
         let size = match &images.shapes[..] {
             [first, rest @ ..]
@@ -95,6 +97,7 @@ impl<'a> Data<'a> {
         };
         Self {
             description,
+            images,
             learnt,
             divided,
             sided: sided(description, grey),
@@ -131,7 +134,7 @@ fn sided(description: &Description, grey: bool) -> Option<String> {
 }
 
 fn task(file: &mut Lines, data: &Data<'_>) {
-    let images = &data.description.images;
+    let images = &data.images;
     let classes = data.description.classes.len();
     file.line(&format!("# {classes} classes, one a folder or label; their names are taken from the data."));
     let mut steps = Vec::new();

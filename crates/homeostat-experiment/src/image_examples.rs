@@ -92,9 +92,9 @@ impl Examples<ImageClassification> for ImageExamples {
         let indices: Vec<usize> = positions.iter().map(|&position| self.indices[position]).collect();
         let read = homeostat_data::Rows::read(&self.source, &indices, self.on_corrupt)?;
         let mut skipped = read.skipped;
-        let (mut inputs, mut kept) = (Vec::with_capacity(read.images.len()), Vec::with_capacity(read.images.len()));
+        let (mut inputs, mut kept) = (Vec::with_capacity(read.samples.len()), Vec::with_capacity(read.samples.len()));
         let mut last = (usize::MAX, 0);
-        for (index, image) in read.indices.into_iter().zip(read.images) {
+        for (index, image) in read.indices.into_iter().zip(read.samples) {
             last = (index, if last.0 == index { last.1 + 1 } else { 0 });
             match self.prepare(index, last.1, image, draw) {
                 Ok(views) => {
@@ -113,7 +113,7 @@ impl Examples<ImageClassification> for ImageExamples {
         let mut walk = positions.iter().zip(&indices).peekable();
         let mut position = |kept: &usize| {
             while walk.next_if(|(_, index)| *index != kept).is_some() {}
-            walk.peek().map(|(&position, _)| position)
+            walk.peek().map(|(position, _)| **position)
         };
         let positions = kept.iter().filter_map(&mut position).collect();
         Ok(Rows { inputs, truths, positions, skipped, bytes })

@@ -34,7 +34,7 @@ pub use error::ExperimentError;
 pub use evaluate_run::{Evaluation, evaluate_run};
 pub use experiment::{BUILTIN, Experiment, ExperimentText, reference_page};
 pub use inspect::{Inspected, Inspection, inspect};
-pub use report_of_data::report_of_data;
+pub use report_of_data::{report_of_data, report_of_texts};
 
 /// The Rust code of the pages for people, compiled as doc tests.
 #[cfg(doctest)]

@@ -220,7 +220,7 @@ fn training_stats(
         for index in indices {
             // One at a time: a photograph can be large.
             let rows = Rows::read(&read, std::slice::from_ref(index), on_corrupt)?;
-            for image in rows.images {
+            for image in rows.samples {
                 let prepared = prepare.host(image.to_channels(channels));
                 match prepared.and_then(|image| stats.add(&image.to_channels(channels))) {
                     Err(DataError::Corrupt { .. }) if on_corrupt == OnCorrupt::Skip => {}

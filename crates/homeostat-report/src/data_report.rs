@@ -29,7 +29,7 @@ pub struct DataReport {
     pub next: Vec<Command>,
 }
 
-/// Pictures under a title.
+/// Pictures under a title. One without a picture is a text, and its caption the text itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PictureRow {
     /// What they have in common.

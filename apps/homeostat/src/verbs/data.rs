@@ -8,9 +8,10 @@ use std::{
 
 use anyhow::Context;
 use homeostat_data::{
-    Alike, ClassCount, DataRoot, Description, ImageFacts, LoaderOptions, Skipped, Source, SourceConfig, describe,
+    Alike, ClassCount, DataRoot, Description, Distribution, ImageFacts, LoaderOptions, OnCorrupt, Skipped, Source,
+    SourceConfig, TextFacts, TextSourceConfig, TextTableConfig, describe, describe_texts,
 };
-use homeostat_experiment::{Experiment, report_of_data};
+use homeostat_experiment::{Experiment, report_of_data, report_of_texts};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Done, table::print_table};
@@ -18,40 +19,60 @@ use crate::{args, cli::Describe};
 
 pub(crate) fn run(arguments: &Describe) -> anyhow::Result<Done> {
     let roots = arguments.roots.find()?;
-    let (source, description) = look(&find(&arguments.source, &roots)?, &roots, arguments.json)?;
+    let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+    let is_quiet = arguments.json;
+    let (description, page) = match find(&arguments.source, &roots)? {
+        Found::Pictures(config) => {
+            let (source, description) = look(&config, &roots, is_quiet)?;
+            let page = || report_of_data(&source, &description, &when, &arguments.source).render();
+            let page = arguments.html.as_ref().map(|_| page());
+            (description, page)
+        }
+        Found::Texts(config) => {
+            let source = Arc::new(config.open_with(&roots, OnCorrupt::Skip)?);
+            let description = with_bar(source.len(), is_quiet, |bar| describe_texts(&source, options(), bar))?;
+            let page = arguments.html.as_ref().map(|_| report_of_texts(&source, &description, &when).render());
+            (description, page)
+        }
+    };
     let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string(&description)?)?;
     } else {
         print(&mut out, &description)?;
     }
-    if let Some(page) = &arguments.html {
-        let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
-        let text = report_of_data(&source, &description, &when, &arguments.source).render();
-        fs::write(page, text).with_context(|| format!("cannot write {}", page.display()))?;
+    if let (Some(file), Some(page)) = (&arguments.html, page) {
+        fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?;
         if !arguments.json {
-            writeln!(out, "page: {}", page.display())?;
+            writeln!(out, "page: {}", file.display())?;
         }
     }
     Ok(Done::Well)
 }
 
-/// Opens a source and describes it, with a bar for whoever waits at a terminal.
+/// Opens a source of pictures and describes it.
 pub(super) fn look(config: &SourceConfig, roots: &DataRoot, quiet: bool) -> anyhow::Result<(Arc<Source>, Description)> {
     let source = Arc::new(config.open(roots)?);
-    let options = LoaderOptions {
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
-        ..LoaderOptions::default()
-    };
+    let description = with_bar(source.len(), quiet, |bar| describe(&source, options(), bar))?;
+    Ok((source, description))
+}
+
+fn options() -> LoaderOptions {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    LoaderOptions { workers, ..LoaderOptions::default() }
+}
+
+/// Shows a bar to whoever waits at a terminal.
+fn with_bar<R>(samples: usize, quiet: bool, act: impl FnOnce(&mut dyn FnMut(usize)) -> R) -> R {
     let bar = if quiet || !io::stderr().is_terminal() {
         ProgressBar::hidden()
     } else {
         let style = ProgressStyle::with_template("looking {wide_bar} {pos}/{len}  {eta} left");
-        ProgressBar::new(source.len() as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        ProgressBar::new(samples as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
     };
-    let description = describe(&source, options, &mut |done| bar.set_position(done as u64))?;
+    let done = act(&mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
-    Ok((source, description))
+    done
 }
 
 /// A part of the data set, and how many samples of a class it has.
@@ -63,9 +84,10 @@ const SHOWN: usize = 10;
 const OF_A_GROUP: usize = 4;
 
 fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
-    let Description { title, samples, classes, images, .. } = description;
+    let Description { title, samples, classes, images, texts, .. } = description;
     writeln!(out, "{title}: {samples} samples, {} classes", classes.len())?;
-    print_images(out, images)?;
+    images.as_ref().map_or(Ok(()), |images| print_images(out, images))?;
+    texts.as_ref().map_or(Ok(()), |texts| print_texts(out, texts))?;
     let counts: [Part; 4] =
         [("train", |c| c.train), ("valid", |c| c.valid), ("test", |c| c.test), ("samples", |c| c.unassigned)];
     let counts: Vec<_> = counts.into_iter().filter(|(_, count)| classes.iter().any(|class| count(class) > 0)).collect();
@@ -100,13 +122,9 @@ fn print_images(out: &mut dyn Write, images: &ImageFacts) -> io::Result<()> {
     }
     print_rest(out, images.shapes.len())?;
     if images.shapes.len() > 1 {
-        for (name, values, decimals) in
-            [("rows", &images.height, 0), ("columns", &images.width, 0), ("columns / rows", &images.aspect, 2)]
-        {
-            let [least, median, high, most] =
-                [values.least, values.median, values.high, values.most].map(|value| format!("{value:.decimals$}"));
-            writeln!(out, "{name}: {least} to {most}, half of them up to {median}, 95 in 100 up to {high}")?;
-        }
+        print_spread(out, "rows", &images.height, 0)?;
+        print_spread(out, "columns", &images.width, 0)?;
+        print_spread(out, "columns / rows", &images.aspect, 2)?;
     }
     for levels in &images.levels {
         let row = |values: &[f64]| values.iter().map(|value| format!("{value:.3}")).collect::<Vec<_>>().join(" ");
@@ -115,6 +133,18 @@ fn print_images(out: &mut dyn Write, images: &ImageFacts) -> io::Result<()> {
         writeln!(out, "levels: mean {}, deviation {}{grey}", row(&levels.mean), row(&levels.std))?;
     }
     Ok(())
+}
+
+fn print_texts(out: &mut dyn Write, texts: &TextFacts) -> io::Result<()> {
+    print_spread(out, "characters", &texts.characters, 0)?;
+    print_spread(out, "words", &texts.words, 0)?;
+    writeln!(out, "vocabulary: {} different words, {} of them in a single place", texts.vocabulary, texts.once)
+}
+
+fn print_spread(out: &mut dyn Write, name: &str, values: &Distribution, decimals: usize) -> io::Result<()> {
+    let [least, median, high, most] =
+        [values.least, values.median, values.high, values.most].map(|value| format!("{value:.decimals$}"));
+    writeln!(out, "{name}: {least} to {most}, half of them up to {median}, 95 in 100 up to {high}")
 }
 
 fn print_alike(out: &mut dyn Write, title: &str, what: &str, groups: Vec<&Alike>) -> io::Result<()> {
@@ -141,10 +171,20 @@ fn print_rest(out: &mut dyn Write, count: usize) -> io::Result<()> {
     if count > SHOWN { writeln!(out, "  and {} more; --json lists all", count - SHOWN) } else { Ok(()) }
 }
 
+/// What was named.
+enum Found {
+    Pictures(SourceConfig),
+    Texts(TextSourceConfig),
+}
+
 /// A source, or that of an experiment.
-fn find(word: &str, roots: &DataRoot) -> anyhow::Result<SourceConfig> {
+fn find(word: &str, roots: &DataRoot) -> anyhow::Result<Found> {
     if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
-        return Ok(args::find(word)?.load()?.value.data.source);
+        return Ok(Found::Pictures(args::find(word)?.load()?.value.data.source));
     }
-    args::source(word, roots)
+    if let Some(folder) = word.strip_prefix("text-table:") {
+        let table = TextTableConfig { folder: folder.to_owned(), ..TextTableConfig::default() };
+        return Ok(Found::Texts(TextSourceConfig::Table(table)));
+    }
+    Ok(Found::Pictures(args::source(word, roots)?))
 }

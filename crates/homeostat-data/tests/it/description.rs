@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use homeostat_data::{
     AugmentStep, DataRoot, Description, Filter, Image, ImageAugment, ImageFolderConfig, JpegArtefacts, LoaderOptions,
-    Rng, SampleKey, Shape, Source, SourceConfig, describe, resize,
+    Rng, SampleKey, Shape, Source, SourceConfig, TextSourceConfig, TextTableConfig, describe, describe_texts, resize,
 };
 
 use crate::fixture;
@@ -60,7 +60,7 @@ fn a_description_counts_everything() {
     let class =
         |name, count| serde_json::json!({ "name": name, "train": 0, "valid": 0, "test": 0, "unassigned": count });
     assert_eq!(text["classes"], serde_json::json!([class("cat", 2), class("dog", 3)]));
-    let images = &description.images;
+    let images = description.images.as_ref().unwrap();
     assert_eq!(
         text["images"]["shapes"][0],
         serde_json::json!({ "height": 16, "width": 24, "channels": 3, "count": 2 })
@@ -111,7 +111,10 @@ fn a_picture_that_is_gone_is_listed_and_the_rest_described() {
     std::fs::remove_file(folder.path().join("set/a/2.png")).unwrap();
     let description = look(&source);
     assert_eq!(description.missing.iter().map(|missing| missing.name.as_str()).collect::<Vec<_>>(), ["a/2.png"]);
-    assert_eq!((description.samples, description.images.shapes[0].count, description.fingerprint), (4, 3, None));
+    assert_eq!(
+        (description.samples, description.images.as_ref().unwrap().shapes[0].count, description.fingerprint),
+        (4, 3, None)
+    );
 }
 
 #[test]
@@ -120,5 +123,35 @@ fn the_number_of_threads_changes_nothing() {
     let with = |workers| describe(&source, LoaderOptions { workers, ..LoaderOptions::default() }, &mut |_| ()).unwrap();
     let alone = with(0);
     assert_eq!(alone, with(3));
-    assert_eq!((alone.images.levels[0].count, alone.images.height.median), (1797, 8.0));
+    let images = alone.images.unwrap();
+    assert_eq!((images.levels[0].count, images.height.median), (1797, 8.0));
+}
+
+fn texts(rows: &[(&str, &str)], part: &str) -> String {
+    std::iter::once("text,label\n".to_owned())
+        .chain(rows.iter().map(|(text, label)| format!("\"{text}\",{label}\n")))
+        .collect::<String>()
+        + part
+}
+
+#[test]
+fn texts_are_counted_and_those_that_are_almost_the_same_are_found() {
+    let long = "The card that I ordered two weeks ago has not arrived yet, could you please tell me where it is now?";
+    let almost = "the card that I ordered two weeks ago has not arrived yet. Could you please tell me where it is now";
+    let folder = tempfile::tempdir().unwrap();
+    let train = texts(
+        &[(long, "card"), ("How do I top up?", "top-up"), ("How do I top up?", "top-up"), ("My rate is wrong", "rate")],
+        "",
+    );
+    write(folder.path(), "set/train.csv", train.as_bytes());
+    write(folder.path(), "set/test.csv", texts(&[(almost, "rate"), ("What is my rate?", "rate")], "").as_bytes());
+    let config = TextTableConfig { folder: "set".into(), ..TextTableConfig::default() };
+    let source = TextSourceConfig::Table(config).open(&DataRoot::new([folder.path()])).unwrap();
+    let description = describe_texts(&Arc::new(source), LoaderOptions::default(), &mut |_| ()).unwrap();
+    assert_eq!((description.samples, description.repeated(), description.images), (6, 1, None));
+    let [near] = &description.near_duplicates[..] else { panic!("{:?}", description.near_duplicates) };
+    assert_eq!((&near.samples[..], near.across, near.contradict), (&[0, 4][..], true, true));
+    let facts = description.texts.unwrap();
+    assert_eq!((facts.words.least, facts.words.most, facts.characters.least), (4.0, 21.0, 16.0));
+    assert_eq!((facts.vocabulary, facts.frequent[0].clone()), (26, ("i".to_owned(), 4)));
 }

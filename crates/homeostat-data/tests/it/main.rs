@@ -13,6 +13,7 @@ mod rows;
 mod shared_data;
 mod source;
 mod split;
+mod text_source;
 
 use homeostat_data::{Image, Shape};
 

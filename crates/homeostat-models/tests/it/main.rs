@@ -126,7 +126,13 @@ fn sizes_that_no_machine_holds_are_refused_before_memory_is_taken() {
 #[test]
 fn the_smallest_image_that_is_named_is_taken_and_no_smaller_one() {
     for padding in [Padding::Valid, Padding::Same] {
-        let config = ImageModelConfig::Cnn(CnnConfig { widths: vec![2; 3], hidden: vec![], padding, dropout: 0.0 });
+        let config = ImageModelConfig::Cnn(CnnConfig {
+            widths: vec![2; 3],
+            hidden: vec![],
+            padding,
+            dropout: 0.0,
+            ..CnnConfig::default()
+        });
         let init = |side| config.init(ImageShape { channels: 1, height: side, width: side }, 2, &device());
         let Err(ModelError::TooSmall { needed, .. }) = init(1) else { panic!("one pixel is too small") };
         assert!(init(needed).is_ok() && init(needed - 1).is_err(), "{needed}");

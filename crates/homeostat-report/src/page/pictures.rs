@@ -19,6 +19,10 @@ pub(super) fn augmented(pictures: &[Picture]) -> Html {
 pub(super) fn grid(pictures: &[Picture]) -> Html {
     let mut html = Html::of("<div class=\"pictures\">", &[]);
     for item in pictures {
+        if item.png.is_empty() {
+            html.put("<blockquote>{}</blockquote>", &[&item.caption]);
+            continue;
+        }
         html.put(
             "<figure>{}<figcaption>{}</figcaption></figure>",
             &[&picture(&item.png, &item.caption), &item.caption],
