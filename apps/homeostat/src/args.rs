@@ -27,7 +27,9 @@ pub(crate) fn source(word: &str, roots: &DataRoot) -> anyhow::Result<SourceConfi
         _ => match roots.find(word) {
             Ok(path) => Ok(SourceConfig::of_folder(&path, word.trim_end_matches('/'))),
             Err(_) => {
-                bail!("no source `{word}`: give a folder, digits, idx:FOLDER, cifar10:FOLDER or image-folder:FOLDER")
+                bail!(
+                    "unknown source `{word}`: give a folder, digits, idx:FOLDER, cifar10:FOLDER or image-folder:FOLDER"
+                )
             }
         },
     }

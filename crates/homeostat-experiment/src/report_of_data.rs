@@ -11,7 +11,7 @@ use crate::doubts::doubts;
 
 /// Classes of which samples are shown, and how many of each.
 const CLASSES: usize = 24;
-const OF_A_CLASS: usize = 10;
+const OF_A_CLASS: usize = 12;
 /// Groups of alike samples that are shown in a section, and how many of each.
 const GROUPS: usize = 12;
 const OF_A_GROUP: usize = 6;

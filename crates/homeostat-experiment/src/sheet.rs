@@ -7,7 +7,7 @@ const CELL: usize = 112;
 const GAP: usize = 6;
 const PAPER: u8 = 255;
 
-/// Rows of pictures on white; each is brought to the same size, small ones in whole pixels.
+/// Rows of pictures on white; each is brought to the size of a square.
 ///
 /// # Panics
 /// If there is no picture at all.
@@ -27,11 +27,11 @@ pub(crate) fn sheet(rows: &[Vec<Image>]) -> Image {
     sheet
 }
 
-/// The picture in colour, as large as fits into a square.
+/// The picture in colour, as large as fits into a square; a small one in whole pixels.
 fn fitted(picture: &Image) -> Image {
     let longer = picture.height().max(picture.width());
     let picture = picture.clone().to_channels(3);
-    if longer <= CELL {
+    if 2 * longer <= CELL {
         let times = CELL / longer;
         return resize(&picture, picture.height() * times, picture.width() * times, Filter::Nearest);
     }

@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Describe) -> anyhow::Result<Done> {
     let roots = arguments.roots.find()?;
     let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
     let is_quiet = arguments.json;
-    let (description, page) = match find(&arguments.source, &roots)? {
+    let (description, page) = match find(arguments, &roots)? {
         Found::Pictures(config) => {
             let (source, description) = look(&config, &roots, is_quiet)?;
             let page = || report_of_data(&source, &description, &when, &arguments.source).render();
@@ -35,17 +35,15 @@ pub(crate) fn run(arguments: &Describe) -> anyhow::Result<Done> {
             (description, page)
         }
     };
+    // First: whoever asked for a page that cannot be written is told so, and nothing else.
+    if let (Some(file), Some(page)) = (&arguments.html, page) {
+        fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let mut out = io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", serde_json::to_string(&description)?)?;
     } else {
         print(&mut out, &description)?;
-    }
-    if let (Some(file), Some(page)) = (&arguments.html, page) {
-        fs::write(file, page).with_context(|| format!("cannot write {}", file.display()))?;
-        if !arguments.json {
-            writeln!(out, "page: {}", file.display())?;
-        }
     }
     Ok(Done::Well)
 }
@@ -178,12 +176,14 @@ enum Found {
 }
 
 /// A source, or that of an experiment.
-fn find(word: &str, roots: &DataRoot) -> anyhow::Result<Found> {
+fn find(arguments: &Describe, roots: &DataRoot) -> anyhow::Result<Found> {
+    let word = arguments.source.as_str();
     if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
         return Ok(Found::Pictures(args::find(word)?.load()?.value.data.source));
     }
     if let Some(folder) = word.strip_prefix("text-table:") {
-        let table = TextTableConfig { folder: folder.to_owned(), ..TextTableConfig::default() };
+        let (folder, text, label) = (folder.to_owned(), arguments.text.clone(), arguments.label.clone());
+        let table = TextTableConfig { folder, text, label, ..TextTableConfig::default() };
         return Ok(Found::Texts(TextSourceConfig::Table(table)));
     }
     Ok(Found::Pictures(args::source(word, roots)?))

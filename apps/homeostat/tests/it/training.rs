@@ -125,7 +125,7 @@ fn data_are_found_below_the_root_of_the_option_or_the_environment() {
     says(&said, &["again.toml: an experiment for 10 samples", "doubt: 2 classes have fewer than 20", "--data-root"]);
     says(&fs::read_to_string(place.path("again.toml")).unwrap(), &["folder = \"pets\"", "name = \"pets\""]);
     says(&place.refused(&["init", "all/pets", "--out", "again.txt"]), &["ends in .toml"]);
-    says(&place.refused(&["init", "nowhere"]), &["no source `nowhere`"]);
+    says(&place.refused(&["init", "nowhere"]), &["unknown source `nowhere`"]);
 
     says(
         &place.refused(&["train", "digits", "--data-root", "nowhere"]),

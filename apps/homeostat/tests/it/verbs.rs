@@ -218,7 +218,7 @@ fn config_inspect_data_and_devices() {
     let page = std::fs::read_to_string(place.path("digits.html")).unwrap();
     assert!(page.starts_with("<!doctype html>") && page.contains("data:image/png"));
     says(&place.refused(&["data", "describe", "digits", "--html", "no/page.html"]), &["cannot write no/page.html"]);
-    says(&place.refused(&["data", "describe", "zip:x"]), &["no source `zip:x`"]);
+    says(&place.refused(&["data", "describe", "zip:x"]), &["unknown source `zip:x`"]);
     says(&place.refused(&["data", "describe", "no.toml"]), &["cannot read no.toml"]);
 
     says(&place.well(&["devices"]), &["cpu", "ready"]);

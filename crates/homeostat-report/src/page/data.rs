@@ -33,7 +33,9 @@ fn doubts(doubts: &[String]) -> Html {
 fn rows(rows: &[PictureRow]) -> Html {
     let mut html = Html::new();
     for PictureRow { title, pictures } in rows {
-        html.put("<div class=\"row\"><h3>{}</h3>{}</div>", &[title, &pictures::grid(pictures)]);
+        let is_text = pictures.iter().all(|picture| picture.png.is_empty());
+        let shown = if is_text { pictures::grid(pictures) } else { pictures::strip(pictures) };
+        html.put("<div class=\"row\"><h3>{}</h3>{}</div>", &[title, &shown]);
     }
     html
 }

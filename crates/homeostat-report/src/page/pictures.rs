@@ -24,9 +24,19 @@ pub(super) fn grid(pictures: &[Picture]) -> Html {
             continue;
         }
         html.put(
-            "<figure>{}<figcaption>{}</figcaption></figure>",
-            &[&picture(&item.png, &item.caption), &item.caption],
+            "<figure title=\"{}\">{}<figcaption>{}</figcaption></figure>",
+            &[&item.caption, &picture(&item.png, &item.caption), &item.caption],
         );
+    }
+    html.put("</div>", &[]);
+    html
+}
+
+/// Pictures alone, close together; each tells its caption when it is pointed at.
+pub(super) fn strip(pictures: &[Picture]) -> Html {
+    let mut html = Html::of("<div class=\"strip\">", &[]);
+    for item in pictures {
+        html.put("<figure title=\"{}\">{}</figure>", &[&item.caption, &picture(&item.png, &item.caption)]);
     }
     html.put("</div>", &[]);
     html
