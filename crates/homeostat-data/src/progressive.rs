@@ -43,7 +43,6 @@ impl Progressive {
     /// assert_eq!(sides, [64, 80, 96, 112, 128]);
     /// ```
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "a part of a side")]
     pub fn sides(&self, epoch: u64, [height, width]: [usize; 2]) -> [usize; 2] {
         let full = height.min(width);
         if epoch >= self.until_epoch || self.from >= full {
@@ -57,8 +56,8 @@ impl Progressive {
 
     /// The picture in its size of this epoch.
     #[must_use]
-    pub fn apply(&self, image: Image, epoch: u64) -> Image {
+    pub fn apply(&self, image: &Image, epoch: u64) -> Image {
         let [height, width] = self.sides(epoch, [image.height(), image.width()]);
-        resize(&image, height, width, Filter::Bilinear)
+        resize(image, height, width, Filter::Bilinear)
     }
 }

@@ -63,7 +63,7 @@ impl ImageExamples {
                 let key = SampleKey { seed, epoch, sample: (index + copy * self.source.len()) as u64 };
                 let input = prepare(self.augment.apply(image, key))?;
                 Ok(vec![match &self.progressive {
-                    Some(progressive) => progressive.apply(input, epoch),
+                    Some(progressive) => progressive.apply(&input, epoch),
                     None => input,
                 }])
             }
