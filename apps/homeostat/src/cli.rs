@@ -317,15 +317,9 @@ pub(crate) enum Data {
 
 #[derive(Debug, Args)]
 pub(crate) struct Describe {
-    /// A source (a folder, digits, or KIND:FOLDER with the kind idx, cifar10, image-folder, or text-table for tables with the columns
-    /// text and label), or an experiment.
+    /// A source (a folder, digits, KIND:FOLDER, or KIND:FOLDER,KEY=VALUE of pictures or of texts, such as table:mails,label=kind), or
+    /// an experiment.
     pub(crate) source: String,
-    /// The column of a text-table that has the text.
-    #[arg(long, default_value = "text", value_name = "COLUMN")]
-    pub(crate) text: String,
-    /// The column of a text-table that has the label.
-    #[arg(long, default_value = "label", value_name = "COLUMN")]
-    pub(crate) label: String,
     #[command(flatten)]
     pub(crate) roots: Roots,
     /// Also writes a page with sample grids: one HTML file that fetches nothing.

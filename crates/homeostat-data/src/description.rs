@@ -51,7 +51,7 @@ pub struct Description {
     pub near_duplicates: Vec<Alike>,
     /// The samples whose file is not there, or may not be read.
     pub missing: Vec<Skipped>,
-    /// The samples that cannot be decoded.
+    /// The samples that cannot be decoded, and what was left out when the source was opened.
     pub corrupt: Vec<Skipped>,
 }
 
@@ -352,8 +352,8 @@ impl Tally {
             groups: NameGroups::of((0..source.len()).map(|i| source.name(i))),
             duplicates: twins.into_iter().map(alike).collect(),
             near_duplicates: near.into_iter().map(alike).collect(),
-            missing: [source.left_out().to_vec(), self.missing].concat(),
-            corrupt: self.corrupt,
+            missing: self.missing,
+            corrupt: [source.left_out().to_vec(), self.corrupt].concat(),
         })
     }
 

@@ -102,3 +102,22 @@ pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
 }
+
+/// A word from outside, such as a label, within a message.
+pub(crate) fn short(word: &str) -> String {
+    shown(word, 40)
+}
+
+/// A name from outside, such as that of a file in an archive, within a message.
+pub(crate) fn printable(name: &str) -> String {
+    shown(name, 200)
+}
+
+/// In one line, and not longer than can be read.
+fn shown(text: &str, most: usize) -> String {
+    let plain: String = text.chars().take(most + 1).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    match plain.char_indices().nth(most) {
+        None => plain,
+        Some((at, _)) => format!("{}...", &plain[..at]),
+    }
+}

@@ -5,6 +5,8 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::printable;
+use crate::image::one_line;
 use crate::{DataError, Image, Source, Store};
 
 /// What is done about a sample that is broken.
@@ -21,6 +23,7 @@ pub enum OnCorrupt {
 impl OnCorrupt {
     /// What becomes of a broken sample: an error that says how to mend it, or an entry in the list of what is left out.
     pub(crate) fn judge(self, name: String, why: String, folder: Option<&Path>) -> Result<Skipped, DataError> {
+        let (name, why) = (printable(&name), one_line(&why));
         match self {
             Self::Skip => Ok(Skipped { name, reason: why }),
             Self::Error => {

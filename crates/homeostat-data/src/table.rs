@@ -4,7 +4,8 @@ mod cell;
 mod delimited;
 mod encoding;
 mod json;
-mod stream;
+mod parquet;
+pub(crate) mod stream;
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,11 @@ pub use cell::Cell;
 pub use encoding::Encoding;
 
 use crate::DataError;
+use crate::error::short;
 use delimited::Delimited;
 use json::Json;
+pub(crate) use json::json_cell;
+use parquet::Parquet;
 
 /// The most bytes of one row; what is longer is no row, but a file of another kind.
 const ROW_LIMIT: u64 = 1 << 24;
@@ -57,6 +61,8 @@ pub enum TableKind {
     JsonLines,
     /// A list of JSON objects, or of lists of cells; or an object with such a list under the name of each part.
     Json,
+    /// Parquet, plain or packed with Snappy, gzip or Zstandard.
+    Parquet,
 }
 
 impl TableKind {
@@ -70,6 +76,7 @@ impl TableKind {
             "tsv" | "tab" => Self::Tsv,
             "jsonl" | "ndjson" => Self::JsonLines,
             "json" => Self::Json,
+            "parquet" => Self::Parquet,
             _ => return None,
         })
     }
@@ -110,6 +117,7 @@ pub struct Table {
 enum Reader {
     Delimited(Box<Delimited>),
     Json(Json),
+    Parquet(Box<Parquet>),
 }
 
 /// A row of a table.
@@ -144,6 +152,10 @@ impl Table {
                 let (columns, reader) = Json::whole(path, format)?;
                 (columns, Reader::Json(reader))
             }
+            TableKind::Parquet => {
+                let (columns, reader) = Parquet::open(path)?;
+                (columns, Reader::Parquet(Box::new(reader)))
+            }
         };
         Ok(Self { path: path.to_owned(), columns, reader })
     }
@@ -154,18 +166,33 @@ impl Table {
         &self.columns
     }
 
-    /// The rows, with the cells of these columns.
+    /// The names of the classes whose numbers stand in this column, where the file tells them, as those of Hugging Face do.
+    #[must_use]
+    pub fn classes(&self, column: &str) -> Option<Vec<String>> {
+        match &self.reader {
+            Reader::Parquet(reader) => reader.classes(column),
+            Reader::Delimited(_) | Reader::Json(_) => None,
+        }
+    }
+
+    /// The rows, with the cells of these columns. The structure `{bytes, path}`, in which Hugging Face stores pictures, stands for
+    /// its bytes.
     ///
     /// # Errors
     /// [`DataError::Format`] for a column that is not there, or is there twice; it names the nearest one.
-    pub fn rows(self, columns: &[&str]) -> Result<TableRows, DataError> {
+    pub fn rows(mut self, columns: &[&str]) -> Result<TableRows, DataError> {
         let chosen = columns.iter().map(|column| self.place(column)).collect::<Result<Vec<_>, _>>()?;
-        let names = columns.iter().map(|&column| column.to_owned()).collect();
+        let names: Vec<String> = chosen.iter().map(|&at| self.columns[at].clone()).collect();
+        if let Reader::Parquet(reader) = &mut self.reader {
+            reader.choose(&self.path, &names)?;
+        }
         Ok(TableRows { path: self.path, chosen, names, reader: self.reader, done: false })
     }
 
     fn place(&self, column: &str) -> Result<usize, DataError> {
-        let mut places = (0..self.columns.len()).filter(|&at| self.columns[at] == column);
+        let bytes = format!("{column}.bytes");
+        let name = if self.columns.iter().any(|name| name == column) { column } else { &bytes };
+        let mut places = (0..self.columns.len()).filter(|&at| self.columns[at] == name);
         match (places.next(), places.next()) {
             (Some(at), None) => Ok(at),
             (Some(_), Some(_)) => Err(DataError::format(&self.path, format!("has the column `{column}` twice"))),
@@ -176,7 +203,7 @@ impl Table {
     fn missing(&self, column: &str) -> String {
         const SHOWN: usize = 12;
         let nearest = nearest(column, &self.columns);
-        let meant = nearest.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"));
+        let meant = nearest.map_or_else(String::new, |name| format!(" (did you mean `{}`?)", short(name)));
         let shown: Vec<String> = self.columns.iter().take(SHOWN).map(|name| format!("`{}`", short(name))).collect();
         let more = if self.columns.len() > SHOWN { ", ..." } else { "" };
         format!("has no column `{column}`{meant}; there are {}{more}", shown.join(", "))
@@ -210,6 +237,7 @@ impl TableRows {
         match &self.reader {
             Reader::Delimited(_) => "line",
             Reader::Json(json) => json.unit(),
+            Reader::Parquet(_) => "row",
         }
     }
 }
@@ -224,6 +252,7 @@ impl Iterator for TableRows {
         let next = match &mut self.reader {
             Reader::Delimited(reader) => reader.next(&self.path, &self.chosen),
             Reader::Json(reader) => reader.next(&self.path, &self.names, &self.chosen),
+            Reader::Parquet(reader) => reader.next(&self.path, &self.names),
         };
         let item = next.map(|row| row.map_err(|fault| fault.at(self)));
         self.done = !matches!(item, Some(Ok(_) | Err(DataError::Corrupt { .. })));
@@ -261,14 +290,4 @@ pub(crate) fn nearest<'a>(meant: &str, names: &'a [String]) -> Option<&'a str> {
     let alike = |name: &String| strsim::jaro_winkler(&name.to_lowercase(), &meant);
     let best = names.iter().map(|name| (alike(name), name)).max_by(|(a, _), (b, _)| a.total_cmp(b));
     best.filter(|(alike, _)| *alike > ALIKE).map(|(_, name)| name.as_str())
-}
-
-/// A name from outside, not longer than can be read.
-pub(crate) fn short(name: &str) -> String {
-    const MOST: usize = 40;
-    let printable: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match printable.char_indices().nth(MOST) {
-        None => printable,
-        Some((at, _)) => format!("{}...", &printable[..at]),
-    }
 }

@@ -184,7 +184,7 @@ fn plan_of_source(text: &str, source: SourceConfig, setting: &Setting<'_>) -> Re
     let TaskConfig::ImageClassification(config) = &resolved.value.task;
     let task = config.init()?;
     resolved.value.data.source = source;
-    let source = Arc::new(resolved.value.data.source.open(&setting.roots)?);
+    let source = Arc::new(crate::plan::open(&resolved.value.data, &setting.roots)?);
     if source.classes() != task.labels() {
         let problem =
             format!("has the classes {}, but the run knows {}", source.classes().join(", "), task.labels().join(", "));

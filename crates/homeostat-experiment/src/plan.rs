@@ -6,8 +6,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use homeostat_config::Resolved;
 use homeostat_data::{
-    ChannelStats, DataError, DataRoot, Image, ImagePrepare, Loader, LoaderOptions, OnCorrupt, PrepareStep, Rows,
-    Source, Splits, Weigh,
+    ChannelStats, DataError, DataRoot, Image, ImagePrepare, LabelKind, Loader, LoaderOptions, OnCorrupt, PrepareStep,
+    Rows, Skipped, Source, Splits, Weigh,
 };
 use homeostat_metrics::{Classes, MetricSet};
 use homeostat_task::Task;
@@ -16,7 +16,7 @@ use homeostat_tasks::{
 };
 use homeostat_train::{Examples, Meters, Workers};
 
-use crate::{Experiment, ExperimentError, image_examples::ImageExamples};
+use crate::{DataConfig, Experiment, ExperimentError, image_examples::ImageExamples};
 
 /// An experiment with its data, ready to be trained.
 pub(crate) struct Plan {
@@ -35,7 +35,7 @@ impl Plan {
         roots: &DataRoot,
         workers: Workers,
     ) -> Result<Self, ExperimentError> {
-        let source = Arc::new(resolved.value.data.source.open(roots)?);
+        let source = Arc::new(open(&resolved.value.data, roots)?);
         choose_split(&mut resolved, &source)?;
         let splits = resolved.value.data.split.split(&source, resolved.value.seed)?;
         choose_labels(&mut resolved, &source)?;
@@ -109,6 +109,20 @@ impl Plan {
     pub(crate) fn counts(&self, indices: &[usize]) -> Vec<usize> {
         counts(&self.source, indices)
     }
+}
+
+/// The source of an image classification. What is broken beyond being a sample was left out, or is an error.
+pub(crate) fn open(data: &DataConfig, roots: &DataRoot) -> Result<Source, ExperimentError> {
+    let source = data.source.open_with(roots, data.on_corrupt)?;
+    if source.label_kind() != LabelKind::One {
+        let problem = "has several labels for a picture, but image classification takes one";
+        return Err(ExperimentError::setting("data.source", problem));
+    }
+    if let Some(first) = source.left_out().first() {
+        let (count, Skipped { name, reason }) = (source.left_out().len(), first);
+        tracing::warn!(count, first = name, reason, "samples are left out, for they cannot be read");
+    }
+    Ok(source)
 }
 
 fn image_classification(experiment: &Experiment) -> &ImageClassificationConfig {

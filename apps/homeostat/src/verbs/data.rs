@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use homeostat_data::{
     Alike, ClassCount, DataRoot, Description, Distribution, ImageFacts, LoaderOptions, OnCorrupt, Skipped, Source,
-    SourceConfig, TextFacts, TextSourceConfig, TextTableConfig, describe, describe_texts,
+    SourceConfig, TextFacts, TextSourceConfig, describe, describe_texts,
 };
 use homeostat_experiment::{Experiment, report_of_data, report_of_texts};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Describe) -> anyhow::Result<Done> {
     let roots = arguments.roots.find()?;
     let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
     let is_quiet = arguments.json;
-    let (description, page) = match find(arguments, &roots)? {
+    let (description, page) = match find(&arguments.source, &roots)? {
         Found::Pictures(config) => {
             let (source, description) = look(&config, &roots, is_quiet)?;
             let page = || report_of_data(&source, &description, &when, &arguments.source).render();
@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Describe) -> anyhow::Result<Done> {
 
 /// Opens a source of pictures and describes it.
 pub(super) fn look(config: &SourceConfig, roots: &DataRoot, quiet: bool) -> anyhow::Result<(Arc<Source>, Description)> {
-    let source = Arc::new(config.open(roots)?);
+    let source = Arc::new(config.open_with(roots, OnCorrupt::Skip)?);
     let description = with_bar(source.len(), quiet, |bar| describe(&source, options(), bar))?;
     Ok((source, description))
 }
@@ -175,16 +175,16 @@ enum Found {
     Texts(TextSourceConfig),
 }
 
+/// The kinds of sources of texts.
+const TEXTS: [&str; 2] = ["table:", "text-folder:"];
+
 /// A source, or that of an experiment.
-fn find(arguments: &Describe, roots: &DataRoot) -> anyhow::Result<Found> {
-    let word = arguments.source.as_str();
+fn find(word: &str, roots: &DataRoot) -> anyhow::Result<Found> {
     if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
         return Ok(Found::Pictures(args::find(word)?.load()?.value.data.source));
     }
-    if let Some(folder) = word.strip_prefix("text-table:") {
-        let (folder, text, label) = (folder.to_owned(), arguments.text.clone(), arguments.label.clone());
-        let table = TextTableConfig { folder, text, label, ..TextTableConfig::default() };
-        return Ok(Found::Texts(TextSourceConfig::Table(table)));
+    if TEXTS.iter().any(|kind| word.starts_with(kind)) {
+        return Ok(Found::Texts(word.parse()?));
     }
     Ok(Found::Pictures(args::source(word, roots)?))
 }

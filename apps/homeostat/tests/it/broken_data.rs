@@ -191,3 +191,22 @@ fn files_in_the_format_of_cifar10() {
     place.write(FILE, good);
     place.well(&[&["train", "--quiet"], &words[..]].concat());
 }
+
+#[test]
+fn a_table_is_described_with_its_options_and_its_broken_rows() {
+    let place = pets(&["cat", "dog"]);
+    let rows = ["train/cat/0.png,cat", "train/dog/1.png,dog", "train/dog/99.png,dog"].join("\n");
+    fs::write(place.path("pets/all.csv"), format!("file,kind\n{rows}\n")).unwrap();
+    let describe = |options: &str| {
+        let word = format!("image-table:pets/all.csv,{options}");
+        let root = place.path("");
+        place.run(&["data", "describe", &word, "--data-root", root.to_str().unwrap()])
+    };
+    let output = describe("image=file,label=kind");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    says(&shown, &["2 samples, 2 classes", "broken: 1", "all.csv, line 4: there is no file `train/dog/99.png`"]);
+    let said = String::from_utf8(describe("image=file,lable=kind").stderr).unwrap();
+    says(&said, &["unknown field `lable`"]);
+    let said = String::from_utf8(describe("image=fil,label=kind").stderr).unwrap();
+    says(&said, &["has no column `fil` (did you mean `file`?)"]);
+}

@@ -63,7 +63,7 @@ impl Json {
                 let mut rows = Vec::new();
                 for (part, value) in parts {
                     let Value::Array(list) = value else {
-                        let why = format!("`{}` is no list; the file {shape}", super::short(&part));
+                        let why = format!("`{}` is no list; the file {shape}", crate::error::short(&part));
                         return Err(DataError::format(path, why));
                     };
                     rows.extend(list.into_iter().map(|row| (Some(part.clone()), row)));
@@ -125,6 +125,15 @@ impl Json {
         let value =
             format.encoding.decode(&bytes).and_then(|text| serde_json::from_str(&text).map_err(|e| no_json(&e)));
         Some(value.map(|value| (*line, value)).map_err(|why| Fault::Row(*line, why)))
+    }
+}
+
+/// The value at a path in a JSON object.
+pub(crate) fn json_cell(text: &str, path: &str) -> Result<Cell, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(find(&object, path)),
+        Ok(_) => Err("is no JSON object".into()),
+        Err(error) => Err(no_json(&error)),
     }
 }
 

@@ -4,8 +4,10 @@
 mod augment;
 mod decode;
 mod description;
+mod fuzz;
 mod loader;
 mod mix;
+mod more_sources;
 mod operation;
 mod prepare;
 mod rng;
