@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::bail;
 use homeostat_artifact::Run;
-use homeostat_data::{PackedConfig, SourceConfig};
+use homeostat_data::{DataRoot, PackedConfig, SourceConfig};
 use homeostat_experiment::{Experiment, ExperimentText, Setting};
 use homeostat_kernels::Kernels;
 use homeostat_train::Workers;
@@ -18,22 +18,23 @@ use crate::cli::{ExperimentArgs, KernelChoice, Place};
 /// The kinds of sources of pictures that are folders.
 const KINDS: [&str; 7] = ["idx", "cifar10", "cifar100", "numpy", "image-folder", "image-table", "web-dataset"];
 
-/// `digits`, `KIND:FOLDER`, or `KIND:FOLDER,KEY=VALUE,...`.
-pub(crate) fn source(word: &str) -> anyhow::Result<SourceConfig> {
+/// `digits`, a folder that is found, `packed:FILE`, `KIND:FOLDER`, or `KIND:FOLDER,KEY=VALUE,...`.
+pub(crate) fn source(word: &str, roots: &DataRoot) -> anyhow::Result<SourceConfig> {
     let kind = word.split_once(':').map(|(kind, _)| kind);
     match kind {
         None if word == "digits" => Ok(SourceConfig::Digits),
         Some("packed") => Ok(SourceConfig::Packed(PackedConfig { file: word["packed:".len()..].to_owned() })),
         Some(kind) if KINDS.contains(&kind) => Ok(word.parse()?),
-        _ if Path::new(word).is_dir() => {
-            bail!("of what kind are the data in {word}? give image-folder:{word}, idx:{word} or cifar10:{word}")
-        }
-        _ => {
-            let kinds = KINDS.map(|kind| format!("{kind}:FOLDER")).join(", ");
-            bail!(
-                "unknown source `{word}`: give digits, packed:FILE, or one of {kinds}, perhaps with options, as in image-table:FOLDER,label=kind"
-            )
-        }
+        _ => match roots.find(word) {
+            Ok(path) => Ok(SourceConfig::of_folder(&path, word.trim_end_matches('/'))),
+            Err(_) => {
+                let kinds = KINDS.map(|kind| format!("{kind}:FOLDER")).join(", ");
+                bail!(
+                    "unknown source `{word}`: give a folder, digits, packed:FILE, or one of {kinds}, perhaps with options, \
+                     as in image-table:FOLDER,label=kind"
+                )
+            }
+        },
     }
 }
 
@@ -54,10 +55,8 @@ pub(crate) fn find(word: &str) -> anyhow::Result<ExperimentText> {
         return Ok(Experiment::find(word)?);
     }
     if path.is_dir() {
-        let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new(".")).display();
         bail!(
-            "{word} is a folder, not an experiment: to learn from the pictures in it, begin with: homeostat train digits name={stem} \
-             source.image-folder.folder={stem} prepare.0.resize.size=64 train.metrics='[\"accuracy\"]' --data-root {above}"
+            "{word} is a folder, not an experiment: to learn from what is in it, type: homeostat init {word} --train"
         );
     }
     if path.with_added_extension("toml").is_file() {
@@ -102,16 +101,21 @@ pub(crate) fn with_setting<R>(
         KernelChoice::Burn => Kernels::Burn,
     }
     .select();
-    let defaults = Workers::default();
     act(&Setting {
         device: &device,
         device_name: &choice.to_string(),
-        workers: Workers { threads: place.workers.unwrap_or(defaults.threads), ..defaults },
+        workers: workers(place.workers),
         roots,
         stop,
         features: features(),
         git: git_revision(),
     })
+}
+
+/// As many threads as were asked for, or one a core.
+fn workers(threads: Option<usize>) -> Workers {
+    let defaults = Workers::default();
+    Workers { threads: threads.unwrap_or(defaults.threads), ..defaults }
 }
 
 /// The backends of this build.

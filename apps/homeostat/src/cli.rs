@@ -37,6 +37,8 @@ pub(crate) struct Common {
 pub(crate) enum Verb {
     /// Trains an experiment: a built-in one (digits, mnist, ...) or a file.
     Train(Train),
+    /// Looks at data of yours and writes an experiment for them that can be trained at once.
+    Init(Init),
     /// Goes on with a run that was stopped, as if nothing had happened.
     Resume(Resume),
     /// Measures a run on its test part, or on other data.
@@ -71,7 +73,7 @@ pub(crate) enum Verb {
 /// An experiment with what the command line says on top.
 #[derive(Debug, Args)]
 pub(crate) struct ExperimentArgs {
-    /// A built-in experiment (digits, mnist, fashion-mnist, cifar10-jpeg), a file that ends in .toml, or a run.
+    /// A built-in experiment (digits, mnist, fashion-mnist, cifar10-jpeg, cifar10-cnn), a file that ends in .toml, or a run.
     #[arg(value_name = "EXPERIMENT")]
     pub(crate) experiment: String,
     /// Settings on top of the experiment: train.epochs=3 model.cnn.dropout=0.1 (see `homeostat config show`).
@@ -80,7 +82,7 @@ pub(crate) struct ExperimentArgs {
 }
 
 /// Where to compute and where data lie: all that an experiment does not say.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Place {
     /// Where to compute: cpu, cuda, cuda:1, ndarray, auto. By default auto; a run is resumed where it began.
     #[arg(long)]
@@ -105,7 +107,7 @@ pub(crate) enum KernelChoice {
 }
 
 /// Where data are looked for.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Roots {
     /// The folder below which data are looked for; also HOMEOSTAT_DATA, then the current folder, then what `homeostat data
     /// fetch` has fetched. A run that is resumed or measured knows where its data were.
@@ -123,6 +125,11 @@ impl Roots {
         let fetched = Cache::find(|name| std::env::var_os(name)).map(|cache| cache.data());
         let roots = self.data_root.iter().cloned().chain(environment).chain([PathBuf::from(".")]);
         Ok(DataRoot::new(roots.chain(fetched.filter(|folder| folder.is_dir()))))
+    }
+
+    /// Looks in this folder before all others.
+    pub(crate) fn prepend(&mut self, folder: Option<PathBuf>) {
+        self.data_root.splice(..0, folder);
     }
 }
 
@@ -151,6 +158,25 @@ pub(crate) struct Train {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// A folder of data, digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder.
+    pub(crate) source: String,
+    /// The file to write; by default the folder's name with .toml, here.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Trains it straight away, below runs/.
+    #[arg(long)]
+    pub(crate) train: bool,
+    /// Settings on top, where it is trained straight away: epochs=3 (see `homeostat config show`).
+    #[arg(value_name = "KEY=VALUE", requires = "train")]
+    pub(crate) overrides: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Resume {
     /// The run's directory, or runs/latest.
     pub(crate) run: PathBuf,
@@ -164,13 +190,25 @@ pub(crate) struct Resume {
 pub(crate) struct Eval {
     /// The run's directory, or runs/latest.
     pub(crate) run: PathBuf,
-    /// Another source to measure on: digits, or KIND:FOLDER with the kind idx, cifar10, image-folder or packed. What the run has learnt from is left out.
+    /// Another source to measure on: a folder, digits, packed:FILE, or KIND:FOLDER with the kind idx, cifar10 or image-folder. What the run has learnt from is left out.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
+    /// Averages the answers over several views of each picture (test-time augmentation).
+    #[arg(long, value_name = "VIEWS")]
+    pub(crate) tta: Option<Tta>,
     #[command(flatten)]
     pub(crate) place: Place,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// Views of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Tta {
+    /// As it is, and mirrored left to right.
+    Mirror,
+    /// The four corners and the middle, each of 7/8 of the sides.
+    FiveCrop,
 }
 
 #[derive(Debug, Args)]
@@ -267,6 +305,9 @@ pub(crate) struct Inspect {
     /// Which training sample, from 0.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) sample: usize,
+    /// Also draws training samples as they are and, beside each, as augmentation makes them: a PNG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) place: Place,
     /// JSON for machines.
@@ -276,26 +317,33 @@ pub(crate) struct Inspect {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Data {
-    /// Counts classes, sizes, duplicates and broken samples.
-    Describe {
-        /// A source (digits, or KIND:FOLDER with the kind idx, cifar10, image-folder or packed), or an experiment.
-        source: String,
-        #[command(flatten)]
-        roots: Roots,
-        /// JSON for machines.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Counts classes, sizes, levels, duplicates and look-alikes, leaks between parts, contradicting labels and broken samples.
+    Describe(Describe),
     /// Fetches a public data set into the cache (HOMEOSTAT_CACHE, or ~/.cache/homeostat), where experiments find it.
     Fetch(Fetch),
     /// Writes all pictures of a source, decoded and resized, into one file: training from it costs no decoding.
     Pack(Pack),
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Describe {
+    /// A source (a folder, digits, packed:FILE, KIND:FOLDER, or KIND:FOLDER,KEY=VALUE of pictures or of texts, such as
+    /// table:mails,label=kind), or an experiment.
+    pub(crate) source: String,
+    #[command(flatten)]
+    pub(crate) roots: Roots,
+    /// Also writes a page with sample grids: one HTML file that fetches nothing.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// JSON for machines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// A source, and the file that it is packed into.
 #[derive(Debug, Args)]
 pub(crate) struct Pack {
-    /// A source (digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
+    /// A source (a folder, digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
     pub(crate) source: String,
     /// The file to write.
     pub(crate) out: PathBuf,
@@ -362,6 +410,7 @@ impl Verb {
     pub(crate) fn is_quiet(&self) -> bool {
         match self {
             Self::Train(Train { output, .. })
+            | Self::Init(Init { output, .. })
             | Self::Resume(Resume { output, .. })
             | Self::Eval(Eval { output, .. })
             | Self::Verify(Verify { output, .. })

@@ -54,4 +54,4 @@ pub use nearest::nearest_names;
 pub use origin::Origin;
 pub use reference::reference;
 pub use resolved::{Provenance, Resolved};
-pub use text::to_toml;
+pub use text::{to_inline_toml, to_toml};

@@ -26,6 +26,12 @@ pub fn to_toml<T: Serialize>(value: &T) -> String {
     lines.concat()
 }
 
+/// The value as TOML in one line, as it may stand behind a key.
+#[must_use]
+pub fn to_inline_toml<T: Serialize>(value: &T) -> String {
+    inline(&Node::of(value, &Origin::Default))
+}
+
 /// The tree as TOML with the origin of each line in a comment.
 pub(crate) fn annotated(tree: &Node) -> String {
     let lines = lines(tree);

@@ -30,6 +30,7 @@ mod labels;
 mod loader;
 mod mix;
 mod prepare;
+mod progressive;
 mod resize;
 mod rng;
 mod row_names;
@@ -52,7 +53,10 @@ pub use augment::{
     RandomResizedCrop, Rotate, SampleKey, Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
 };
 pub use data_root::DataRoot;
-pub use description::{ClassCount, Contradiction, Description, ShapeCount, describe};
+pub use description::{
+    Alike, Bin, ClassCount, Description, Distribution, ImageFacts, Levels, NameGroups, ShapeCount, TextFacts, describe,
+    describe_texts,
+};
 pub use digest::Digest;
 pub use error::DataError;
 pub use image::{Image, PIXEL_LIMIT, Shape};
@@ -61,6 +65,7 @@ pub use labels::LabelKind;
 pub use loader::{Loader, LoaderOptions, Weigh};
 pub use mix::{BatchKey, MixConfig, Mixed};
 pub use prepare::{CenterCrop, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
+pub use progressive::Progressive;
 pub use resize::{Filter, resize};
 pub use rng::{Rng, stream};
 pub use rows::{OnCorrupt, Rows, Skipped};
@@ -75,4 +80,4 @@ pub use split::{
 pub use stats::ChannelStats;
 pub use table::{Cell, Encoding, Row, Table, TableFormat, TableKind, TableRows};
 pub use text_source::{TextFolderConfig, TextSample, TextSource, TextSourceConfig, TextTableConfig, TextUnit, Texts};
-pub use views::{five_crops, with_mirrored};
+pub use views::{TestViews, five_crops, with_mirrored};

@@ -66,6 +66,20 @@ pub enum SourceConfig {
 }
 
 impl SourceConfig {
+    /// The source that the folder `path` looks like, by the files in it, under the name that an experiment has for it.
+    #[must_use]
+    pub fn of_folder(path: &Path, name: &str) -> Self {
+        let folder = name.to_owned();
+        let has = |file: &str| path.join(file).is_file() || path.join(format!("{file}.gz")).is_file();
+        if has("train-images-idx3-ubyte") {
+            Self::Idx(IdxConfig { folder, ..IdxConfig::default() })
+        } else if has("data_batch_1.bin") || has("test_batch.bin") {
+            Self::Cifar10(Cifar10Config { folder })
+        } else {
+            Self::ImageFolder(ImageFolderConfig { folder })
+        }
+    }
+
     /// Opens the source: reads small ones into memory, lists the files of large ones.
     ///
     /// # Errors
@@ -363,6 +377,13 @@ impl<S: Store> Source<S> {
             workers.into_iter().map(join).collect::<Result<Vec<_>, _>>()
         })?;
         Ok(self.digests.get_or_init(|| found.concat()))
+    }
+
+    /// Keeps digests that somebody has found already.
+    pub(crate) fn remember(&self, digests: Vec<Digest>) {
+        assert_eq!(digests.len(), self.len(), "a digest for each sample");
+        // Somebody else may have found them meanwhile; they are the same.
+        let _ = self.digests.set(digests);
     }
 
     /// A SHA-256, in hexadecimal, of all that a training sees: the classes, and each sample's content, label and given part.

@@ -1,8 +1,41 @@
 //! Several views of one picture, whose answers are averaged when it is tested (test-time augmentation). It does not know who averages.
 
-use crate::Image;
 use crate::augment::mirror;
 use crate::prepare::{cut, middle};
+use crate::{Filter, Image, resize};
+
+/// In which views a picture is tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestViews {
+    /// As it is, and with left and right swapped.
+    Mirror,
+    /// The four corners and the middle, each of 7/8 of its sides, enlarged to its size.
+    FiveCrop,
+}
+
+impl TestViews {
+    /// How many views there are.
+    #[must_use]
+    pub fn count(self) -> usize {
+        match self {
+            Self::Mirror => 2,
+            Self::FiveCrop => 5,
+        }
+    }
+
+    /// All views, of the size of the picture.
+    #[must_use]
+    pub fn of(self, image: Image) -> Vec<Image> {
+        let [height, width] = [image.height(), image.width()];
+        match self {
+            Self::Mirror => with_mirrored(vec![image]),
+            Self::FiveCrop => match five_crops(&image, [height, width].map(|side| (side * 7).div_ceil(8))) {
+                Some(crops) => crops.iter().map(|crop| resize(crop, height, width, Filter::Bilinear)).collect(),
+                None => unreachable!("a part is no larger than the whole"),
+            },
+        }
+    }
+}
 
 /// The four corners and the middle, each of `[height, width]` (Krizhevsky et al. 2012; torchvision's `FiveCrop`): upper left, upper
 /// right, lower left, lower right, middle. Nothing where the picture is smaller.

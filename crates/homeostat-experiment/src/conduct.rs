@@ -321,13 +321,13 @@ fn conclude(
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
-    let Some(valid) = measure(plan, &finished.model, &plan.splits.valid, setting)? else {
+    let Some(valid) = measure(plan, &finished.model, &plan.splits.valid, None, setting)? else {
         return Ok(Outcome::Interrupted);
     };
     if !plan.splits.test.is_empty() {
         observe(Stage::Testing);
     }
-    let Some(test) = measure(plan, &finished.model, &plan.splits.test, setting)? else {
+    let Some(test) = measure(plan, &finished.model, &plan.splits.test, None, setting)? else {
         return Ok(Outcome::Interrupted);
     };
     let skipped = [plan.source.left_out(), valid.skipped.as_slice(), test.skipped.as_slice()];

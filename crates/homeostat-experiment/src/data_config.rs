@@ -1,6 +1,6 @@
 //! The `[data]` table: which samples, how they are divided and augmented. It stays at home: serving never reads it.
 
-use homeostat_data::{ImageAugment, MixConfig, OnCorrupt, SamplingConfig, SourceConfig, SplitConfig};
+use homeostat_data::{ImageAugment, MixConfig, OnCorrupt, Progressive, SamplingConfig, SourceConfig, SplitConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,8 @@ pub struct DataConfig {
     pub augment: ImageAugment,
     /// Mixing of training samples within a batch.
     pub mix: MixConfig,
+    /// Whether training pictures are small at first and grow with the epochs; for networks that take pictures of any size.
+    pub progressive: Option<Progressive>,
 }
 
 impl Default for DataConfig {
@@ -35,6 +37,7 @@ impl Default for DataConfig {
             on_corrupt: OnCorrupt::default(),
             augment: ImageAugment::default(),
             mix: MixConfig::default(),
+            progressive: None,
         }
     }
 }

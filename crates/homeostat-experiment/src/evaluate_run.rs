@@ -8,13 +8,14 @@ use std::{
 };
 
 use homeostat_artifact::{Artifact, Figures, Run};
-use homeostat_data::{Image, Skipped, SourceConfig, SplitRecord};
+use homeostat_data::{Image, Skipped, SourceConfig, SplitRecord, TestViews};
 use homeostat_deploy::published;
-use homeostat_metrics::{ConfusionMatrix, Predictions, ReliabilityBins, Truth};
+use homeostat_metrics::{ConfusionMatrix, MetricSet, Predictions, ReliabilityBins, Truth};
 use homeostat_report::Mistake;
 use homeostat_task::Task;
 use homeostat_tasks::{ImageClassification, TaskConfig};
 use homeostat_train::{Examples, Meter, Rows, evaluate};
+use serde::{Deserialize, Serialize};
 
 use crate::{Experiment, ExperimentError, Setting, conduct::reopen, plan::Plan};
 
@@ -49,25 +50,51 @@ pub struct Evaluation {
     pub skipped: Vec<Skipped>,
 }
 
+/// The figures of answers that are each the mean over some views.
+#[derive(Clone, Serialize, Deserialize)]
+struct OverViews {
+    views: usize,
+    metrics: MetricSet,
+}
+
+impl Meter for OverViews {
+    type Record = Predictions;
+
+    fn update(&mut self, record: &Predictions) {
+        self.metrics.update(&record.averaged(self.views));
+    }
+
+    fn figures(&self) -> Figures {
+        Meter::figures(&self.metrics)
+    }
+
+    fn higher_is_better(&self, figure: &str) -> Option<bool> {
+        Meter::higher_is_better(&self.metrics, figure)
+    }
+}
+
 /// Measures on these samples; without any, there are no figures. Gives nothing if it is stopped from outside.
 pub(crate) fn measure(
     plan: &Plan,
     model: &<ImageClassification as Task>::Model,
     indices: &[usize],
+    tta: Option<TestViews>,
     setting: &Setting<'_>,
 ) -> Result<Option<Measured>, ExperimentError> {
-    let examples: Arc<dyn Examples<ImageClassification>> = Arc::new(plan.examples(indices));
+    let examples: Arc<dyn Examples<ImageClassification>> = Arc::new(plan.examples(indices).in_views(tta));
+    let views = tta.map_or(1, TestViews::count);
     let mut confusion = ConfusionMatrix::new(plan.task.labels().len());
     let mut reliability = ReliabilityBins::new(BINS);
     let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
     let (mut samples, mut skipped) = (0, Vec::new());
     let mut each = |rows: &Rows<ImageClassification>, predictions: Option<&Predictions>| {
-        samples += rows.inputs.len();
+        samples += rows.inputs.len() / views;
         skipped.extend_from_slice(&rows.skipped);
-        if let Some(predictions) = predictions {
-            confusion.update(predictions);
-            reliability.update(predictions);
-            wrong.extend(mistakes(rows, predictions));
+        if let Some(predictions) = predictions.map(|predictions| predictions.averaged(views)) {
+            let positions: Vec<usize> = rows.positions.iter().step_by(views).copied().collect();
+            confusion.update(&predictions);
+            reliability.update(&predictions);
+            wrong.extend(mistakes(&positions, &predictions));
         }
         // Only the worst are kept, so that a large part costs no memory.
         if wrong.len() > 8 * MISTAKES {
@@ -76,7 +103,8 @@ pub(crate) fn measure(
         if setting.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let sizing = (plan.experiment().train.batch_size.max(64), setting.workers);
-    let meter = evaluate(&plan.task, model, &examples, plan.meters()?.valid, sizing, setting.device, &mut each)?;
+    let meter = OverViews { views, metrics: plan.meters()?.valid };
+    let meter = evaluate(&plan.task, model, &examples, meter, sizing, setting.device, &mut each)?;
     let Some(meter) = meter else { return Ok(None) };
     keep_worst(&mut wrong);
     let figures = if samples == 0 { Figures::default() } else { Meter::figures(&meter) };
@@ -96,9 +124,9 @@ pub(crate) fn measure(
 }
 
 /// Confidence, position and predicted class of each wrong answer.
-fn mistakes(rows: &Rows<ImageClassification>, predictions: &Predictions) -> Vec<(f32, usize, u32)> {
+fn mistakes(positions: &[usize], predictions: &Predictions) -> Vec<(f32, usize, u32)> {
     let Truth::OneOf(labels) = predictions.truth() else { return Vec::new() };
-    let answers = predictions.rows().zip(predictions.predicted()).zip(labels).zip(&rows.positions);
+    let answers = predictions.rows().zip(predictions.predicted()).zip(labels).zip(positions);
     answers
         .filter(|(((_, predicted), label), _)| predicted != label)
         .map(|(((row, &predicted), _), &position)| (row[predicted as usize], position, predicted))
@@ -113,13 +141,14 @@ fn keep_worst(wrong: &mut Vec<(f32, usize, u32)>) {
 
 /// Measures the published weights of a run on its own test part, which gives the figures of its end again, or on another
 /// source. Of another source, what the run has learnt from and what its weights were chosen by is left out; such samples are
-/// known by their content, wherever they lie.
+/// known by their content, wherever they lie. With `tta`, each answer is the mean over several views of a picture.
 ///
 /// # Errors
 /// The run, its artifact or the data are broken, or nothing is left to measure with.
 pub fn evaluate_run(
     run: &Run,
     source: Option<SourceConfig>,
+    tta: Option<TestViews>,
     setting: &Setting<'_>,
 ) -> Result<Evaluation, ExperimentError> {
     let text = run.experiment()?;
@@ -143,7 +172,7 @@ pub fn evaluate_run(
     }
     let artifact = Artifact::open(run.path())?;
     let model = published(&plan.task, &artifact, setting.device)?;
-    let measured = measure(&plan, &model, &indices, setting)?;
+    let measured = measure(&plan, &model, &indices, tta, setting)?;
     let measured =
         measured.ok_or_else(|| ExperimentError::run(run.path(), "the measurement was stopped from outside"))?;
     Ok(Evaluation { figures: measured.figures, samples: measured.samples, known, skipped: measured.skipped })

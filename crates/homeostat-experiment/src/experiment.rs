@@ -45,11 +45,12 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 4] = [
+pub const BUILTIN: [(&str, &str); 5] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
     ("cifar10-jpeg", include_str!("../../../experiments/cifar10-jpeg.toml")),
+    ("cifar10-cnn", include_str!("../../../experiments/cifar10-cnn.toml")),
 ];
 
 /// Short forms of keys that a command line often sets.
@@ -122,6 +123,7 @@ impl Experiment {
         }
         self.data.augment.check("data.augment")?;
         self.data.mix.check("data.mix")?;
+        self.data.progressive.as_ref().map_or(Ok(()), |progressive| progressive.check("data.progressive"))?;
         self.train.check()?;
         MetricSet::check(&self.train.metrics)?;
         let goals = self.train.goals();

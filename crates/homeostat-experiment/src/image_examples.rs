@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use homeostat_data::{
-    BatchKey, DataError, Image, ImageAugment, MixConfig, OnCorrupt, SampleKey, SamplingConfig, Source,
+    BatchKey, DataError, Image, ImageAugment, MixConfig, OnCorrupt, Progressive, SampleKey, SamplingConfig, Source,
+    TestViews,
 };
 use homeostat_task::Task;
 use homeostat_tasks::{ImageClassification, Target};
@@ -19,6 +20,9 @@ pub(crate) struct ImageExamples {
     augment: ImageAugment,
     mix: MixConfig,
     sampling: SamplingConfig,
+    progressive: Option<Progressive>,
+    /// In which views samples are measured; nothing for one view, the picture as it is.
+    views: Option<TestViews>,
     on_corrupt: OnCorrupt,
 }
 
@@ -31,28 +35,49 @@ impl ImageExamples {
             augment: data.augment.clone(),
             mix: data.mix.clone(),
             sampling: data.sampling.clone(),
+            progressive: data.progressive.clone(),
+            views: None,
             on_corrupt: data.on_corrupt,
         }
     }
 
-    /// A sample as training sees it in the first epoch, before mixing.
-    pub(crate) fn augmented(&self, position: usize, seed: u64) -> Result<Image, DataError> {
-        let index = self.indices[position];
-        Ok(self.augment.apply(self.source.get(index)?, SampleKey { seed, epoch: 0, sample: index as u64 }))
+    /// The same, where samples are measured in several views, which stand one behind the other.
+    pub(crate) fn in_views(self, views: Option<TestViews>) -> Self {
+        Self { views, ..self }
     }
 
-    /// `again` counts how often the sample came before in this epoch.
-    fn prepare(&self, (index, again): (usize, usize), image: Image, draw: Option<Draw>) -> Result<Image, DataError> {
-        let image = match draw {
-            Some(Draw { seed, epoch, .. }) => {
-                let sample = index as u64 | (again as u64) << 40;
-                self.augment.apply(image, SampleKey { seed, epoch, sample })
-            }
-            None => image,
+    /// A sample as it is, and as training sees it in this epoch, before mixing.
+    pub(crate) fn augmented(&self, position: usize, seed: u64, epoch: u64) -> Result<[Image; 2], DataError> {
+        let index = self.indices[position];
+        let image = self.source.get(index)?;
+        Ok([image.clone(), self.augment.apply(image, SampleKey { seed, epoch, sample: index as u64 })])
+    }
+
+    /// The inputs that a sample makes: one in training, one a view where it is measured. `again` counts how often the
+    /// sample came before in this epoch.
+    fn prepare(
+        &self,
+        (index, again): (usize, usize),
+        image: Image,
+        draw: Option<Draw>,
+    ) -> Result<Vec<Image>, DataError> {
+        let prepare = |image| {
+            let corrupt = |why: String| DataError::Corrupt { name: self.source.name(index), why };
+            self.task.prepare(image).map_err(|error| corrupt(error.to_string()))
         };
-        self.task
-            .prepare(image)
-            .map_err(|error| DataError::Corrupt { name: self.source.name(index), why: error.to_string() })
+        match (draw, self.views) {
+            (Some(Draw { seed, epoch, .. }), _) => {
+                // One that comes again is augmented as a sample of its own.
+                let key = SampleKey { seed, epoch, sample: index as u64 | (again as u64) << 40 };
+                let input = prepare(self.augment.apply(image, key))?;
+                Ok(vec![match &self.progressive {
+                    Some(progressive) => progressive.apply(&input, epoch),
+                    None => input,
+                }])
+            }
+            (None, Some(views)) => views.of(image).into_iter().map(prepare).collect(),
+            (None, None) => Ok(vec![prepare(image)?]),
+        }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "labels are numbers of classes, read as 32-bit ones")]
@@ -81,17 +106,17 @@ impl Examples<ImageClassification> for ImageExamples {
         let indices: Vec<usize> = positions.iter().map(|&position| index(position)).collect();
         let read = homeostat_data::Rows::read(&self.source, &indices, self.on_corrupt)?;
         let mut skipped = read.skipped;
-        let mut rows = Rows { inputs: vec![], truths: vec![], positions: vec![], skipped: vec![], bytes: 0 };
-        let mut kept = Vec::with_capacity(read.samples.len());
+        let (mut inputs, mut kept) = (Vec::with_capacity(read.samples.len()), Vec::with_capacity(read.samples.len()));
+        let mut met = Vec::with_capacity(read.samples.len());
         // What was read is a subsequence of what was asked for, so one walk finds every position.
         let mut walk = positions.iter();
         for (read, image) in read.indices.into_iter().zip(read.samples) {
             let Some(&position) = walk.find(|position| index(**position) == read) else { unreachable!("asked for") };
             match self.prepare((read, position / self.len()), image, draw) {
-                Ok(input) => {
-                    rows.inputs.push(input);
-                    rows.positions.push(position % self.len());
-                    kept.push(read);
+                Ok(views) => {
+                    kept.extend(std::iter::repeat_n(read, views.len()));
+                    met.extend(std::iter::repeat_n(position % self.len(), views.len()));
+                    inputs.extend(views);
                 }
                 Err(DataError::Corrupt { name, why }) if self.on_corrupt == OnCorrupt::Skip => {
                     skipped.push(homeostat_data::Skipped { name, reason: why });
@@ -99,10 +124,9 @@ impl Examples<ImageClassification> for ImageExamples {
                 Err(error) => return Err(error),
             }
         }
-        rows.truths = self.mixed(&mut rows.inputs, &kept, draw);
-        rows.bytes = rows.inputs.iter().map(|input: &Image| input.pixels().len()).sum();
-        rows.skipped = skipped;
-        Ok(rows)
+        let truths = self.mixed(&mut inputs, &kept, draw);
+        let bytes = inputs.iter().map(|input| input.pixels().len()).sum();
+        Ok(Rows { inputs, truths, positions: met, skipped, bytes })
     }
 }
 
@@ -161,6 +185,21 @@ mod tests {
         assert_ne!(rows.inputs[0], rows.inputs[1]);
         assert_eq!(rows.positions, [7, 7, 7]);
         assert_eq!(examples.order(1, 0).len(), examples.len());
+    }
+
+    #[test]
+    fn copies_of_a_sample_in_a_batch_differ_and_views_stand_behind_each_other() {
+        let source = Arc::new(SourceConfig::Digits.open(&DataRoot::default()).unwrap());
+        let examples = examples(&source, &turned());
+        let once = examples.rows(&[7, 30], draw(0, 0)).unwrap();
+        let rows = examples
+            .rows(&[7, 30].map(|at| [0, 1, 2].map(|again| at + again * examples.len())).concat(), draw(0, 0))
+            .unwrap();
+        assert_eq!(rows.positions, [7, 7, 7, 30, 30, 30]);
+        assert_eq!((&rows.inputs[0], &rows.inputs[3]), (&once.inputs[0], &once.inputs[1]), "the first is as ever");
+        assert!(rows.inputs[0] != rows.inputs[1] && rows.inputs[1] != rows.inputs[2]);
+        let views = examples.in_views(Some(TestViews::FiveCrop)).rows(&[7, 30], None).unwrap();
+        assert_eq!((views.inputs.len(), views.truths.len(), &views.positions[3..7]), (10, 10, &[7, 7, 30, 30][..]));
     }
 
     #[test]

@@ -6,7 +6,20 @@ use homeostat_data::{Image, ImageAugment, SampleKey};
 use homeostat_task::{Outcome, Task};
 use homeostat_tasks::{ImageBatch, Target};
 
-use crate::{Experiment, ExperimentError, Setting, plan::Plan};
+use crate::{Experiment, ExperimentError, Setting, plan::Plan, sheet::sheet};
+
+/// Rows and columns of the sheet of augmented samples.
+const ROWS: usize = 8;
+const COLUMNS: usize = 8;
+
+/// What becomes of samples in an experiment.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// What each step made of one sample.
+    pub steps: Vec<Inspected>,
+    /// That sample and others, a row each: as it is, and as the first epochs see it, before it is prepared.
+    pub sheet: Image,
+}
 
 /// What a step made of the sample.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -19,7 +32,7 @@ pub struct Inspected {
     pub range: String,
 }
 
-/// Walks the training sample at `position` through the experiment, with the first epoch's augmentation.
+/// Walks the training sample at `position` through the experiment, with the first epoch's augmentation, and draws a sheet of augmented samples.
 ///
 /// # Errors
 /// The experiment does not fit the data, or the sample cannot be read.
@@ -27,7 +40,7 @@ pub fn inspect(
     resolved: Resolved<Experiment>,
     position: usize,
     setting: &Setting<'_>,
-) -> Result<Vec<Inspected>, ExperimentError> {
+) -> Result<Inspection, ExperimentError> {
     let plan = Plan::make(resolved, &setting.roots, setting.workers)?;
     let experiment = plan.experiment();
     let Some(&index) = plan.splits.train.get(position) else {
@@ -84,7 +97,22 @@ pub fn inspect(
             ),
         });
     }
-    Ok(steps)
+    Ok(Inspection { steps, sheet: augmented_sheet(&plan, position) })
+}
+
+/// The training sample at `position`, which can be read, and others spread over the training part.
+fn augmented_sheet(plan: &Plan, position: usize) -> Image {
+    let examples = plan.examples(&plan.splits.train);
+    let stride = (plan.splits.train.len() / ROWS).max(1);
+    let others = (0..plan.splits.train.len()).step_by(stride).filter(|&other| other != position);
+    let seen = |position: usize| {
+        let row = (0..COLUMNS as u64 - 1).map(|epoch| examples.augmented(position, plan.experiment().seed, epoch));
+        let row = row.collect::<Result<Vec<_>, _>>().ok()?;
+        let original = row.first().map(|[original, _]| original.clone());
+        Some(original.into_iter().chain(row.into_iter().map(|[_, augmented]| augmented)).collect::<Vec<_>>())
+    };
+    let rows: Vec<Vec<Image>> = std::iter::once(position).chain(others).filter_map(seen).take(ROWS).collect();
+    sheet(&rows)
 }
 
 fn of_image(step: &str, image: &Image) -> Inspected {

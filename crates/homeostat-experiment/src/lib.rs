@@ -10,25 +10,31 @@
 //! ```
 //!
 //! [`Experiment`] is the file; [`train`] makes a run of it, [`resume`] goes on with one, [`evaluate_run`] measures one,
-//! [`inspect`] walks one sample through it. It does not know the server or the command line.
+//! [`inspect`] walks one sample through it, and [`draft`] writes one for data that were described. It does not know the server or the command line.
 
 mod conduct;
 mod data_config;
+mod doubts;
+mod draft;
 mod error;
 mod evaluate_run;
 mod experiment;
 mod image_examples;
 mod inspect;
 mod plan;
+mod report_of_data;
 mod report_of_run;
+mod sheet;
 mod tensorboard;
 
 pub use conduct::{Outcome, Setting, Stage, resume, train};
 pub use data_config::DataConfig;
+pub use draft::{Draft, draft};
 pub use error::ExperimentError;
 pub use evaluate_run::{Evaluation, evaluate_run};
 pub use experiment::{BUILTIN, Experiment, ExperimentText, reference_page};
-pub use inspect::{Inspected, inspect};
+pub use inspect::{Inspected, Inspection, inspect};
+pub use report_of_data::{report_of_data, report_of_texts};
 
 /// The Rust code of the pages for people, compiled as doc tests.
 #[cfg(doctest)]

@@ -54,10 +54,33 @@ impl Plan {
 
     /// Refuses what would stop the first step, or all that comes after the last, before a directory is made.
     pub(crate) fn check(&self, device: &Device, workers: Workers) -> Result<(), ExperimentError> {
+        self.check_progressive()?;
         let Experiment { train, .. } = self.experiment();
         train.optimizer.init(&self.task.init(device)?, &train.groups)?;
         self.meters()?;
         self.check_samples(workers)
+    }
+
+    /// Small pictures need a network that takes them: the weights of some are bound to one size.
+    fn check_progressive(&self) -> Result<(), ExperimentError> {
+        let Some(progressive) = &self.experiment().data.progressive else { return Ok(()) };
+        let (model, InputShape { height, width, .. }) = (&self.task.config().model, self.task.input());
+        let full = height.min(width);
+        let problem = if !model.takes_any_size() {
+            format!(
+                "makes pictures of several sizes, but the weights of this {} are bound to {height} x {width} pixels; model.cnn.head = \
+                 \"mean\" takes any size",
+                model.name()
+            )
+        } else if progressive.from > full {
+            format!(
+                "begins with from = {}, but the prepared pictures have only {full} pixels on their shorter side",
+                progressive.from
+            )
+        } else {
+            return Ok(());
+        };
+        Err(ExperimentError::setting("data.progressive", problem))
     }
 
     /// Reads the parts that are measured: what is broken in them would else be met when the training is done. Those that

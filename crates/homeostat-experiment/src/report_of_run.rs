@@ -33,7 +33,7 @@ pub(crate) fn augmented_pictures(plan: &Plan) -> Result<Vec<Picture>, Experiment
             break;
         }
         // A sample that cannot be read stands in the list of those.
-        let Ok(image) = examples.augmented(position, plan.experiment().seed) else { continue };
+        let Ok([_, image]) = examples.augmented(position, plan.experiment().seed, 0) else { continue };
         let caption = labels[plan.source.label(plan.splits.train[position])].clone();
         pictures.push(Picture { png: png(&image), caption });
     }

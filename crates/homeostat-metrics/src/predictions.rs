@@ -129,6 +129,28 @@ impl Predictions {
         self.loss
     }
 
+    /// One answer for each `views` in a row: the mean of their probabilities. The loss stays the mean over all views.
+    ///
+    /// # Panics
+    /// If `views` does not divide the number of answers.
+    #[must_use]
+    pub fn averaged(&self, views: usize) -> Self {
+        assert!(views > 0 && self.len().is_multiple_of(views), "{} answers are not {views} views each", self.len());
+        let mean = |rows: &[f32]| -> Vec<f32> {
+            let sum = |class| rows.iter().skip(class).step_by(self.classes).sum::<f32>();
+            (0..self.classes).map(|class| sum(class) / views as f32).collect()
+        };
+        let probabilities = self.probabilities.chunks_exact(self.classes * views).flat_map(mean).collect();
+        let truth = match &self.truth {
+            Truth::OneOf(labels) => Truth::OneOf(labels.iter().step_by(views).copied().collect()),
+            Truth::AnyOf(labels) => {
+                Truth::AnyOf(labels.chunks_exact(self.classes).step_by(views).flatten().copied().collect())
+            }
+        };
+        let loss = Loss { weight: self.loss.weight / views as f64, ..self.loss };
+        Self::new(self.classes, probabilities, truth, loss)
+    }
+
     /// Whether every probability is a finite number; those of a network that has diverged are not.
     #[must_use]
     pub fn is_finite(&self) -> bool {

@@ -1,4 +1,4 @@
-//! A run as a page for people, and as TensorBoard event files.
+//! A run as a page for people and as TensorBoard event files, and data as a page.
 //!
 //! ```
 //! use homeostat_report::{Headline, Point, Report, Series, Value};
@@ -18,12 +18,14 @@
 //!
 //! What it does not know: where the data comes from, how it was measured, and the rest of the run's directory.
 
+mod data_report;
 mod error;
 mod page;
 mod png;
 mod report;
 pub mod tensorboard;
 
+pub use data_report::{AlikeSection, DataReport, Histogram, PictureRow};
 pub use error::ReportError;
 pub use report::{
     ClassRow, Classification, Command, DataSummary, Decision, Headline, Mistake, Picture, Point, Reliability,

@@ -3,6 +3,7 @@
 mod chart;
 mod classes;
 mod confusion;
+mod data;
 mod figures;
 mod html;
 mod learning;
@@ -13,7 +14,7 @@ mod scale;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 
-use crate::{Classification, Report, State};
+use crate::{Classification, Command, DataSummary, Headline, Report, Skipped, State};
 use html::Html;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -23,8 +24,9 @@ const SCRIPT: &str = include_str!("page/script.js");
 const LONG: usize = 30;
 
 impl Report {
-    /// The run as one HTML page. It needs no network, no font and, to be read, no script; whatever the data says, it stays
-    /// text: no name in it can become markup, and the page forbids every script but its own.
+    /// The run as one HTML page. It needs no network, no
+    /// font and, to be read, no script; whatever the data says, it stays text: no name in it can become markup, and the page forbids
+    /// every script but its own.
     #[must_use]
     pub fn render(&self) -> String {
         let mut body = self.header();
@@ -33,25 +35,12 @@ impl Report {
             body.put("{}", &[&measured(classification)]);
         }
         section(&mut body, "What it saw", (!self.augmented.is_empty()).then(|| pictures::augmented(&self.augmented)));
-        section(&mut body, "Data", (!self.data.classes.is_empty()).then(|| self.data()));
-        section(&mut body, "Left out", (!self.skipped.is_empty()).then(|| self.skipped()));
+        section(&mut body, "Data", (!self.data.classes.is_empty()).then(|| class_counts(&self.data)));
+        section(&mut body, "Left out", (!self.skipped.is_empty()).then(|| skipped(&self.skipped)));
         section(&mut body, "Settings", (!self.config.is_empty()).then(|| settings(&self.config)));
-        section(&mut body, "Environment", (!self.environment.is_empty()).then(|| self.environment()));
-        section(&mut body, "Next", (!self.next.is_empty()).then(|| self.next()));
-        let mut page = Html::of("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">", &[]);
-        page.put("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">", &[]);
-        page.put("<meta name=\"color-scheme\" content=\"light dark\">", &[]);
-        page.put("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; ", &[]);
-        page.put(
-            "style-src 'unsafe-inline'; script-src 'sha256-{}'\">",
-            &[&BASE64_STANDARD.encode(Sha256::digest(SCRIPT))],
-        );
-        page.put("<title>{} · {}</title><style>", &[&self.title, &self.when]);
-        page.put(STYLE, &[]);
-        page.put("</style></head>\n<body><main>{}</main><script>", &[&body]);
-        page.put(SCRIPT, &[]);
-        page.put("</script></body></html>\n", &[]);
-        page.into_string()
+        section(&mut body, "Environment", (!self.environment.is_empty()).then(|| pairs(&self.environment)));
+        section(&mut body, "Next", (!self.next.is_empty()).then(|| next(&self.next)));
+        document(&self.title, &self.when, &body)
     }
 
     fn header(&self) -> Html {
@@ -62,82 +51,105 @@ impl Report {
             State::Failed(reason) => html.put("<p class=\"state\"><strong>Failed:</strong> {}</p>", &[reason]),
         }
         html.put("</header>", &[]);
-        if !self.headlines.is_empty() {
-            html.put("<dl class=\"headlines\">", &[]);
-            for headline in &self.headlines {
-                html.put(
-                    "<div><dt>{}</dt><dd class=\"figure\">{}</dd>",
-                    &[&headline.label, &figures::value(&headline.value)],
-                );
-                html.put("<dd class=\"label\">{}</dd></div>", &[&headline.note]);
-            }
-            html.put("</dl>", &[]);
-        }
+        html.put("{}", &[&headlines(&self.headlines)]);
         html
     }
+}
 
-    fn data(&self) -> Html {
-        let count = |row: &[u64], part: usize| row.get(part).copied().unwrap_or(0);
-        let most = self.data.classes.iter().map(|(_, counts)| counts.iter().sum::<u64>()).max().unwrap_or(0).max(1);
-        let mut html = Html::of(
-            "<div class=\"scroll\"><table class=\"bars\" data-sortable><thead><tr><th scope=\"col\">class</th>",
-            &[],
-        );
-        for part in &self.data.parts {
-            html.put("<th scope=\"col\" class=\"n\">{}</th>", &[part]);
-        }
-        html.put("<th scope=\"col\" class=\"n\">all</th></tr></thead><tbody>", &[]);
-        for (name, counts) in &self.data.classes {
-            let all = counts.iter().sum::<u64>();
-            html.put("<tr><td>{}</td>", &[name]);
-            for part in 0..self.data.parts.len() {
-                html.put("<td class=\"n\">{}</td>", &[&figures::count(count(counts, part))]);
-            }
-            let width = 100.0 * all as f64 / most as f64;
-            html.put("<td class=\"n bar\" style=\"--share:{}\">{}</td></tr>", &[&width, &figures::count(all)]);
-        }
-        html.put("</tbody><tfoot><tr><th scope=\"row\">together</th>", &[]);
-        let mut together = 0;
-        for part in 0..self.data.parts.len() {
-            let sum: u64 = self.data.classes.iter().map(|(_, counts)| count(counts, part)).sum();
-            together += sum;
-            html.put("<td class=\"n\">{}</td>", &[&figures::count(sum)]);
-        }
-        html.put("<td class=\"n\">{}</td></tr></tfoot></table></div>", &[&figures::count(together)]);
-        fold(html, self.data.classes.len(), "Samples of each class")
-    }
+/// A whole page. It needs no network, no font and, to be read, no script; whatever the data says, it stays text: no name in it can
+/// become markup, and the page forbids every script but its own.
+fn document(title: &str, when: &str, body: &Html) -> String {
+    let mut page = Html::of("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">", &[]);
+    page.put("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">", &[]);
+    page.put("<meta name=\"color-scheme\" content=\"light dark\">", &[]);
+    page.put("<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; ", &[]);
+    page.put(
+        "style-src 'unsafe-inline'; script-src 'sha256-{}'\">",
+        &[&BASE64_STANDARD.encode(Sha256::digest(SCRIPT))],
+    );
+    page.put("<title>{} · {}</title><style>", &[&title, &when]);
+    page.put(STYLE, &[]);
+    page.put("</style></head>\n<body><main>{}</main><script>", &[body]);
+    page.put(SCRIPT, &[]);
+    page.put("</script></body></html>\n", &[]);
+    page.into_string()
+}
 
-    fn skipped(&self) -> Html {
-        let mut html = Html::of("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">file</th>", &[]);
-        html.put("<th scope=\"col\">why</th></tr></thead><tbody>", &[]);
-        for skipped in &self.skipped {
-            html.put("<tr><td><code>{}</code></td><td>{}</td></tr>", &[&skipped.name, &skipped.reason]);
-        }
-        html.put("</tbody></table></div>", &[]);
-        let count = figures::count(self.skipped.len() as u64);
-        Html::of(
-            "<p>Samples that could not be read: {}.</p>{}",
-            &[&count, &fold(html, self.skipped.len(), "The files")],
-        )
+/// The figures that stand large at the top.
+fn headlines(headlines: &[Headline]) -> Html {
+    let mut html = Html::new();
+    if headlines.is_empty() {
+        return html;
     }
+    html.put("<dl class=\"headlines\">", &[]);
+    for headline in headlines {
+        html.put("<div><dt>{}</dt><dd class=\"figure\">{}</dd>", &[&headline.label, &figures::value(&headline.value)]);
+        html.put("<dd class=\"label\">{}</dd></div>", &[&headline.note]);
+    }
+    html.put("</dl>", &[]);
+    html
+}
 
-    fn environment(&self) -> Html {
-        let mut html = Html::of("<table class=\"pairs\"><tbody>", &[]);
-        for (name, value) in &self.environment {
-            html.put("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", &[name, value]);
-        }
-        html.put("</tbody></table>", &[]);
-        html
+/// The number of samples by class and part.
+fn class_counts(data: &DataSummary) -> Html {
+    let count = |row: &[u64], part: usize| row.get(part).copied().unwrap_or(0);
+    let most = data.classes.iter().map(|(_, counts)| counts.iter().sum::<u64>()).max().unwrap_or(0).max(1);
+    let mut html = Html::of(
+        "<div class=\"scroll\"><table class=\"bars\" data-sortable><thead><tr><th scope=\"col\">class</th>",
+        &[],
+    );
+    for part in &data.parts {
+        html.put("<th scope=\"col\" class=\"n\">{}</th>", &[part]);
     }
+    html.put("<th scope=\"col\" class=\"n\">all</th></tr></thead><tbody>", &[]);
+    for (name, counts) in &data.classes {
+        let all = counts.iter().sum::<u64>();
+        html.put("<tr><td>{}</td>", &[name]);
+        for part in 0..data.parts.len() {
+            html.put("<td class=\"n\">{}</td>", &[&figures::count(count(counts, part))]);
+        }
+        let width = 100.0 * all as f64 / most as f64;
+        html.put("<td class=\"n bar\" style=\"--share:{}\">{}</td></tr>", &[&width, &figures::count(all)]);
+    }
+    html.put("</tbody><tfoot><tr><th scope=\"row\">together</th>", &[]);
+    let mut together = 0;
+    for part in 0..data.parts.len() {
+        let sum: u64 = data.classes.iter().map(|(_, counts)| count(counts, part)).sum();
+        together += sum;
+        html.put("<td class=\"n\">{}</td>", &[&figures::count(sum)]);
+    }
+    html.put("<td class=\"n\">{}</td></tr></tfoot></table></div>", &[&figures::count(together)]);
+    fold(html, data.classes.len(), "Samples of each class")
+}
 
-    fn next(&self) -> Html {
-        let mut html = Html::of("<dl class=\"next\">", &[]);
-        for command in &self.next {
-            html.put("<dt>{}</dt><dd><code>{}</code></dd>", &[&command.what, &command.line]);
-        }
-        html.put("</dl>", &[]);
-        html
+fn skipped(skipped: &[Skipped]) -> Html {
+    let mut html = Html::of("<div class=\"scroll\"><table><thead><tr><th scope=\"col\">file</th>", &[]);
+    html.put("<th scope=\"col\">why</th></tr></thead><tbody>", &[]);
+    for Skipped { name, reason } in skipped {
+        html.put("<tr><td><code>{}</code></td><td>{}</td></tr>", &[name, reason]);
     }
+    html.put("</tbody></table></div>", &[]);
+    let count = figures::count(skipped.len() as u64);
+    Html::of("<p>Samples that could not be read: {}.</p>{}", &[&count, &fold(html, skipped.len(), "The files")])
+}
+
+/// Names and values.
+fn pairs(pairs: &[(String, String)]) -> Html {
+    let mut html = Html::of("<table class=\"pairs\"><tbody>", &[]);
+    for (name, value) in pairs {
+        html.put("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", &[name, value]);
+    }
+    html.put("</tbody></table>", &[]);
+    html
+}
+
+fn next(commands: &[Command]) -> Html {
+    let mut html = Html::of("<dl class=\"next\">", &[]);
+    for command in commands {
+        html.put("<dt>{}</dt><dd><code>{}</code></dd>", &[&command.what, &command.line]);
+    }
+    html.put("</dl>", &[]);
+    html
 }
 
 /// The sections on how the published weights classify.
@@ -154,7 +166,7 @@ fn measured(measured: &Classification) -> Html {
     html
 }
 
-fn section(body: &mut Html, title: &'static str, content: Option<Html>) {
+fn section(body: &mut Html, title: &str, content: Option<Html>) {
     if let Some(content) = content {
         body.put("<section><h2>{}</h2><div class=\"content\">{}</div></section>", &[&title, &content]);
     }

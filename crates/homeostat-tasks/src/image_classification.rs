@@ -225,7 +225,11 @@ impl Task for ImageClassification {
     }
 
     fn collate(&self, inputs: &[Image], device: &Device) -> ImageBatch {
-        let InputShape { channels, height, width } = self.input;
+        let InputShape { channels, .. } = self.input;
+        // All of a batch have one size, in training perhaps a smaller one than in serving.
+        let Some(Shape { height, width, .. }) = inputs.first().map(Image::shape) else {
+            panic!("a batch has at least one picture")
+        };
         // The channels of a pixel stay side by side: so the own kernels read them.
         let levels = inputs.iter().map(Image::pixels).collect::<Vec<_>>().concat();
         let Normalize { mean, std } = self.config.prepare.tail().cloned().unwrap_or_default();

@@ -79,16 +79,27 @@ impl Default for Workers {
     }
 }
 
+/// Where `repeats` epochs share an order: the part of it that is this epoch's, every sample so many times in a row.
+fn repeated(order: &[usize], epoch: usize, repeats: usize) -> Vec<usize> {
+    let samples = order.len();
+    let part = order.iter().cycle().skip(epoch % repeats * samples.div_ceil(repeats));
+    let copies = |position: &usize| {
+        let (sample, again) = (position % samples, position / samples);
+        (0..repeats).map(move |copy| sample + (again * repeats + copy) * samples)
+    };
+    part.flat_map(copies).take(samples).collect()
+}
+
 /// The batches of one epoch, in order, from the batch `from` on.
 pub(crate) fn training_batches<T: Task>(
     examples: &Arc<dyn Examples<T>>,
-    batch_size: usize,
+    (batch_size, repeats): (usize, usize),
     seed: u64,
     place: (usize, usize),
     workers: Workers,
 ) -> Loader<Rows<T>> {
     let (epoch, from) = place;
-    let order = examples.order(seed, epoch as u64);
+    let order = repeated(&examples.order(seed, (epoch / repeats) as u64), epoch, repeats);
     let draw = move |batch| Some(Draw { seed, epoch: epoch as u64, batch });
     load(examples, order, batch_size, from, workers, draw)
 }
@@ -118,4 +129,33 @@ fn load<T: Task>(
     };
     let options = LoaderOptions { workers: workers.threads, prefetch_bytes: workers.prefetch_bytes };
     Loader::start(from..batches, options, Arc::new(make))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::repeated;
+
+    #[test]
+    fn repeated_samples_stand_together_and_as_many_epochs_meet_all() {
+        for samples in [12, 13, 14] {
+            let order: Vec<usize> = (0..samples).rev().collect();
+            assert_eq!(repeated(&order, 5, 1), order);
+            let epochs: Vec<Vec<usize>> = (0..3).map(|epoch| repeated(&order, epoch, 3)).collect();
+            for epoch in &epochs {
+                assert_eq!(epoch.len(), samples, "an epoch stays as long");
+                assert!(epoch.chunks(3).all(|run| run.iter().all(|at| at % samples == run[0] % samples)), "{epoch:?}");
+                assert_eq!(epoch.iter().collect::<BTreeSet<_>>().len(), samples, "every copy is another: {epoch:?}");
+            }
+            let met: BTreeSet<usize> = epochs.concat().into_iter().map(|at| at % samples).collect();
+            assert_eq!(met.len(), samples, "{epochs:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_drawn_again_and_what_is_repeated_stay_apart() {
+        // The sample 1 of three is drawn twice.
+        assert_eq!(repeated(&[1, 1 + 3, 0], 0, 2), [1, 1 + 3, 1 + 2 * 3]);
+    }
 }

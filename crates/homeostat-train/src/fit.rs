@@ -237,7 +237,7 @@ where
         }
         let mut batches = training_batches(
             self.job.train,
-            config.batch_size,
+            (config.batch_size, config.repeats),
             self.job.seed,
             (place.epoch, place.batch),
             self.job.workers,

@@ -20,6 +20,9 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// Samples a batch.
     pub batch_size: usize,
+    /// How often each sample stands in a batch, each time augmented otherwise (repeated augmentation: Hoffer et al. 2020, Berman et
+    /// al. 2019); divides `batch-size`. An epoch stays as long, so it meets that fraction of the samples, and as many epochs meet all.
+    pub repeats: usize,
     /// Batches whose gradients are averaged for one optimiser step; the effective batch is `batch-size` times this.
     pub accumulate: usize,
     /// Ends the training after so many optimiser steps.
@@ -54,6 +57,7 @@ impl Default for TrainConfig {
         Self {
             epochs: 10,
             batch_size: 64,
+            repeats: 1,
             accumulate: 1,
             max_steps: None,
             max_seconds: None,
@@ -106,9 +110,10 @@ impl TrainConfig {
     /// # Errors
     /// Names the first such setting.
     pub fn check(&self) -> Result<(), TrainError> {
-        let at_least_one: [(&'static str, Option<usize>); 6] = [
+        let at_least_one: [(&'static str, Option<usize>); 7] = [
             ("train.epochs", Some(self.epochs)),
             ("train.batch-size", Some(self.batch_size)),
+            ("train.repeats", Some(self.repeats)),
             ("train.accumulate", Some(self.accumulate)),
             ("train.max-steps", self.max_steps),
             ("train.checkpoint.every-steps", self.checkpoint.every_steps),
@@ -118,6 +123,10 @@ impl TrainConfig {
             if value == Some(0) {
                 return Err(TrainError::setting(key, "is 0, but must be at least 1"));
             }
+        }
+        if !self.batch_size.is_multiple_of(self.repeats) {
+            let problem = format!("is {}, which does not divide train.batch-size = {}", self.repeats, self.batch_size);
+            return Err(TrainError::setting("train.repeats", problem));
         }
         let positive = [
             ("train.max-seconds", self.max_seconds),

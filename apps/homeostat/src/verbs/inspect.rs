@@ -1,8 +1,9 @@
 //! `homeostat inspect`: walks one sample through an experiment.
 
-use std::{io::Write, sync::atomic::AtomicBool};
+use std::{fs, io::Write, sync::atomic::AtomicBool};
 
-use homeostat_experiment::inspect;
+use anyhow::Context;
+use homeostat_experiment::{Inspection, inspect};
 
 use super::{Done, table::print_table};
 use crate::{
@@ -13,7 +14,10 @@ use crate::{
 pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<Done> {
     let resolved = args::experiment(&arguments.experiment)?;
     args::with_setting(&arguments.place, Known::default(), &AtomicBool::new(false), |setting| {
-        let steps = inspect(resolved, arguments.sample, setting)?;
+        let Inspection { steps, sheet } = inspect(resolved, arguments.sample, setting)?;
+        if let Some(file) = &arguments.png {
+            fs::write(file, sheet.encode_png()).with_context(|| format!("cannot write {}", file.display()))?;
+        }
         let mut out = std::io::stdout().lock();
         if arguments.json {
             for step in &steps {

@@ -6,6 +6,7 @@ mod data;
 mod devices;
 mod eval;
 mod fetch;
+mod init;
 mod inspect;
 mod models;
 mod pack;
@@ -34,6 +35,7 @@ pub(crate) enum Done {
 pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
     match &cli.verb {
         Verb::Train(args) => train::run(args),
+        Verb::Init(args) => init::run(args),
         Verb::Resume(args) => resume::run(args),
         Verb::Eval(args) => eval::run(args),
         Verb::Predict(args) => predict::run(args),

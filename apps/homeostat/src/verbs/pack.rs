@@ -14,7 +14,8 @@ use crate::cli::Pack;
 
 pub(crate) fn run(arguments: &Pack) -> anyhow::Result<Done> {
     let Pack { out, size, shorter_side, skip_corrupt, .. } = arguments;
-    let source = Arc::new(data::find(&arguments.source)?.open(&arguments.roots.find()?)?);
+    let roots = arguments.roots.find()?;
+    let source = Arc::new(data::pictures(&arguments.source, &roots)?.open(&roots)?);
     let resize =
         |side: usize, mode| PrepareStep::Resize(Resize { size: Size::Square(side), mode, ..Resize::default() });
     let stretch = size.map(|side| resize(side, ResizeMode::Stretch));

@@ -101,7 +101,7 @@ fn broken_pictures_that_are_left_out_are_counted_and_listed() {
     }
     let described = place.well(&["data", "describe", "pets.toml"]);
     says(&described, &["pets: 33 samples, 2 classes", "broken: 9 that cannot be read", "\n  train/cat/cut.jpg: "]);
-    says(&described, &["data.on-corrupt=skip", "duplicates: 6 ", "contents in several parts: 3, "]);
+    says(&described, &["data.on-corrupt=skip", "duplicates: 6 ", "leaks: 3 groups in several parts"]);
 
     let lines = place.json(&["train", "--json", "pets.toml", "data.on-corrupt=skip"]);
     let mut skipped: Vec<&str> =

@@ -122,6 +122,14 @@ fn data_are_found_below_the_root_of_the_option_or_the_environment() {
     let line = format!("{} {shown} epochs=1 model=mlp --quiet", env!("CARGO_BIN_EXE_homeostat"));
     assert!(Command::new("sh").args(["-c", &line]).current_dir(place.path("")).status().unwrap().success(), "{line}");
     assert!(place.path("runs/pets").is_dir());
+    says(&place.refused(&["init", "all/pets"]), &["pets.toml is there already", "--out"]);
+    // A folder elsewhere: the file says what, the printed line where.
+    let elsewhere = place.path("all/pets").display().to_string();
+    let said = place.well(&["init", &elsewhere, "--out", "again.toml"]);
+    says(&said, &["again.toml: an experiment for 10 samples", "doubt: 2 classes have fewer than 20", "--data-root"]);
+    says(&fs::read_to_string(place.path("again.toml")).unwrap(), &["folder = \"pets\"", "name = \"pets\""]);
+    says(&place.refused(&["init", "all/pets", "--out", "again.txt"]), &["ends in .toml"]);
+    says(&place.refused(&["init", "nowhere"]), &["unknown source `nowhere`"]);
 
     says(
         &place.refused(&["train", "digits", "--data-root", "nowhere"]),

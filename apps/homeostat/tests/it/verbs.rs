@@ -206,13 +206,18 @@ fn config_inspect_data_and_devices() {
     let steps = place.json(&["inspect", "digits", "--sample", "7", "--json"]);
     assert!(steps.len() >= 5 && steps.iter().all(|step| step["step"].is_string()), "{steps:?}");
     says(&place.refused(&["inspect", "digits", "--sample", "1439"]), &["--sample", "1439 samples"]);
+    place.well(&["inspect", "digits", "--png", "sheet.png"]);
+    assert!(std::fs::read(place.path("sheet.png")).unwrap().starts_with(b"\x89PNG"));
 
     for source in ["digits", "shown.toml"] {
         says(&place.well(&["data", "describe", source]), &["1797 samples, 10 classes", "8 x 8 pixels, 1 channel\n"]);
     }
     let [described] = &place.json(&["data", "describe", "digits", "--json"])[..] else { panic!("one line") };
     assert_eq!((&described["samples"], described["classes"].as_array().unwrap().len()), (&1797.into(), 10));
-    says(&place.refused(&["data", "describe", "pictures"]), &["image-folder:pictures"]);
+    place.well(&["data", "describe", "digits", "--html", "digits.html"]);
+    let page = std::fs::read_to_string(place.path("digits.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("data:image/png"));
+    says(&place.refused(&["data", "describe", "digits", "--html", "no/page.html"]), &["cannot write no/page.html"]);
     says(&place.refused(&["data", "describe", "zip:x"]), &["unknown source `zip:x`"]);
     says(&place.refused(&["data", "describe", "no.toml"]), &["cannot read no.toml"]);
 

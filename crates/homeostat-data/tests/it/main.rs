@@ -3,6 +3,7 @@
 
 mod augment;
 mod decode;
+mod description;
 mod fuzz;
 mod loader;
 mod mix;

@@ -1,4 +1,4 @@
-use homeostat_data::{DataError, DataRoot, ImageFolderConfig, OnCorrupt, Rows, SourceConfig, describe};
+use homeostat_data::{DataError, DataRoot, ImageFolderConfig, OnCorrupt, Rows, SourceConfig};
 
 use crate::fixture;
 
@@ -41,19 +41,4 @@ fn a_file_that_is_gone_is_never_skipped() {
     std::fs::remove_file(folder.path().join("set/cat/a.png")).unwrap();
     let error = Rows::read(&source, &[0], OnCorrupt::Skip).unwrap_err();
     assert!(matches!(&error, DataError::Read { path, .. } if path.ends_with("cat/a.png")), "{error}");
-}
-
-#[test]
-fn a_description_counts_everything() {
-    let (_folder, source) = folder();
-    let text = serde_json::to_value(describe(&source).unwrap()).unwrap();
-    let class =
-        |name, count| serde_json::json!({ "name": name, "train": 0, "valid": 0, "test": 0, "unassigned": count });
-    assert_eq!(text["classes"], serde_json::json!([class("cat", 2), class("dog", 3)]));
-    assert_eq!(text["shapes"][0], serde_json::json!({ "height": 16, "width": 24, "channels": 3, "count": 2 }));
-    assert_eq!(text["shapes"][1]["channels"], 1);
-    assert_eq!((&text["samples"], &text["duplicates"]), (&5.into(), &1.into()));
-    assert_eq!(text["corrupt"][1]["name"], "dog/d.png");
-    let twice = serde_json::json!({ "samples": ["cat/a.png", "dog/c.png"], "classes": ["cat", "dog"] });
-    assert_eq!((&text["contradictions"], &text["across"]), (&serde_json::json!([twice]), &0.into()));
 }

@@ -5,9 +5,12 @@
     reason = "who runs the tests should see what is skipped, and by how much decoders differ"
 )]
 
+use std::sync::Arc;
+
 use homeostat_data::{
-    Cifar10Config, DataRoot, Given, IdxConfig, ImageFolderConfig, LabelKind, Source, SourceConfig, SplitConfig,
-    TableFormat, TableKind, TextFolderConfig, TextSource, TextSourceConfig, TextTableConfig, TextUnit,
+    Cifar10Config, DataRoot, Given, IdxConfig, ImageFolderConfig, LabelKind, LoaderOptions, Source, SourceConfig,
+    SplitConfig, TableFormat, TableKind, TextFolderConfig, TextSource, TextSourceConfig, TextTableConfig, TextUnit,
+    describe,
 };
 
 use crate::differences;
@@ -67,6 +70,14 @@ fn flowers() {
     };
     assert_eq!((count(&source, Given::Train), count(&source, Given::Valid), source.len()), (750, 250, 1000));
     assert!((0..1000).step_by(50).all(|i| source.get(i).unwrap().height() == 224));
+}
+
+#[test]
+fn mnist_is_described() {
+    let Some(source) = open(&SourceConfig::Idx(IdxConfig::default())) else { return };
+    let description = describe(&Arc::new(source), LoaderOptions::default(), &mut |_| ()).unwrap();
+    assert_eq!((description.samples, description.repeated(), description.corrupt.len()), (70_000, 0, 0));
+    eprintln!("MNIST: {} groups look the same", description.near_duplicates.len());
 }
 
 fn open_text(config: &TextSourceConfig) -> Option<TextSource> {

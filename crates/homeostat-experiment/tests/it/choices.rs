@@ -112,6 +112,14 @@ fn what_makes_no_network_or_no_metric_begins_no_run() {
         (["loss.cross-entropy.class-weights.given=[1.0]", "epochs=1"], "class-weights has 1 weights for 10 classes"),
         (["train.metrics=[{ top-k = { k = 10 } }]", "train.monitor=loss"], "top-10"),
         (["model.cnn={}", "epochs=1"], "cnn"),
+        (["data.progressive={ from = 4, until-epoch = 2 }", "epochs=1"], "this mlp are bound to 8 x 8 pixels"),
+        (
+            [
+                "data.progressive={ from = 20, until-epoch = 2 }",
+                "model={ cnn = { padding = \"same\", head = \"mean\" } }",
+            ],
+            "begins with from = 20",
+        ),
         (["source.image-folder.folder=nowhere", "epochs=1"], "nowhere"),
         (["train.groups=[{ parameters = \"nose.*\" }]", "epochs=1"], "`nose.*` matches no parameter"),
         (["model.mlp.hidden=[1000000]", "prepare=[{ resize = { size = 2000 } }]"], "4000011000010 parameters"),

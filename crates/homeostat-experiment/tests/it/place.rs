@@ -113,7 +113,11 @@ impl Place {
         run: &Run,
         source: Option<homeostat_data::SourceConfig>,
     ) -> Result<Evaluation, ExperimentError> {
-        homeostat_experiment::evaluate_run(run, source, &self.setting(&AtomicBool::new(false)))
+        homeostat_experiment::evaluate_run(run, source, None, &self.setting(&AtomicBool::new(false)))
+    }
+
+    pub(crate) fn evaluate_in(&self, run: &Run, views: homeostat_data::TestViews) -> Evaluation {
+        homeostat_experiment::evaluate_run(run, None, Some(views), &self.setting(&AtomicBool::new(false))).unwrap()
     }
 
     /// A folder of pictures below the data root: 12 cats, which are dark, and 6 dogs, which are light.

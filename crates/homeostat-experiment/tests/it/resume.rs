@@ -40,6 +40,27 @@ fn a_run_that_was_stopped_ends_as_one_that_was_not() {
 }
 
 #[test]
+fn repeated_samples_and_growing_pictures_are_resumed_alike() {
+    let place = Place::new();
+    let words = [
+        "prepare=[{ resize = { size = 12 } }, \"normalize-from-train\"]",
+        "model={ cnn = { padding = \"same\", widths = [4, 6], head = \"mean\", hidden = [] } }",
+        "augment=[{ rotate = { degrees = 10.0 } }]",
+        "train.repeats=4",
+        "data.progressive={ from = 8, until-epoch = 2 }",
+        "epochs=3",
+    ];
+    let (straight, result) = place.train(digits(&words));
+    for step in [5, 40, 60] {
+        let stopped = place.train_until(digits(&words), step);
+        assert_eq!(place.resume(&stopped).unwrap().test, result.test);
+        assert!(remains(&stopped) == remains(&straight), "the run stopped at step {step} ended otherwise");
+    }
+    let (other, _) = place.train(digits(&[&words[..], &["data.progressive.from=11"]].concat()));
+    assert!(remains(&other) != remains(&straight), "the size is of no effect");
+}
+
+#[test]
 fn a_run_that_is_stopped_after_its_last_step_is_concluded_by_a_resumption() {
     let place = Place::new();
     let (straight, result) = place.train(digits(&[]));

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use homeostat_artifact::{Artifact, Run, RunState};
 use homeostat_control::{ControlEvent, replay};
-use homeostat_data::{OnCorrupt, SourceConfig, SplitRecord};
+use homeostat_data::{OnCorrupt, SourceConfig, SplitRecord, TestViews};
 use homeostat_experiment::{ExperimentError, Outcome, Stage};
 use homeostat_metrics::{Classes, MetricSet};
 use homeostat_train::Meter;
@@ -91,6 +91,18 @@ fn the_figures_of_the_test_are_had_again_from_the_artifact() {
     assert_eq!(again.figures, result.test);
     let record: SplitRecord = run.split().unwrap().unwrap();
     assert_eq!((again.samples, again.known), (record.test.len(), 0));
+}
+
+#[test]
+fn answers_over_several_views_are_measured_once_a_sample() {
+    let place = Place::new();
+    let (run, result) = place.train(digits(&[]));
+    for views in [TestViews::Mirror, TestViews::FiveCrop] {
+        let found = place.evaluate_in(&run, views);
+        assert_eq!(found.samples as u64, result.samples.test);
+        assert_ne!(found.figures, result.test, "{views:?} are of no effect");
+        assert_eq!(found.figures, place.evaluate_in(&run, views).figures);
+    }
 }
 
 #[test]

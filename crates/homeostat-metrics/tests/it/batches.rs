@@ -61,6 +61,16 @@ fn the_loss_is_the_mean_by_weight() {
     assert_eq!(set.figures(), [("loss".to_owned(), 0.875), ("accuracy".to_owned(), 1.0)]);
 }
 
+#[test]
+fn views_of_a_sample_are_one_answer() {
+    let loss = Loss { mean: 0.5, weight: 4.0 };
+    let views =
+        Predictions::new(2, vec![1.0, 0.0, 0.25, 0.75, 0.0, 1.0, 0.5, 0.5], Truth::OneOf(vec![0, 0, 1, 1]), loss);
+    let whole = views.averaged(2);
+    assert_eq!((whole.probabilities(), whole.truth()), (&[0.625, 0.375, 0.25, 0.75][..], &Truth::OneOf(vec![0, 1])));
+    assert_eq!((whole.loss().mean, whole.loss().weight), (0.5, 2.0));
+}
+
 /// The names and the bits of all figures; NaN is one value.
 fn figures(case: &Case, sizes: &[usize], between: fn(&MetricSet) -> MetricSet) -> Vec<(String, u64)> {
     let mut set = MetricSet::init(&all_metrics(case.kind(), case.k), case.kind()).expect("they fit the case");

@@ -12,12 +12,31 @@ const TINY: u32 = 96;
 
 /// Training samples as the network saw them.
 pub(super) fn augmented(pictures: &[Picture]) -> Html {
-    let mut html = Html::of("<p>Training samples after augmentation.</p><div class=\"pictures\">", &[]);
+    Html::of("<p>Training samples after augmentation.</p>{}", &[&grid(pictures)])
+}
+
+/// Pictures with their captions.
+pub(super) fn grid(pictures: &[Picture]) -> Html {
+    let mut html = Html::of("<div class=\"pictures\">", &[]);
     for item in pictures {
+        if item.png.is_empty() {
+            html.put("<blockquote>{}</blockquote>", &[&item.caption]);
+            continue;
+        }
         html.put(
-            "<figure>{}<figcaption>{}</figcaption></figure>",
-            &[&picture(&item.png, &item.caption), &item.caption],
+            "<figure title=\"{}\">{}<figcaption>{}</figcaption></figure>",
+            &[&item.caption, &picture(&item.png, &item.caption), &item.caption],
         );
+    }
+    html.put("</div>", &[]);
+    html
+}
+
+/// Pictures alone, close together; each tells its caption when it is pointed at.
+pub(super) fn strip(pictures: &[Picture]) -> Html {
+    let mut html = Html::of("<div class=\"strip\">", &[]);
+    for item in pictures {
+        html.put("<figure title=\"{}\">{}</figure>", &[&item.caption, &picture(&item.png, &item.caption)]);
     }
     html.put("</div>", &[]);
     html

@@ -2,8 +2,8 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use homeostat_report::{
-    ClassRow, Classification, Decision, Headline, Mistake, Picture, Point, Reliability, ReliabilityBin, Report, Series,
-    State, Value,
+    AlikeSection, ClassRow, Classification, DataReport, Decision, Headline, Histogram, Mistake, Picture, PictureRow,
+    Point, Reliability, ReliabilityBin, Report, Series, State, Value,
 };
 use sha2::{Digest, Sha256};
 
@@ -92,9 +92,34 @@ fn filled_with(text: &str) -> Report {
     }
 }
 
+/// The page about data, likewise.
+fn data_filled_with(text: &str) -> DataReport {
+    let own = || text.to_owned();
+    let row = || PictureRow { title: own(), pictures: vec![Picture { png: sample::png(8, 1), caption: own() }] };
+    DataReport {
+        title: own(),
+        when: own(),
+        headlines: vec![Headline { label: own(), value: Value::Text(own()), note: own() }],
+        doubts: vec![own()],
+        classes: homeostat_report::DataSummary { parts: vec![own()], classes: vec![(own(), vec![3])] },
+        samples: vec![row()],
+        histograms: vec![Histogram { title: own(), bins: vec![(own(), 3), (own(), 0)] }],
+        facts: vec![(own(), own())],
+        alike: vec![AlikeSection { title: own(), meaning: own(), groups: vec![row()], all: 7 }],
+        broken: vec![homeostat_report::Skipped { name: own(), reason: own() }],
+        next: vec![homeostat_report::Command { what: own(), line: own() }],
+    }
+}
+
+#[test]
+fn an_empty_description_is_a_page() {
+    check_nesting(&DataReport::default().render());
+}
+
 #[test]
 fn text_from_outside_never_becomes_markup() {
     let plain = tags(&filled_with("cat").render());
+    let plain_data = tags(&data_filled_with("cat").render());
     for nasty in [
         "<script>alert(1)</script>",
         "\"><img src=x onerror=alert(1)>",
@@ -107,6 +132,8 @@ fn text_from_outside_never_becomes_markup() {
     ] {
         let page = filled_with(nasty).render();
         assert_eq!(tags(&page), plain, "{nasty}");
+        assert_eq!(tags(&data_filled_with(nasty).render()), plain_data, "{nasty}");
+        check_nesting(&data_filled_with(nasty).render());
         check_nesting(&page);
         assert!(!page.contains(['\0', '\u{7}', '\u{1b}']));
     }

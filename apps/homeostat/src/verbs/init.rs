@@ -1,0 +1,86 @@
+//! `homeostat init`: from data to an experiment.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use homeostat_data::{DataRoot, SourceConfig};
+use homeostat_experiment::{Draft, Experiment, draft};
+
+use super::{Done, data::look, train};
+use crate::{
+    args,
+    cli::{ExperimentArgs, Init, Train},
+};
+
+pub(crate) fn run(arguments: &Init) -> anyhow::Result<Done> {
+    let mut place = arguments.place.clone();
+    let (source, above) = find(&arguments.source, &place.roots.find()?)?;
+    place.roots.prepend(above.clone());
+    let talks = !arguments.output.quiet && !arguments.output.json;
+    let (_, description) = look(&source, &place.roots.find()?, !talks)?;
+    let draft = draft(&source, &description);
+    // What cannot be read would be a mistake of ours, and is found here rather than by who trains it.
+    Experiment::text("the draft", &draft.text).load()?;
+    let file = arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.toml", draft.name)));
+    write(&file, &draft.text)?;
+    if talks {
+        print(&file, &draft, description.samples, above.as_deref())?;
+    }
+    if !arguments.train {
+        return Ok(Done::Well);
+    }
+    let experiment = ExperimentArgs { experiment: file.display().to_string(), overrides: arguments.overrides.clone() };
+    train::run(&Train { experiment, out: PathBuf::from("runs"), place, output: arguments.output })
+}
+
+/// The source as an experiment names it, and the folder above it where that is not the current one: an experiment says what, not
+/// where.
+fn find(word: &str, roots: &DataRoot) -> anyhow::Result<(SourceConfig, Option<PathBuf>)> {
+    let (kind, folder) = word.split_once(':').map_or((None, word), |(kind, folder)| (Some(kind), folder));
+    let path = Path::new(folder);
+    let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    if plain || !path.is_dir() {
+        return Ok((args::source(word, roots)?, None));
+    }
+    let full = path.canonicalize().with_context(|| format!("cannot open {folder}"))?;
+    let (Some(above), Some(name)) = (full.parent(), full.file_name().and_then(|name| name.to_str())) else {
+        bail!("{folder} has no name; give a folder below it");
+    };
+    let source = match kind {
+        Some(kind) => args::source(&format!("{kind}:{name}"), roots)?,
+        None => SourceConfig::of_folder(&full, name),
+    };
+    let here = std::env::current_dir().and_then(|here| here.canonicalize()).is_ok_and(|here| here == above);
+    Ok((source, (!here).then(|| above.to_owned())))
+}
+
+/// Writes a new file; what is there may hold somebody's changes.
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    let name = file.display();
+    if file.extension().is_none_or(|ending| ending != "toml") {
+        bail!("--out {name}: the name of an experiment's file ends in .toml");
+    }
+    match File::create_new(file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("{name} is there already: remove it, or name another file with --out")
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot write {name}")),
+        Ok(_) => fs::write(file, text).with_context(|| format!("cannot write {name}")),
+    }
+}
+
+fn print(file: &Path, draft: &Draft, samples: usize, above: Option<&Path>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let file = file.display();
+    writeln!(out, "{file}: an experiment for {samples} samples, with the reason of each choice")?;
+    for doubt in &draft.doubts {
+        writeln!(out, "doubt: {doubt}")?;
+    }
+    let root = above.map_or_else(String::new, |above| format!(" --data-root {}", above.display()));
+    writeln!(out, "next    homeostat train {file}{root}")?;
+    writeln!(out, "        homeostat inspect {file}{root} --png {}.png", draft.name)
+}
