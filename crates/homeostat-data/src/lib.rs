@@ -18,6 +18,7 @@
 
 mod affine;
 mod augment;
+mod buckets;
 mod data_root;
 mod description;
 mod digest;
@@ -33,14 +34,20 @@ mod rows;
 mod source;
 mod split;
 mod stats;
+mod text_augment;
+mod text_prepare;
+mod token_batch;
+mod tokenizer;
 mod views;
 mod widest;
+mod windows;
 
 pub use augment::{
     AugMix, AugmentStep, AutoAugment, AutoAugmentPolicy, Blur, Chance, ColorJitter, Cutout, Elastic, Erasing, Flip,
     ImageAugment, Jitter, JpegArtefacts, Noise, Operation, Perspective, Posterize, RandAugment, RandomCrop,
     RandomResizedCrop, Rotate, SampleKey, Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
 };
+pub use buckets::Buckets;
 pub use data_root::DataRoot;
 pub use description::{ClassCount, Contradiction, Description, ShapeCount, describe};
 pub use digest::Digest;
@@ -55,4 +62,9 @@ pub use rows::{OnCorrupt, Rows, Skipped};
 pub use source::{Cifar10Config, Given, IdxConfig, ImageFolderConfig, Source, SourceConfig};
 pub use split::{GivenSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit};
 pub use stats::ChannelStats;
+pub use text_augment::{TextAugment, TextAugmentStep, WordShare};
+pub use text_prepare::{TextPrepare, Tokens, TooLong};
+pub use token_batch::TokenBatch;
+pub use tokenizer::{TOKENIZER_FILE, Tokenizer, TokenizerConfig, TokenizerKind};
 pub use views::{five_crops, with_mirrored};
+pub use windows::Windows;

@@ -12,6 +12,8 @@ mod rows;
 mod shared_data;
 mod source;
 mod split;
+mod text;
+mod tokenizer;
 
 use homeostat_data::{Image, Shape};
 
