@@ -1,4 +1,3 @@
 //! What the benches share.
 
 pub mod resnet;
-pub mod transformer;

@@ -40,7 +40,7 @@ pub(crate) enum Verb {
     Resume(Resume),
     /// Measures a run on its test part, or on other data.
     Eval(Eval),
-    /// Answers for files, or for all pictures in a folder.
+    /// Answers for pictures, folders of pictures, or texts.
     Predict(Predict),
     /// Checks that an artifact still answers as at the end of its training.
     Verify(Verify),
@@ -171,9 +171,12 @@ pub(crate) struct Eval {
 pub(crate) struct Predict {
     /// A run, or an artifact.
     pub(crate) artifact: PathBuf,
-    /// Pictures, or folders of pictures.
-    #[arg(required = true, value_name = "FILE")]
+    /// Pictures or folders of pictures; for a network of texts, files with a text in each line.
+    #[arg(required_unless_present = "text", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// A text to be answered; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Vec<String>,
     /// How answers are written: a table for people, one JSON object a line, or comma-separated values with a header.
     #[arg(long, default_value = "table")]
     pub(crate) format: Format,
@@ -280,6 +283,38 @@ pub(crate) enum Data {
         #[arg(long)]
         json: bool,
     },
+    /// Learns a tokenizer from texts, and writes it as a tokenizer.json.
+    Tokenizer {
+        /// A file of text, or an experiment about texts, of which the training part is taken.
+        source: String,
+        /// How texts are cut.
+        #[arg(long, default_value = "wordpiece")]
+        kind: Kind,
+        /// The most tokens.
+        #[arg(long, default_value_t = 8000, value_name = "N")]
+        size: usize,
+        /// Keeps upper and lower case apart.
+        #[arg(long)]
+        cased: bool,
+        /// The file that is written.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        #[command(flatten)]
+        roots: Roots,
+    },
+}
+
+/// How a tokenizer cuts texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Words, and pieces of rare ones, as BERT.
+    Wordpiece,
+    /// Joined pairs of bytes, as GPT-2.
+    Bpe,
+    /// The likeliest pieces, as SentencePiece.
+    Unigram,
+    /// A token a character.
+    Characters,
 }
 
 impl Verb {

@@ -1,9 +1,11 @@
 //! Reading some samples of a source, and what becomes of those that are broken. It does not know batches.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Image, Source};
+use crate::{DataError, Image, Source, Store};
 
 /// What is done about a sample that is broken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +18,20 @@ pub enum OnCorrupt {
     Skip,
 }
 
+impl OnCorrupt {
+    /// What becomes of a broken sample: an error that says how to mend it, or an entry in the list of what is left out.
+    pub(crate) fn judge(self, name: String, why: String, folder: Option<&Path>) -> Result<Skipped, DataError> {
+        match self {
+            Self::Skip => Ok(Skipped { name, reason: why }),
+            Self::Error => {
+                let place = folder.map_or_else(String::new, |folder| format!(" in {}", folder.display()));
+                let how = "or leave such samples out with data.on-corrupt=skip";
+                Err(DataError::Corrupt { name, why: format!("{why}; mend or remove it{place}, {how}") })
+            }
+        }
+    }
+}
+
 /// A sample that was left out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Skipped {
@@ -26,39 +42,36 @@ pub struct Skipped {
 }
 
 /// The samples that could be read.
-#[derive(Debug, Default)]
-pub struct Rows {
+#[derive(Debug)]
+pub struct Rows<T = Image> {
     /// The number of each sample in its source.
     pub indices: Vec<usize>,
-    /// Its picture.
-    pub images: Vec<Image>,
+    /// Its picture or text.
+    pub samples: Vec<T>,
     /// Those that could not be read.
     pub skipped: Vec<Skipped>,
 }
 
-impl Rows {
+impl<T> Rows<T> {
     /// Reads these samples in this order.
     ///
     /// # Errors
     /// The first [`DataError::Corrupt`] unless those are skipped, and any other error in either case: a disk that fails is not a
     /// broken sample.
-    pub fn read(source: &Source, indices: &[usize], on_corrupt: OnCorrupt) -> Result<Self, DataError> {
-        let mut rows = Self::default();
+    pub fn read<S: Store<Sample = T>>(
+        source: &Source<S>,
+        indices: &[usize],
+        on_corrupt: OnCorrupt,
+    ) -> Result<Self, DataError> {
+        let mut rows = Self { indices: Vec::new(), samples: Vec::new(), skipped: Vec::new() };
         for &i in indices {
             match source.get(i) {
-                Ok(image) => {
+                Ok(sample) => {
                     rows.indices.push(i);
-                    rows.images.push(image);
-                }
-                Err(DataError::Corrupt { name, why }) if on_corrupt == OnCorrupt::Skip => {
-                    rows.skipped.push(Skipped { name, reason: why });
+                    rows.samples.push(sample);
                 }
                 Err(DataError::Corrupt { name, why }) => {
-                    let why = format!(
-                        "{why}; mend or remove it{}, or leave such samples out with data.on-corrupt=skip",
-                        source.folder().map_or_else(String::new, |folder| format!(" in {}", folder.display()))
-                    );
-                    return Err(DataError::Corrupt { name, why });
+                    rows.skipped.push(on_corrupt.judge(name, why, source.folder())?);
                 }
                 Err(error) => return Err(error),
             }

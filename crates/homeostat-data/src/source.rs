@@ -1,4 +1,4 @@
-//! Where labelled pictures come from, and one face for all of them. It does not know what a label means to a loss, nor how the
+//! Samples with their labels, and where labelled pictures come from. It does not know what a label means to a loss, nor how the
 //! samples are divided; see [`SplitConfig`](crate::SplitConfig).
 
 mod archive;
@@ -6,9 +6,10 @@ mod cifar10;
 mod digits;
 mod idx;
 mod image_folder;
-mod packed;
+pub(crate) mod packed;
+mod pictures;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use schemars::JsonSchema;
@@ -19,8 +20,10 @@ pub use cifar10::Cifar10Config;
 pub use idx::IdxConfig;
 pub use image_folder::ImageFolderConfig;
 
-use crate::{DataError, DataRoot, Digest, Image, Shape};
-use archive::Archive;
+pub use pictures::Pictures;
+
+use crate::labels::Labels;
+use crate::{DataError, DataRoot, Digest, LabelKind, Skipped};
 
 /// Where labelled pictures come from. Folders are relative to the data root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -79,7 +82,8 @@ pub enum Given {
     Test,
 }
 
-/// Labelled pictures, numbered from 0 in an order that only their content and names determine.
+/// Samples with their labels, numbered from 0 in an order that only their content and names determine: pictures, or with
+/// [`TextSource`](crate::TextSource) texts.
 ///
 /// ```
 /// use homeostat_data::{DataRoot, SourceConfig};
@@ -91,84 +95,84 @@ pub enum Given {
 /// assert_eq!(digits.get(3)?.width(), 8);
 /// # Ok::<(), homeostat_data::DataError>(())
 /// ```
-pub struct Source {
+pub struct Source<S = Pictures> {
     title: String,
     classes: Vec<String>,
-    labels: Vec<u32>,
+    labels: Labels,
+    /// The group of each sample, or nothing where the data know no groups.
+    groups: Vec<u32>,
     parts: Vec<Part>,
-    store: Store,
+    left_out: Vec<Skipped>,
+    store: S,
     digests: OnceLock<Vec<Digest>>,
 }
 
+/// What holds the samples of a [`Source`].
+pub trait Store: Send + Sync {
+    /// A picture or a text.
+    type Sample;
+
+    /// The sample at this place.
+    ///
+    /// # Errors
+    /// [`DataError::Corrupt`] for one that is broken, [`DataError::Read`] for a file that cannot be read.
+    fn sample(&self, place: Place<'_>) -> Result<Self::Sample, DataError>;
+
+    /// What tells the content of the sample from that of others.
+    ///
+    /// # Errors
+    /// [`DataError::Read`] for a file that cannot be read.
+    fn digest(&self, place: Place<'_>) -> Result<Digest, DataError>;
+
+    /// The sample's name, for people.
+    fn name(&self, place: Place<'_>) -> String;
+
+    /// The folder below which the samples lie, if they lie in files.
+    fn folder(&self) -> Option<&Path>;
+}
+
+/// Where a sample stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Its number in the source.
+    pub index: usize,
+    /// The name of the part that it came with.
+    pub part: &'a str,
+    /// The number of that part.
+    pub part_index: usize,
+    /// Its number in that part.
+    pub within: usize,
+}
+
 /// A run of samples that came together.
-struct Part {
-    name: String,
-    given: Option<Given>,
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) given: Option<Given>,
     /// The number of its first sample.
-    start: usize,
-    /// The file that holds its samples, where they are not files themselves.
-    archive: Option<Archive>,
+    pub(crate) start: usize,
 }
 
-enum Store {
-    /// Pixels in memory, all pictures of one shape.
-    Arrays { shape: Shape, pixels: Vec<u8> },
-    /// Encoded pictures below a folder, or in the archives of the parts.
-    Files { folder: PathBuf, names: Names },
+/// What every source has, of pictures or of texts.
+pub(crate) struct Catalog {
+    pub(crate) title: String,
+    pub(crate) classes: Vec<String>,
+    pub(crate) labels: Labels,
+    pub(crate) groups: Vec<u32>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) left_out: Vec<Skipped>,
 }
 
-/// Many strings in one, for a million file names are a million allocations otherwise.
-#[derive(Default)]
-struct Names {
-    text: String,
-    ends: Vec<usize>,
-}
-
-impl Names {
-    fn push(&mut self, name: &str) {
-        self.text.push_str(name);
-        self.ends.push(self.text.len());
-    }
-
-    fn get(&self, i: usize) -> &str {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        &self.text[start..self.ends[i]]
-    }
-}
-
-impl Source {
-    /// A source of arrays that lie in memory one behind the other.
-    fn of_arrays(title: &str, classes: Vec<String>, shape: Shape, arrays: Vec<LabelledArrays>) -> Self {
-        let (mut labels, mut parts, mut pixels) = (Vec::new(), Vec::new(), Vec::new());
-        for array in arrays {
-            assert_eq!(array.pixels.len(), array.labels.len() * shape.len(), "{} does not hold {shape:?}", array.name);
-            parts.push(Part { name: array.name, given: array.given, start: labels.len(), archive: None });
-            labels.extend(array.labels.iter().map(|&label| u32::from(label)));
-            if pixels.is_empty() { pixels = array.pixels } else { pixels.extend(array.pixels) }
-        }
-        Self {
-            title: title.to_owned(),
-            classes,
-            labels,
-            parts,
-            store: Store::Arrays { shape, pixels },
-            digests: OnceLock::new(),
-        }
+impl<S> Source<S> {
+    pub(crate) fn new(catalog: Catalog, store: S) -> Self {
+        let Catalog { title, classes, labels, groups, parts, left_out } = catalog;
+        assert!(groups.is_empty() || groups.len() == labels.len(), "a group for each sample, or none at all");
+        Self { title, classes, labels, groups, parts, left_out, store, digests: OnceLock::new() }
     }
 
     /// A short name for people: that of the folder.
     #[must_use]
     pub fn title(&self) -> &str {
         &self.title
-    }
-
-    /// The folder below which pictures are files, or lie in archives; nothing where samples lie in memory.
-    #[must_use]
-    pub fn folder(&self) -> Option<&std::path::Path> {
-        match &self.store {
-            Store::Files { folder, .. } => Some(folder),
-            Store::Arrays { .. } => None,
-        }
     }
 
     /// The number of samples.
@@ -180,82 +184,106 @@ impl Source {
     /// Whether there is no sample; no source that could be opened is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
-    /// The names of the classes; a label is a place in this list.
+    /// The names of the classes; a label is a place in this list. There are none where samples have no labels.
     #[must_use]
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
+    /// How many labels a sample has.
+    #[must_use]
+    pub fn label_kind(&self) -> LabelKind {
+        self.labels.kind()
+    }
+
     /// The class of sample `i`.
     ///
     /// # Panics
-    /// If there is no sample `i`, like all methods here that take a sample's number.
+    /// If there is no sample `i`, like all methods here that take a sample's number; and if the samples do not have
+    /// [`LabelKind::One`] label.
     #[must_use]
     pub fn label(&self, i: usize) -> usize {
-        self.labels[i] as usize
+        assert_eq!(self.label_kind(), LabelKind::One, "{} has no single label for each sample", self.title);
+        self.labels(i)[0] as usize
+    }
+
+    /// The classes of sample `i`: one, none, or for [`LabelKind::Several`] any number, ascending.
+    #[must_use]
+    pub fn labels(&self, i: usize) -> &[u32] {
+        self.labels.of(i)
+    }
+
+    /// The group of sample `i`, such as the patient on a picture or the writer of a text, where the data tell: two samples of
+    /// one group are not independent of each other.
+    #[must_use]
+    pub fn group(&self, i: usize) -> Option<usize> {
+        (!self.groups.is_empty()).then(|| self.groups[i] as usize)
     }
 
     /// The part to which the data set itself assigns sample `i`, if it does.
     #[must_use]
     pub fn given(&self, i: usize) -> Option<Given> {
-        self.part(i).given
+        self.parts[self.part(i)].given
     }
 
-    /// The name of sample `i`: a path below the source's folder, or one like `train-images[17]`.
+    /// What was left out when the source was opened, for it was broken beyond being a sample, and leaving out was asked for.
+    #[must_use]
+    pub fn left_out(&self) -> &[Skipped] {
+        &self.left_out
+    }
+
+    /// For stratified splits: the class, the first of several, one more for no class.
+    pub(crate) fn stratum(&self, i: usize) -> usize {
+        self.labels(i).first().map_or(self.classes.len(), |&label| label as usize)
+    }
+
+    /// How many strata there are.
+    pub(crate) fn strata(&self) -> usize {
+        self.classes.len() + usize::from(self.label_kind() != LabelKind::One)
+    }
+
+    fn part(&self, i: usize) -> usize {
+        assert!(i < self.len(), "sample {i} of {}", self.len());
+        self.parts.partition_point(|part| part.start <= i) - 1
+    }
+
+    fn place(&self, i: usize) -> Place<'_> {
+        let part_index = self.part(i);
+        let part = &self.parts[part_index];
+        Place { index: i, part: &part.name, part_index, within: i - part.start }
+    }
+}
+
+impl<S: Store> Source<S> {
+    /// The folder below which samples are files, or lie in files; nothing where they are built in or arrays in memory.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.store.folder()
+    }
+
+    /// The name of sample `i`: a path below the source's folder, one like `train-images[17]`, or `train.csv, line 17`.
     #[must_use]
     pub fn name(&self, i: usize) -> String {
-        match &self.store {
-            Store::Arrays { .. } => {
-                let part = self.part(i);
-                format!("{}[{}]", part.name, i - part.start)
-            }
-            Store::Files { names, .. } => names.get(i).to_owned(),
-        }
+        self.store.name(self.place(i))
     }
 
-    /// The picture of sample `i`.
+    /// Sample `i`.
     ///
     /// # Errors
-    /// [`DataError::Corrupt`] for a file that is no whole picture, [`DataError::Read`] for one that cannot be read.
-    pub fn get(&self, i: usize) -> Result<Image, DataError> {
-        match self.array(i) {
-            Some((shape, pixels)) => Ok(Image::new(shape, pixels.to_vec())),
-            None => Image::decode(&self.bytes(i)?).map_err(|error| error.named(&self.name(i))),
-        }
+    /// [`DataError::Corrupt`] for one that is broken, [`DataError::Read`] for a file that cannot be read.
+    pub fn get(&self, i: usize) -> Result<S::Sample, DataError> {
+        self.store.sample(self.place(i)).map_err(|error| error.named(&self.name(i)))
     }
 
-    /// Sample `i` as a picture file: the original bytes of a file, a PNG of an array.
-    ///
-    /// # Errors
-    /// [`DataError::Read`] for a file that cannot be read.
-    pub fn bytes(&self, i: usize) -> Result<Vec<u8>, DataError> {
-        if let Some((shape, pixels)) = self.array(i) {
-            return Ok(Image::new(shape, pixels.to_vec()).encode_png());
-        }
-        let Store::Files { folder, names } = &self.store else { unreachable!("not an array, so a file") };
-        let part = self.part(i);
-        match &part.archive {
-            Some(archive) => archive.read(i - part.start),
-            None => {
-                let path = folder.join(names.get(i));
-                std::fs::read(&path).map_err(|error| DataError::read(&path, error))
-            }
-        }
-    }
-
-    /// What tells the content of sample `i` from that of others: of the pixels of an array, of the bytes of a file.
+    /// What tells the content of sample `i` from that of others: of the pixels of an array, of the bytes of a file, of a text.
     ///
     /// # Errors
     /// [`DataError::Read`] for a file that cannot be read.
     pub fn digest(&self, i: usize) -> Result<Digest, DataError> {
-        match (self.digests.get(), self.array(i)) {
-            (Some(known), _) => Ok(known[i]),
-            (None, Some((_, pixels))) => Ok(Digest::of(pixels)),
-            (None, None) => Ok(Digest::of(&self.bytes(i)?)),
-        }
+        self.digests.get().map_or_else(|| self.store.digest(self.place(i)), |known| Ok(known[i]))
     }
 
     /// The digests of all samples; all files are read the first time, in parallel, and never again.
@@ -293,40 +321,33 @@ impl Source {
         }
         for (i, digest) in self.digests()?.iter().enumerate() {
             hash.update(digest.bytes());
-            hash.update(self.labels[i].to_le_bytes());
+            if self.label_kind() == LabelKind::Several {
+                hash.update((self.labels(i).len() as u64).to_le_bytes());
+            }
+            self.labels(i).iter().for_each(|label| hash.update(label.to_le_bytes()));
             hash.update([self.given(i).map_or(0, |given| given as u8 + 1)]);
         }
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
+}
 
-    fn array(&self, i: usize) -> Option<(Shape, &[u8])> {
-        match &self.store {
-            Store::Arrays { shape, pixels } => Some((*shape, &pixels[i * shape.len()..(i + 1) * shape.len()])),
-            Store::Files { .. } => None,
-        }
-    }
-
-    fn part(&self, i: usize) -> &Part {
-        assert!(i < self.len(), "sample {i} of {}", self.len());
-        &self.parts[self.parts.partition_point(|part| part.start <= i) - 1]
+impl Source {
+    /// Sample `i` as a picture file: the original bytes of a file, a PNG of an array.
+    ///
+    /// # Errors
+    /// [`DataError::Read`] for a file that cannot be read.
+    pub fn bytes(&self, i: usize) -> Result<Vec<u8>, DataError> {
+        self.store.file(self.place(i))
     }
 }
 
-impl std::fmt::Debug for Source {
+impl<S> std::fmt::Debug for Source<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Source({}: {} samples, {} classes)", self.title, self.len(), self.classes.len())
     }
 }
 
-/// Pictures of one shape and their labels, as one file or pair of files holds them.
-struct LabelledArrays {
-    name: String,
-    given: Option<Given>,
-    pixels: Vec<u8>,
-    labels: Vec<u8>,
-}
-
 /// The last part of a path, for people.
-fn title_of(folder: &std::path::Path) -> String {
+pub(crate) fn title_of(folder: &Path) -> String {
     folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
 }

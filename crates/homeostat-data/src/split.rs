@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Digest, Given, Rng, Source, stream};
+use crate::{DataError, Digest, Given, LabelKind, Rng, Source, Store, stream};
 
 /// How samples are divided into training, validation and test. Random divisions keep the proportions of the classes, depend on the
 /// seed alone, and never put two samples of the same content into different parts.
@@ -121,7 +121,7 @@ impl SplitConfig {
 
     /// What `auto` stands for with this source, and why; nothing for what was said.
     #[must_use]
-    pub fn resolve(&self, source: &Source) -> Option<(Self, String)> {
+    pub fn resolve<S: Store>(&self, source: &Source<S>) -> Option<(Self, String)> {
         let Self::Auto = self else { return None };
         let parts = [(Given::Train, "training"), (Given::Valid, "validation"), (Given::Test, "test")];
         let comes = |(given, _): &(Given, &str)| (0..source.len()).any(|i| source.given(i) == Some(*given));
@@ -139,9 +139,9 @@ impl SplitConfig {
     /// # Errors
     /// [`DataError::Config`] for fractions that cannot work, [`DataError::Split`] for a single class, a class with too few samples or a
     /// part that would be empty, [`DataError::Read`] for a file that cannot be read.
-    pub fn split(&self, source: &Source, seed: u64) -> Result<Splits, DataError> {
+    pub fn split<S: Store>(&self, source: &Source<S>, seed: u64) -> Result<Splits, DataError> {
         self.check("split")?;
-        if let [only] = source.classes() {
+        if let (LabelKind::One, [only]) = (source.label_kind(), source.classes()) {
             return Err(fault(source, format!("there is only one class, `{only}`, so there is nothing to tell apart")));
         }
         if let Some((chosen, _)) = self.resolve(source) {
@@ -167,7 +167,7 @@ impl SplitConfig {
 }
 
 impl GivenSplit {
-    fn split(&self, source: &Source, seed: u64) -> Result<Splits, DataError> {
+    fn split<S: Store>(&self, source: &Source<S>, seed: u64) -> Result<Splits, DataError> {
         let part = |given| (0..source.len()).filter(|&i| source.given(i) == Some(given)).collect::<Vec<_>>();
         let (train, valid, test) = (part(Given::Train), part(Given::Valid), part(Given::Test));
         if train.is_empty() {
@@ -196,7 +196,7 @@ impl Splits {
     ///
     /// # Errors
     /// [`DataError::Read`] for a file that cannot be read.
-    pub fn record(&self, source: &Source) -> Result<SplitRecord, DataError> {
+    pub fn record<S: Store>(&self, source: &Source<S>) -> Result<SplitRecord, DataError> {
         let digests = source.digests()?;
         let part = |indices: &[usize]| indices.iter().map(|&i| digests[i]).collect();
         Ok(SplitRecord { train: part(&self.train), valid: part(&self.valid), test: part(&self.test) })
@@ -209,7 +209,7 @@ impl SplitRecord {
     ///
     /// # Errors
     /// [`DataError::Read`] for a file that cannot be read.
-    pub fn leaks(&self, source: &Source) -> Result<Vec<usize>, DataError> {
+    pub fn leaks<S: Store>(&self, source: &Source<S>) -> Result<Vec<usize>, DataError> {
         let seen: HashSet<&Digest> = self.train.iter().chain(&self.valid).collect();
         let digests = source.digests()?;
         Ok((0..source.len()).filter(|&i| seen.contains(&digests[i])).collect())
@@ -227,12 +227,12 @@ type Group = Vec<usize>;
 
 impl Deck {
     /// Of these samples; each class needs at least `parts` different ones.
-    fn new(source: &Source, indices: &[usize], seed: u64, parts: usize) -> Result<Self, DataError> {
+    fn new<S: Store>(source: &Source<S>, indices: &[usize], seed: u64, parts: usize) -> Result<Self, DataError> {
         let digests = source.digests()?;
-        let mut classes: Vec<Vec<Group>> = vec![Vec::new(); source.classes().len()];
+        let mut classes: Vec<Vec<Group>> = vec![Vec::new(); source.strata()];
         let mut places: HashMap<Digest, (usize, usize)> = HashMap::new();
         for &i in indices {
-            let class = source.label(i);
+            let class = source.stratum(i);
             let (class, group) = *places.entry(digests[i]).or_insert_with(|| {
                 classes[class].push(Group::new());
                 (class, classes[class].len() - 1)
@@ -281,8 +281,12 @@ impl Deck {
     }
 }
 
-/// Whether each class has `least` of these samples.
-fn check_counts(source: &Source, indices: &[usize], least: usize) -> Result<(), DataError> {
+/// Whether each class has `least` of these samples, where a sample has one class; else whether there are as many at all.
+fn check_counts<S>(source: &Source<S>, indices: &[usize], least: usize) -> Result<(), DataError> {
+    if source.label_kind() != LabelKind::One {
+        let why = || format!("it has {} different samples, but {least} are needed", indices.len());
+        return if indices.len() < least { Err(fault(source, why())) } else { Ok(()) };
+    }
     let mut counts = vec![0; source.classes().len()];
     indices.iter().for_each(|&i| counts[source.label(i)] += 1);
     match counts.iter().position(|&count| count < least) {
@@ -297,7 +301,7 @@ fn check_counts(source: &Source, indices: &[usize], least: usize) -> Result<(), 
     }
 }
 
-fn fault(source: &Source, why: String) -> DataError {
+fn fault<S>(source: &Source<S>, why: String) -> DataError {
     DataError::Split { name: source.title().to_owned(), why }
 }
 

@@ -45,11 +45,13 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 4] = [
+pub const BUILTIN: [(&str, &str); 6] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
     ("cifar10-jpeg", include_str!("../../../experiments/cifar10-jpeg.toml")),
+    ("banking77", include_str!("../../../experiments/banking77.toml")),
+    ("banking77-minilm", include_str!("../../../experiments/banking77-minilm.toml")),
 ];
 
 /// Short forms of keys that a command line often sets.
@@ -114,15 +116,13 @@ impl Experiment {
     fn check(&self) -> Result<(), ExperimentError> {
         Run::check_name(&self.name)?;
         self.task.check()?;
-        self.data.split.check("data.split")?;
-        self.data.augment.check("data.augment")?;
-        self.data.mix.check("data.mix")?;
+        self.data.check(matches!(self.task, TaskConfig::TextClassification(_)))?;
         self.train.check()?;
         MetricSet::check(&self.train.metrics)?;
         let goals = self.train.goals();
         Monitor::find(&self.train.monitor, &goals, "train.monitor").map_err(TrainError::from)?;
         self.control.init(&goals).map_err(TrainError::from)?;
-        match self.data.source.folder().filter(|folder| Path::new(folder).is_absolute()) {
+        match self.data.folder().filter(|folder| Path::new(folder).is_absolute()) {
             Some(path) => Err(ExperimentError::AbsolutePath { path: path.to_owned() }),
             None => Ok(()),
         }

@@ -69,8 +69,8 @@ impl Examples<ImageClassification> for ImageExamples {
         let indices: Vec<usize> = positions.iter().map(|&position| self.indices[position]).collect();
         let read = homeostat_data::Rows::read(&self.source, &indices, self.on_corrupt)?;
         let mut skipped = read.skipped;
-        let (mut inputs, mut kept) = (Vec::with_capacity(read.images.len()), Vec::with_capacity(read.images.len()));
-        for (index, image) in read.indices.into_iter().zip(read.images) {
+        let (mut inputs, mut kept) = (Vec::with_capacity(read.samples.len()), Vec::with_capacity(read.samples.len()));
+        for (index, image) in read.indices.into_iter().zip(read.samples) {
             match self.prepare(index, image, draw) {
                 Ok(input) => {
                     inputs.push(input);

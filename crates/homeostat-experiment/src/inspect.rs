@@ -4,9 +4,9 @@ use burn::tensor::DType;
 use homeostat_config::Resolved;
 use homeostat_data::{Image, ImageAugment, SampleKey};
 use homeostat_task::{Outcome, Task};
-use homeostat_tasks::{ImageBatch, Target};
+use homeostat_tasks::{ImageBatch, Target, TaskConfig};
 
-use crate::{Experiment, ExperimentError, Setting, plan::Plan};
+use crate::{Experiment, ExperimentError, Setting, images::Images, plan::Plan};
 
 /// What a step made of the sample.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -28,7 +28,10 @@ pub fn inspect(
     position: usize,
     setting: &Setting<'_>,
 ) -> Result<Vec<Inspected>, ExperimentError> {
-    let plan = Plan::make(resolved, &setting.roots, setting.workers)?;
+    if matches!(resolved.value.task, TaskConfig::TextClassification(_)) {
+        return Err(ExperimentError::setting("task", "is about texts, but only pictures can be looked at so"));
+    }
+    let plan = Plan::<Images>::make(resolved, &setting.roots, setting.workers)?;
     let experiment = plan.experiment();
     let Some(&index) = plan.splits.train.get(position) else {
         let problem =

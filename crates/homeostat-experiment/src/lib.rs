@@ -18,10 +18,15 @@ mod error;
 mod evaluate_run;
 mod experiment;
 mod image_examples;
+mod images;
 mod inspect;
+mod kind;
 mod plan;
 mod report_of_run;
 mod tensorboard;
+mod text_data;
+mod text_examples;
+mod texts;
 
 pub use conduct::{Outcome, Setting, Stage, resume, train};
 pub use data_config::DataConfig;
@@ -29,6 +34,8 @@ pub use error::ExperimentError;
 pub use evaluate_run::{Evaluation, evaluate_run};
 pub use experiment::{BUILTIN, Experiment, ExperimentText, reference_page};
 pub use inspect::{Inspected, inspect};
+pub use text_data::{TextDataConfig, TokenizerSource};
+pub use texts::training_texts;
 
 /// The Rust code of the pages for people, compiled as doc tests.
 #[cfg(doctest)]

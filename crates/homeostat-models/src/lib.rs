@@ -17,10 +17,20 @@
 
 mod error;
 mod image;
+mod sequence;
+mod size;
 
 pub use error::ModelError;
 pub use image::{
     ImageModel, ImageModelConfig, ImageShape,
     cnn::{Cnn, CnnConfig, Padding},
     mlp::{Mlp, MlpConfig},
+};
+pub use sequence::{
+    Pooling, SequenceInput, SequenceModel, SequenceModelConfig,
+    bert::bert_weights,
+    classifier::SequenceClassifier,
+    recurrent::{Recurrent, RecurrentConfig},
+    text_cnn::{TextCnn, TextCnnConfig},
+    transformer::{NormPlace, Transformer, TransformerConfig},
 };

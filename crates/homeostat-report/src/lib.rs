@@ -27,5 +27,5 @@ pub mod tensorboard;
 pub use error::ReportError;
 pub use report::{
     ClassRow, Classification, Command, DataSummary, Decision, Headline, Mistake, Picture, Point, Reliability,
-    ReliabilityBin, Report, Series, Skipped, State, Value,
+    ReliabilityBin, Report, Series, Shown, Skipped, State, Value,
 };

@@ -120,17 +120,22 @@ impl Weights {
             Some(text) => serde_json::from_str(text).map_err(|error| format(&error))?,
             None => BTreeMap::new(),
         };
-        let tensors = file
-            .iter()
-            .map(|(name, view)| {
-                if view.dtype() != Dtype::F32 {
-                    return Err(WeightsError::Type { name: name.to_owned(), dtype: format!("{:?}", view.dtype()) });
-                }
-                let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32);
-                Ok((name.to_owned(), data))
-            })
-            .collect::<Result<_, _>>()?;
+        let tensors = file.iter().map(|(name, view)| tensor(name, &view)).collect::<Result<_, _>>()?;
         Ok((Self { tensors }, metadata))
+    }
+
+    /// Reads the 32-bit floats of a safetensors file that another program wrote; whole numbers in it are no weights and left out.
+    ///
+    /// # Errors
+    /// The bytes are no safetensors file, a tensor holds floats of another width, or one that is not finite.
+    pub fn from_foreign(bytes: &[u8]) -> Result<Self, WeightsError> {
+        let format = |error: &dyn std::fmt::Display| WeightsError::Format { reason: error.to_string() };
+        let file = SafeTensors::deserialize(bytes).map_err(|error| format(&error))?;
+        let is_whole = |dtype| matches!(dtype, Dtype::I64 | Dtype::I32 | Dtype::U8 | Dtype::BOOL);
+        let floats = file.iter().filter(|(_, view)| !is_whole(view.dtype()));
+        let weights = Self { tensors: floats.map(|(name, view)| tensor(name, &view)).collect::<Result<_, _>>()? };
+        weights.check_finite()?;
+        Ok(weights)
     }
 
     /// Puts the weights of a safetensors file into a module: read, found finite, and applied.
@@ -166,6 +171,14 @@ impl Weights {
         let more = if problems.len() > 3 { format!("; and {} more", problems.len() - 3) } else { String::new() };
         Err(WeightsError::Mismatch { details: format!("{shown}{more}") })
     }
+}
+
+fn tensor(name: &str, view: &TensorView<'_>) -> Result<(String, TensorData), WeightsError> {
+    if view.dtype() != Dtype::F32 {
+        return Err(WeightsError::Type { name: name.to_owned(), dtype: format!("{:?}", view.dtype()) });
+    }
+    let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32);
+    Ok((name.to_owned(), data))
 }
 
 /// Where a traversal stands in a module: the name that a parameter has in every file.

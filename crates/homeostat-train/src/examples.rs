@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use homeostat_data::{DataError, Loader, LoaderOptions, Rng, Skipped, Weigh};
+use homeostat_data::{Buckets, DataError, Loader, LoaderOptions, Rng, Skipped, Weigh};
 use homeostat_task::Task;
 
 /// A part of the data, as the loop sees it: prepared rows by position.
@@ -14,6 +14,11 @@ pub trait Examples<T: Task>: Send + Sync {
     /// Whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The lengths of the samples, where batches of like length cost less.
+    fn buckets(&self) -> Option<&Buckets> {
+        None
     }
 
     /// Reads and prepares these samples; with a `draw` they are augmented and mixed for training, else never.
@@ -91,17 +96,22 @@ pub(crate) fn training_batches<T: Task>(
 ) -> Loader<Rows<T>> {
     let (epoch, from) = place;
     let order = order(seed, epoch, examples.len());
+    let order = match examples.buckets() {
+        Some(buckets) => buckets.arrange(&order, batch_size, (seed, epoch as u64)),
+        None => order,
+    };
     let draw = move |batch| Some(Draw { seed, epoch: epoch as u64, batch });
     load(examples, order, batch_size, from, workers, draw)
 }
 
-/// All samples in their own order, without augmentation.
+/// All samples in their own order, or from the shortest to the longest, without augmentation.
 pub(crate) fn evaluation_batches<T: Task>(
     examples: &Arc<dyn Examples<T>>,
     batch_size: usize,
     workers: Workers,
 ) -> Loader<Rows<T>> {
-    load(examples, (0..examples.len()).collect(), batch_size, 0, workers, |_| None)
+    let order = examples.buckets().map_or_else(|| (0..examples.len()).collect(), Buckets::sorted);
+    load(examples, order, batch_size, 0, workers, |_| None)
 }
 
 fn load<T: Task>(

@@ -1,15 +1,36 @@
 //! `homeostat data`: looks at data.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
-use homeostat_data::{ClassCount, Contradiction, Description, SourceConfig, describe};
-use homeostat_experiment::Experiment;
+use anyhow::Context;
+use homeostat_data::{
+    ClassCount, Contradiction, DataRoot, Description, SourceConfig, Tokenizer, TokenizerConfig, TokenizerKind, describe,
+};
+use homeostat_experiment::{Experiment, training_texts};
 
 use super::{Done, table::print_table};
-use crate::{args, cli::Data};
+use crate::{
+    args,
+    cli::{Data, Kind},
+};
 
 pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
-    let Data::Describe { source, roots, json } = arguments;
+    let (source, roots, json) = match arguments {
+        Data::Describe { source, roots, json } => (source, roots, json),
+        Data::Tokenizer { source, kind, size, cased, out, roots } => {
+            let kind = match kind {
+                Kind::Wordpiece => TokenizerKind::Wordpiece,
+                Kind::Bpe => TokenizerKind::Bpe,
+                Kind::Unigram => TokenizerKind::Unigram,
+                Kind::Characters => TokenizerKind::Characters,
+            };
+            let config = TokenizerConfig { kind, size: *size, lowercase: !cased };
+            return learn(&config, source, &roots.find()?, out);
+        }
+    };
     let description = describe(&find(source)?.open(&roots.find()?)?)?;
     let mut out = io::stdout().lock();
     if *json {
@@ -17,6 +38,21 @@ pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
         return Ok(Done::Well);
     }
     print(&mut out, &description)?;
+    Ok(Done::Well)
+}
+
+/// Learns a tokenizer and writes it.
+fn learn(config: &TokenizerConfig, source: &str, roots: &DataRoot, out: &Path) -> anyhow::Result<Done> {
+    let texts = if Path::new(source).is_file() && !source.ends_with(".toml") {
+        let text = std::fs::read_to_string(source).with_context(|| format!("cannot read {source}"))?;
+        text.split_inclusive('\n').map(str::to_owned).collect()
+    } else {
+        training_texts(&args::find(source)?.load()?.value, roots)?
+    };
+    let tokenizer = Tokenizer::train(config, &texts)?;
+    std::fs::write(out, tokenizer.to_json()).with_context(|| format!("cannot write {}", out.display()))?;
+    let counts = format!("{} tokens from {} texts", tokenizer.size(), texts.len());
+    writeln!(io::stdout().lock(), "{}: {counts}", out.display())?;
     Ok(Done::Well)
 }
 

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::packed::PackedFile;
-use super::{Given, LabelledArrays, Source, title_of};
+use super::pictures::LabelledArrays;
+use super::{Given, Source, title_of};
 use crate::{DataError, DataRoot, Shape};
 
 const SHAPE: Shape = Shape { height: 32, width: 32, channels: 3 };
@@ -89,8 +90,8 @@ fn read(path: &Path, classes: usize) -> Result<LabelledArrays, DataError> {
         return Err(DataError::format(path, why));
     }
     let records = bytes.chunks_exact(RECORD);
-    let labels: Vec<u8> = records.clone().map(|record| record[0]).collect();
-    if let Some(i) = labels.iter().position(|&label| usize::from(label) >= classes) {
+    let labels: Vec<u32> = records.clone().map(|record| u32::from(record[0])).collect();
+    if let Some(i) = labels.iter().position(|&label| label as usize >= classes) {
         let why = format!(
             "label {} of record {i} (byte {}) is out of range, for there are {classes} classes",
             labels[i],

@@ -4,7 +4,8 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 
-use super::{LabelledArrays, Source};
+use super::Source;
+use super::pictures::LabelledArrays;
 use crate::Shape;
 
 /// scikit-learn's copy of the UCI ML hand-written digits (CC BY 4.0); see `data/digits.rst` and `data/COPYING` beside it.
@@ -19,7 +20,7 @@ pub(super) fn open() -> Source {
         let numbers: Vec<u8> = line.split(',').map(|n| n.parse().expect("the embedded digits are numbers")).collect();
         let (label, levels) = numbers.split_last().expect("a line of the embedded digits is not empty");
         pixels.extend(levels.iter().map(|&level| u8::try_from((u32::from(level) * 255 + 8) / 16).unwrap_or(u8::MAX)));
-        labels.push(*label);
+        labels.push(u32::from(*label));
     }
     let classes = (0..10).map(|digit| digit.to_string()).collect();
     let arrays = LabelledArrays { name: "digits".into(), given: None, pixels, labels };

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::packed::PackedFile;
-use super::{Given, LabelledArrays, Source, title_of};
+use super::pictures::LabelledArrays;
+use super::{Given, Source, title_of};
 use crate::image::PIXEL_LIMIT;
 use crate::{DataError, DataRoot, Shape};
 
@@ -68,6 +69,7 @@ fn read_part(
         return Err(DataError::format(&labels_file, format!("{label_count} labels for {count} pictures")));
     }
     check_labels(&labels_file, &labels, classes)?;
+    let labels = labels.into_iter().map(u32::from).collect();
     let name = format!("{prefix}-images");
     Ok(Some((Shape { height, width, channels: 1 }, LabelledArrays { name, given: Some(given), pixels, labels })))
 }

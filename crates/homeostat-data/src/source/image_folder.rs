@@ -1,15 +1,17 @@
-//! Pictures as files, a folder a class, perhaps below `train`, `val` and `test`, each of which may be an archive. It does not decode.
+//! Scanned as files, a folder a class, perhaps below `train`, `val` and `test`, each of which may be an archive. It does not decode.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use super::archive::Archive;
-use super::{Given, Names, Part, Source, Store, title_of};
+use super::pictures::{Held, Pictures};
+use super::{Catalog, Given, Part, Source, title_of};
+use crate::labels::Labels;
+use crate::strings::Strings;
 use crate::{DataError, DataRoot};
 
 const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
@@ -52,7 +54,7 @@ impl ImageFolderConfig {
 }
 
 /// The pictures of one part: names as they are shown, each with the class in which it lies.
-struct Pictures {
+struct Scanned {
     name: String,
     /// The class of each picture, a place in `classes`, and its name.
     files: Vec<(u32, String)>,
@@ -74,7 +76,7 @@ fn given_by(path: &Path) -> Option<(String, Given)> {
     Some((stem.to_owned(), given))
 }
 
-fn assemble(folder: PathBuf, parts: Vec<(Option<Given>, Pictures)>) -> Result<Source, DataError> {
+fn assemble(folder: PathBuf, parts: Vec<(Option<Given>, Scanned)>) -> Result<Source, DataError> {
     for (_, pictures) in &parts {
         if pictures.files.is_empty() {
             let why = format!(
@@ -86,24 +88,19 @@ fn assemble(folder: PathBuf, parts: Vec<(Option<Given>, Pictures)>) -> Result<So
         }
     }
     let classes = agree_on_classes(&folder, &parts)?;
-    let mut source = Source {
-        title: title_of(&folder),
-        classes,
-        labels: Vec::new(),
-        parts: Vec::new(),
-        store: Store::Files { folder, names: Names::default() },
-        digests: OnceLock::new(),
-    };
+    let (mut labels, mut names, mut marks, mut archives) = (Vec::new(), Strings::default(), Vec::new(), Vec::new());
     for (given, pictures) in parts {
-        let labels: Vec<u32> = pictures.classes.iter().map(|class| place(&source.classes, class)).collect();
-        source.parts.push(Part { name: pictures.name, given, start: source.labels.len(), archive: pictures.archive });
-        let Store::Files { names, .. } = &mut source.store else { unreachable!("made above") };
+        let places: Vec<u32> = pictures.classes.iter().map(|class| place(&classes, class)).collect();
+        marks.push(Part { name: pictures.name, given, start: labels.len() });
+        archives.push(pictures.archive);
         for (class, name) in &pictures.files {
-            source.labels.push(labels[*class as usize]);
+            labels.push(places[*class as usize]);
             names.push(name);
         }
     }
-    Ok(source)
+    let (labels, groups, left_out) = (Labels::One(labels), Vec::new(), Vec::new());
+    let catalog = Catalog { title: title_of(&folder), classes, labels, groups, parts: marks, left_out };
+    Ok(Source::new(catalog, Pictures(Held::Files { folder, names, archives })))
 }
 
 fn place(classes: &[String], class: &str) -> u32 {
@@ -112,7 +109,7 @@ fn place(classes: &[String], class: &str) -> u32 {
 }
 
 /// The classes of the part to train with, which the other parts must not exceed; of all parts if there is none to train with.
-fn agree_on_classes(folder: &Path, parts: &[(Option<Given>, Pictures)]) -> Result<Vec<String>, DataError> {
+fn agree_on_classes(folder: &Path, parts: &[(Option<Given>, Scanned)]) -> Result<Vec<String>, DataError> {
     let Some((_, train)) = parts.iter().find(|(given, _)| *given == Some(Given::Train)) else {
         let all: BTreeSet<&String> = parts.iter().flat_map(|(_, pictures)| &pictures.classes).collect();
         return Ok(all.into_iter().cloned().collect());
@@ -132,8 +129,8 @@ fn agree_on_classes(folder: &Path, parts: &[(Option<Given>, Pictures)]) -> Resul
 }
 
 /// The pictures below `part`, with names relative to `folder`.
-fn scan_folder(folder: &Path, part: &Path, ignored: &mut Ignored) -> Result<Pictures, DataError> {
-    let mut pictures = Pictures { name: title_of(part), files: Vec::new(), classes: Vec::new(), archive: None };
+fn scan_folder(folder: &Path, part: &Path, ignored: &mut Ignored) -> Result<Scanned, DataError> {
+    let mut pictures = Scanned { name: title_of(part), files: Vec::new(), classes: Vec::new(), archive: None };
     for class in entries(part)? {
         if !class.is_dir() {
             ignored.note_stray(&class);
@@ -176,7 +173,7 @@ fn class_files(folder: &Path, class: &Path, ignored: &mut Ignored) -> Result<Vec
 }
 
 /// The pictures in an archive with `class/file` inside, perhaps below one folder with the name of the archive.
-fn scan_archive(path: &Path, stem: &str, ignored: &mut Ignored) -> Result<Pictures, DataError> {
+fn scan_archive(path: &Path, stem: &str, ignored: &mut Ignored) -> Result<Scanned, DataError> {
     let title = title_of(path);
     let (archive, files) = Archive::open(path, |inside| {
         let mut steps: Vec<&str> = inside.split('/').filter(|step| !matches!(*step, "" | ".")).collect();
@@ -187,7 +184,7 @@ fn scan_archive(path: &Path, stem: &str, ignored: &mut Ignored) -> Result<Pictur
         let accepted = !hidden && steps.len() >= 2 && ignored.accepts(Path::new(inside));
         accepted.then(|| (steps[0].to_owned(), steps.join("/")))
     })?;
-    let mut pictures = Pictures { name: title.clone(), files: Vec::new(), classes: Vec::new(), archive: Some(archive) };
+    let mut pictures = Scanned { name: title.clone(), files: Vec::new(), classes: Vec::new(), archive: Some(archive) };
     for (class, file) in files {
         if pictures.classes.last() != Some(&class) {
             pictures.classes.push(class);

@@ -18,7 +18,6 @@ pub(super) struct PackedFile {
     /// The most bytes that can come out of it; for a plain file, exactly as many will.
     most: u64,
     taken: u64,
-    packed: bool,
 }
 
 impl PackedFile {
@@ -30,7 +29,7 @@ impl PackedFile {
         let reader = BufReader::with_capacity(1 << 16, file);
         let reader: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) };
         let most = if packed { length.saturating_mul(DEFLATE_LIMIT) } else { length };
-        Ok(Self { path: path.to_owned(), reader, most, taken: 0, packed })
+        Ok(Self { path: path.to_owned(), reader, most, taken: 0 })
     }
 
     /// Exactly `length` bytes, which `what` describes; a claim that the file cannot keep is refused before memory is taken.
@@ -53,14 +52,14 @@ impl PackedFile {
                 Ok(bytes)
             }
             Ok(_) => Err(short(have)),
-            Err(error) => Err(self.fault(error)),
+            Err(error) => Err(fault(&self.path, error)),
         }
     }
 
     /// All bytes that are left, which may be `limit` at most.
     pub(super) fn rest(&mut self, limit: u64) -> Result<Vec<u8>, DataError> {
         let mut bytes = Vec::new();
-        (&mut self.reader).take(limit + 1).read_to_end(&mut bytes).map_err(|error| self.fault(error))?;
+        (&mut self.reader).take(limit + 1).read_to_end(&mut bytes).map_err(|error| fault(&self.path, error))?;
         if bytes.len() as u64 > limit {
             return Err(DataError::format(&self.path, format!("holds more than {limit} bytes")));
         }
@@ -72,24 +71,21 @@ impl PackedFile {
         match (&mut self.reader).take(1).read_to_end(&mut Vec::new()) {
             Ok(0) => Ok(()),
             Ok(_) => Err(DataError::format(&self.path, format!("more bytes follow after {what}"))),
-            Err(error) => Err(self.fault(error)),
+            Err(error) => Err(fault(&self.path, error)),
         }
-    }
-
-    fn fault(&self, error: io::Error) -> DataError {
-        if self.packed
-            && matches!(
-                error.kind(),
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-            )
-        {
-            return DataError::format(&self.path, format!("the gzip stream is broken or cut short: {error}"));
-        }
-        DataError::read(&self.path, error)
     }
 }
 
+/// What an error on the way from the file to unpacked bytes says about the file.
+pub(crate) fn fault(path: &Path, error: io::Error) -> DataError {
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    if is_gzip(path) && matches!(error.kind(), InvalidInput | InvalidData | UnexpectedEof) {
+        return DataError::format(path, format!("the gzip stream is broken or cut short: {error}"));
+    }
+    DataError::read(path, error)
+}
+
 /// Whether the name says so.
-pub(super) fn is_gzip(path: &Path) -> bool {
+pub(crate) fn is_gzip(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "gz" || ending == "tgz")
 }

@@ -13,6 +13,7 @@ mod shared_data;
 mod source;
 mod split;
 mod text;
+mod text_source;
 mod tokenizer;
 
 use homeostat_data::{Image, Shape};

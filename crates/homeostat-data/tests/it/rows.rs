@@ -29,7 +29,7 @@ fn a_broken_sample_ends_the_run_or_is_skipped_and_listed() {
     assert!(error.starts_with("cat/b.jpg: the JPEG is cut short"), "{error}");
     assert!(error.ends_with("/set, or leave such samples out with data.on-corrupt=skip"), "{error}");
     let rows = Rows::read(&source, &[4, 3, 0, 1], OnCorrupt::Skip).unwrap();
-    assert_eq!((rows.indices, rows.images.len()), (vec![4, 0], 2));
+    assert_eq!((rows.indices, rows.samples.len()), (vec![4, 0], 2));
     let skipped: Vec<_> = rows.skipped.iter().map(|skipped| skipped.name.as_str()).collect();
     assert_eq!(skipped, ["dog/d.png", "cat/b.jpg"]);
     assert_eq!(rows.skipped[0].reason, "the file is empty (0 bytes)");

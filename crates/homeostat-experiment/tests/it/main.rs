@@ -9,3 +9,4 @@ mod reference;
 mod resume;
 mod run;
 mod settings;
+mod texts;

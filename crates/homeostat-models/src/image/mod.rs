@@ -3,7 +3,6 @@
 
 pub(crate) mod cnn;
 pub(crate) mod mlp;
-mod size;
 
 use burn::{
     module::Module,
@@ -12,7 +11,7 @@ use burn::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::{ModelError, size};
 use cnn::{Cnn, CnnConfig};
 use mlp::{Mlp, MlpConfig};
 
@@ -137,7 +136,7 @@ impl ImageModel {
 }
 
 /// A dropout rate that Burn accepts.
-fn check_dropout(network: &'static str, dropout: f64) -> Result<(), ModelError> {
+pub(crate) fn check_dropout(network: &'static str, dropout: f64) -> Result<(), ModelError> {
     if (0.0..1.0).contains(&dropout) {
         return Ok(());
     }

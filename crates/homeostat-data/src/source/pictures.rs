@@ -1,0 +1,105 @@
+//! The pictures of a source: arrays in memory, or encoded files. It does not know their labels.
+
+use std::path::{Path, PathBuf};
+
+use super::archive::Archive;
+use super::{Catalog, Given, Part, Place, Source, Store};
+use crate::labels::Labels;
+use crate::strings::Strings;
+use crate::{DataError, Digest, Image, Shape};
+
+/// The pictures of a [`Source`].
+pub struct Pictures(pub(super) Held);
+
+pub(super) enum Held {
+    /// Pixels in memory, all pictures of one shape.
+    Arrays { shape: Shape, pixels: Vec<u8> },
+    /// Encoded pictures below a folder, or in the archive of their part.
+    Files { folder: PathBuf, names: Strings, archives: Vec<Option<Archive>> },
+}
+
+impl Pictures {
+    /// The bytes of the picture as a file: the original ones, or a PNG of an array.
+    pub(super) fn file(&self, place: Place<'_>) -> Result<Vec<u8>, DataError> {
+        match &self.0 {
+            Held::Arrays { shape, .. } => Ok(Image::new(*shape, self.array(place).to_vec()).encode_png()),
+            Held::Files { folder, names, archives } => match &archives[place.part_index] {
+                Some(archive) => archive.read(place.within),
+                None => {
+                    let path = folder.join(names.get(place.index));
+                    std::fs::read(&path).map_err(|error| DataError::read(&path, error))
+                }
+            },
+        }
+    }
+
+    fn array(&self, place: Place<'_>) -> &[u8] {
+        let Held::Arrays { shape, pixels } = &self.0 else { unreachable!("asked of arrays alone") };
+        &pixels[place.index * shape.len()..(place.index + 1) * shape.len()]
+    }
+}
+
+impl Store for Pictures {
+    type Sample = Image;
+
+    fn sample(&self, place: Place<'_>) -> Result<Image, DataError> {
+        match &self.0 {
+            Held::Arrays { shape, .. } => Ok(Image::new(*shape, self.array(place).to_vec())),
+            Held::Files { .. } => Image::decode(&self.file(place)?),
+        }
+    }
+
+    fn digest(&self, place: Place<'_>) -> Result<Digest, DataError> {
+        match &self.0 {
+            Held::Arrays { .. } => Ok(Digest::of(self.array(place))),
+            Held::Files { .. } => Ok(Digest::of(&self.file(place)?)),
+        }
+    }
+
+    fn name(&self, place: Place<'_>) -> String {
+        match &self.0 {
+            Held::Arrays { .. } => format!("{}[{}]", place.part, place.within),
+            Held::Files { names, .. } => names.get(place.index).to_owned(),
+        }
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        match &self.0 {
+            Held::Arrays { .. } => None,
+            Held::Files { folder, .. } => Some(folder),
+        }
+    }
+}
+
+impl std::fmt::Debug for Pictures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match &self.0 {
+            Held::Arrays { .. } => "Pictures(arrays)",
+            Held::Files { .. } => "Pictures(files)",
+        })
+    }
+}
+
+/// Pictures of one shape and their labels, as one file or pair of files holds them.
+pub(super) struct LabelledArrays {
+    pub(super) name: String,
+    pub(super) given: Option<Given>,
+    pub(super) pixels: Vec<u8>,
+    pub(super) labels: Vec<u32>,
+}
+
+impl Source {
+    /// A source of arrays that lie in memory one behind the other.
+    pub(super) fn of_arrays(title: &str, classes: Vec<String>, shape: Shape, arrays: Vec<LabelledArrays>) -> Self {
+        let (mut labels, mut parts, mut pixels) = (Vec::new(), Vec::new(), Vec::new());
+        for array in arrays {
+            assert_eq!(array.pixels.len(), array.labels.len() * shape.len(), "{} does not hold {shape:?}", array.name);
+            parts.push(Part { name: array.name, given: array.given, start: labels.len() });
+            labels.extend(array.labels);
+            if pixels.is_empty() { pixels = array.pixels } else { pixels.extend(array.pixels) }
+        }
+        let (labels, groups, left_out) = (Labels::One(labels), Vec::new(), Vec::new());
+        let catalog = Catalog { title: title.to_owned(), classes, labels, groups, parts, left_out };
+        Self::new(catalog, Pictures(Held::Arrays { shape, pixels }))
+    }
+}
