@@ -8,26 +8,31 @@ use std::{
 
 use anyhow::bail;
 use homeostat_artifact::Run;
-use homeostat_data::{Cifar10Config, IdxConfig, ImageFolderConfig, SourceConfig};
+use homeostat_data::SourceConfig;
 use homeostat_experiment::{Experiment, ExperimentText, Setting};
 use homeostat_kernels::Kernels;
 use homeostat_train::Workers;
 
 use crate::cli::{ExperimentArgs, KernelChoice, Place};
 
-/// `digits`, or `KIND:FOLDER`.
+/// The kinds of sources of pictures that are folders.
+const KINDS: [&str; 7] = ["idx", "cifar10", "cifar100", "numpy", "image-folder", "image-table", "web-dataset"];
+
+/// `digits`, `KIND:FOLDER`, or `KIND:FOLDER,KEY=VALUE,...`.
 pub(crate) fn source(word: &str) -> anyhow::Result<SourceConfig> {
-    let (kind, folder) = word.split_once(':').unwrap_or((word, ""));
-    let folder = || folder.to_owned();
+    let kind = word.split_once(':').map(|(kind, _)| kind);
     match kind {
-        "digits" if word == kind => Ok(SourceConfig::Digits),
-        "idx" => Ok(SourceConfig::Idx(IdxConfig { folder: folder(), ..IdxConfig::default() })),
-        "cifar10" => Ok(SourceConfig::Cifar10(Cifar10Config { folder: folder() })),
-        "image-folder" => Ok(SourceConfig::ImageFolder(ImageFolderConfig { folder: folder() })),
+        None if word == "digits" => Ok(SourceConfig::Digits),
+        Some(kind) if KINDS.contains(&kind) => Ok(word.parse()?),
         _ if Path::new(word).is_dir() => {
             bail!("of what kind are the data in {word}? give image-folder:{word}, idx:{word} or cifar10:{word}")
         }
-        _ => bail!("unknown source `{word}`: give digits, idx:FOLDER, cifar10:FOLDER or image-folder:FOLDER"),
+        _ => {
+            let kinds = KINDS.map(|kind| format!("{kind}:FOLDER")).join(", ");
+            bail!(
+                "unknown source `{word}`: give digits, or one of {kinds}, perhaps with options, as in image-table:FOLDER,label=kind"
+            )
+        }
     }
 }
 

@@ -74,15 +74,17 @@ pub fn describe(source: &Source) -> Result<Description, DataError> {
     let mut classes: Vec<ClassCount> =
         source.classes().iter().map(|name| ClassCount { name: name.clone(), ..ClassCount::default() }).collect();
     let mut shapes: BTreeMap<Shape, usize> = BTreeMap::new();
-    let mut corrupt = Vec::new();
+    let mut corrupt = source.left_out().to_vec();
     for i in 0..source.len() {
-        let class = &mut classes[source.label(i)];
-        *match source.given(i) {
-            Some(Given::Train) => &mut class.train,
-            Some(Given::Valid) => &mut class.valid,
-            Some(Given::Test) => &mut class.test,
-            None => &mut class.unassigned,
-        } += 1;
+        for &label in source.labels(i) {
+            let class = &mut classes[label as usize];
+            *match source.given(i) {
+                Some(Given::Train) => &mut class.train,
+                Some(Given::Valid) => &mut class.valid,
+                Some(Given::Test) => &mut class.test,
+                None => &mut class.unassigned,
+            } += 1;
+        }
         match source.get(i) {
             Ok(image) => *shapes.entry(image.shape()).or_default() += 1,
             Err(DataError::Corrupt { name, why }) => corrupt.push(Skipped { name, reason: why }),
@@ -96,10 +98,10 @@ pub fn describe(source: &Source) -> Result<Description, DataError> {
     let several =
         |group: &[usize], differ: &dyn Fn(usize, usize) -> bool| group.windows(2).any(|pair| differ(pair[0], pair[1]));
     let across = groups.iter().filter(|group| several(group, &|a, b| source.given(a) != source.given(b))).count();
-    let contradicting = groups.iter().filter(|group| several(group, &|a, b| source.label(a) != source.label(b)));
+    let contradicting = groups.iter().filter(|group| several(group, &|a, b| source.labels(a) != source.labels(b)));
     let contradiction = |group: &Vec<usize>| Contradiction {
         samples: group.iter().map(|&i| source.name(i)).collect(),
-        classes: group.iter().map(|&i| source.classes()[source.label(i)].clone()).collect(),
+        classes: group.iter().map(|&i| named(source, i)).collect(),
     };
     Ok(Description {
         title: source.title().to_owned(),
@@ -112,6 +114,12 @@ pub fn describe(source: &Source) -> Result<Description, DataError> {
         contradictions: contradicting.map(contradiction).collect(),
         corrupt,
     })
+}
+
+/// The classes of a sample, in words.
+fn named(source: &Source, i: usize) -> String {
+    let names: Vec<&str> = source.labels(i).iter().map(|&label| source.classes()[label as usize].as_str()).collect();
+    names.join(", ")
 }
 
 /// The samples of each content that is there more than once, in the order of their first samples.

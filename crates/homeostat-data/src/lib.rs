@@ -23,6 +23,7 @@ mod data_root;
 mod description;
 mod digest;
 mod error;
+mod gathered;
 mod image;
 mod jpeg;
 mod labels;
@@ -31,8 +32,10 @@ mod mix;
 mod prepare;
 mod resize;
 mod rng;
+mod row_names;
 mod rows;
 mod source;
+mod source_word;
 mod split;
 mod stats;
 mod strings;
@@ -65,13 +68,16 @@ pub use prepare::{CenterCrop, ImagePrepare, Normalize, PrepareStep, Resize, Resi
 pub use resize::{Filter, resize};
 pub use rng::{Rng, stream};
 pub use rows::{OnCorrupt, Rows, Skipped};
-pub use source::{Cifar10Config, Given, IdxConfig, ImageFolderConfig, Pictures, Place, Source, SourceConfig, Store};
+pub use source::{
+    Cifar10Config, Cifar100Config, Cifar100Labels, Given, IdxConfig, ImageFolderConfig, ImageTableConfig, NumpyConfig,
+    Pictures, Place, Source, SourceConfig, Store, WebDatasetConfig,
+};
 pub use split::{GivenSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit};
 pub use stats::ChannelStats;
 pub use table::{Cell, Encoding, Row, Table, TableFormat, TableKind, TableRows};
 pub use text_augment::{TextAugment, TextAugmentStep, WordShare};
 pub use text_prepare::{TextPrepare, Tokens, TooLong};
-pub use text_source::{TextSample, TextSource, TextSourceConfig, TextTableConfig, Texts};
+pub use text_source::{TextFolderConfig, TextSample, TextSource, TextSourceConfig, TextTableConfig, TextUnit, Texts};
 pub use token_batch::TokenBatch;
 pub use tokenizer::{TOKENIZER_FILE, Tokenizer, TokenizerConfig, TokenizerKind};
 pub use views::{five_crops, with_mirrored};

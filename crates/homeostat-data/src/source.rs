@@ -6,8 +6,11 @@ mod cifar10;
 mod digits;
 mod idx;
 mod image_folder;
+mod image_table;
+mod numpy;
 pub(crate) mod packed;
 mod pictures;
+mod web_dataset;
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -16,14 +19,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use cifar10::Cifar10Config;
+pub use cifar10::{Cifar10Config, Cifar100Config, Cifar100Labels};
 pub use idx::IdxConfig;
 pub use image_folder::ImageFolderConfig;
+pub use image_table::ImageTableConfig;
 
+pub use numpy::NumpyConfig;
 pub use pictures::Pictures;
+pub use web_dataset::WebDatasetConfig;
 
 use crate::labels::Labels;
-use crate::{DataError, DataRoot, Digest, LabelKind, Skipped};
+use crate::{DataError, DataRoot, Digest, LabelKind, OnCorrupt, Skipped};
 
 /// Where labelled pictures come from. Folders are relative to the data root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,22 +45,45 @@ pub enum SourceConfig {
     /// files in that layout, with or without `.gz`.
     #[serde(rename = "cifar10")]
     Cifar10(Cifar10Config),
-    /// A folder with one folder of pictures a class, or with `train`, `val` and `test` above those; each of the three may be a
-    /// `.tar` or `.tar.gz` file instead.
+    /// A folder with the binary version of CIFAR-100: `train.bin` and `test.bin`, with or without `.gz`.
+    #[serde(rename = "cifar100")]
+    Cifar100(Cifar100Config),
+    /// A folder with NumPy arrays, `.npy` or `.npz`: pictures `[count, height, width]` or `[count, height, width, channels]` of 8-bit
+    /// levels, and labels.
+    Numpy(NumpyConfig),
+    /// A folder with one folder of pictures a class, or with `train`, `val` and `test` above those; each of the three, or all of it,
+    /// may be a `.tar` or `.tar.gz` file instead.
     ImageFolder(ImageFolderConfig),
+    /// A folder with tables (CSV, TSV, JSON Lines, JSON or Parquet), each row of which holds a picture or names its file.
+    ImageTable(ImageTableConfig),
+    /// A folder with the shards of a WebDataset: tar files in which the files of a sample differ in their endings.
+    WebDataset(WebDatasetConfig),
 }
 
 impl SourceConfig {
     /// Opens the source: reads small ones into memory, lists the files of large ones.
     ///
     /// # Errors
-    /// [`DataError::Missing`] without the folder, [`DataError::Read`] and [`DataError::Format`] for what cannot be read in it.
+    /// As [`Self::open_with`], which it calls for [`OnCorrupt::Error`].
     pub fn open(&self, root: &DataRoot) -> Result<Source, DataError> {
+        self.open_with(root, OnCorrupt::Error)
+    }
+
+    /// The same; rows that are broken may be left out, and then [`Source::left_out`] lists them.
+    ///
+    /// # Errors
+    /// [`DataError::Missing`] without the folder, [`DataError::Read`] and [`DataError::Format`] for what cannot be read in it,
+    /// [`DataError::Corrupt`] for the first row that is broken.
+    pub fn open_with(&self, root: &DataRoot, on_corrupt: OnCorrupt) -> Result<Source, DataError> {
         match self {
             Self::Digits => Ok(digits::open()),
             Self::Idx(config) => config.open(root),
             Self::Cifar10(config) => config.open(root),
+            Self::Cifar100(config) => config.open(root),
+            Self::Numpy(config) => config.open(root),
             Self::ImageFolder(config) => config.open(root),
+            Self::ImageTable(config) => config.open(root, on_corrupt),
+            Self::WebDataset(config) => config.open(root, on_corrupt),
         }
     }
 
@@ -65,7 +94,11 @@ impl SourceConfig {
             Self::Digits => None,
             Self::Idx(IdxConfig { folder, .. })
             | Self::Cifar10(Cifar10Config { folder })
-            | Self::ImageFolder(ImageFolderConfig { folder }) => Some(folder),
+            | Self::Cifar100(Cifar100Config { folder, .. })
+            | Self::Numpy(NumpyConfig { folder, .. })
+            | Self::ImageFolder(ImageFolderConfig { folder })
+            | Self::ImageTable(ImageTableConfig { folder, .. })
+            | Self::WebDataset(WebDatasetConfig { folder, .. }) => Some(folder),
         }
     }
 }

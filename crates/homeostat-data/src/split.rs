@@ -239,6 +239,10 @@ impl Deck {
             });
             classes[class][group].push(i);
         }
+        if let (LabelKind::Several, Some((rest, own))) = (source.label_kind(), classes.split_last_mut()) {
+            // What is too rare to be in every part is drawn together with what has no label.
+            own.iter_mut().filter(|groups| groups.len() < parts).for_each(|groups| rest.append(groups));
+        }
         let firsts: Vec<usize> = classes.iter().flatten().map(|group| group[0]).collect();
         check_counts(source, &firsts, parts)?;
         for (class, groups) in classes.iter_mut().enumerate() {

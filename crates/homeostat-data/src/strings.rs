@@ -18,6 +18,10 @@ impl Strings {
         &self.text[start..self.ends[i]]
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
     /// The bytes of all of them.
     pub(crate) fn bytes(&self) -> usize {
         self.text.len()

@@ -4,7 +4,8 @@ mod cell;
 mod delimited;
 mod encoding;
 mod json;
-mod stream;
+mod parquet;
+pub(crate) mod stream;
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +18,8 @@ pub use encoding::Encoding;
 use crate::DataError;
 use delimited::Delimited;
 use json::Json;
+pub(crate) use json::json_cell;
+use parquet::Parquet;
 
 /// The most bytes of one row; what is longer is no row, but a file of another kind.
 const ROW_LIMIT: u64 = 1 << 24;
@@ -57,6 +60,8 @@ pub enum TableKind {
     JsonLines,
     /// A list of JSON objects, or of lists of cells; or an object with such a list under the name of each part.
     Json,
+    /// Parquet, plain or packed with Snappy, gzip or Zstandard.
+    Parquet,
 }
 
 impl TableKind {
@@ -70,6 +75,7 @@ impl TableKind {
             "tsv" | "tab" => Self::Tsv,
             "jsonl" | "ndjson" => Self::JsonLines,
             "json" => Self::Json,
+            "parquet" => Self::Parquet,
             _ => return None,
         })
     }
@@ -110,6 +116,7 @@ pub struct Table {
 enum Reader {
     Delimited(Box<Delimited>),
     Json(Json),
+    Parquet(Box<Parquet>),
 }
 
 /// A row of a table.
@@ -144,6 +151,10 @@ impl Table {
                 let (columns, reader) = Json::whole(path, format)?;
                 (columns, Reader::Json(reader))
             }
+            TableKind::Parquet => {
+                let (columns, reader) = Parquet::open(path)?;
+                (columns, Reader::Parquet(Box::new(reader)))
+            }
         };
         Ok(Self { path: path.to_owned(), columns, reader })
     }
@@ -154,18 +165,33 @@ impl Table {
         &self.columns
     }
 
-    /// The rows, with the cells of these columns.
+    /// The names of the classes whose numbers stand in this column, where the file tells them, as those of Hugging Face do.
+    #[must_use]
+    pub fn classes(&self, column: &str) -> Option<Vec<String>> {
+        match &self.reader {
+            Reader::Parquet(reader) => reader.classes(column),
+            Reader::Delimited(_) | Reader::Json(_) => None,
+        }
+    }
+
+    /// The rows, with the cells of these columns. The structure `{bytes, path}`, in which Hugging Face stores pictures, stands for
+    /// its bytes.
     ///
     /// # Errors
     /// [`DataError::Format`] for a column that is not there, or is there twice; it names the nearest one.
-    pub fn rows(self, columns: &[&str]) -> Result<TableRows, DataError> {
+    pub fn rows(mut self, columns: &[&str]) -> Result<TableRows, DataError> {
         let chosen = columns.iter().map(|column| self.place(column)).collect::<Result<Vec<_>, _>>()?;
-        let names = columns.iter().map(|&column| column.to_owned()).collect();
+        let names: Vec<String> = chosen.iter().map(|&at| self.columns[at].clone()).collect();
+        if let Reader::Parquet(reader) = &mut self.reader {
+            reader.choose(&self.path, &names)?;
+        }
         Ok(TableRows { path: self.path, chosen, names, reader: self.reader, done: false })
     }
 
     fn place(&self, column: &str) -> Result<usize, DataError> {
-        let mut places = (0..self.columns.len()).filter(|&at| self.columns[at] == column);
+        let bytes = format!("{column}.bytes");
+        let name = if self.columns.iter().any(|name| name == column) { column } else { &bytes };
+        let mut places = (0..self.columns.len()).filter(|&at| self.columns[at] == name);
         match (places.next(), places.next()) {
             (Some(at), None) => Ok(at),
             (Some(_), Some(_)) => Err(DataError::format(&self.path, format!("has the column `{column}` twice"))),
@@ -210,6 +236,7 @@ impl TableRows {
         match &self.reader {
             Reader::Delimited(_) => "line",
             Reader::Json(json) => json.unit(),
+            Reader::Parquet(_) => "row",
         }
     }
 }
@@ -224,6 +251,7 @@ impl Iterator for TableRows {
         let next = match &mut self.reader {
             Reader::Delimited(reader) => reader.next(&self.path, &self.chosen),
             Reader::Json(reader) => reader.next(&self.path, &self.names, &self.chosen),
+            Reader::Parquet(reader) => reader.next(&self.path, &self.names),
         };
         let item = next.map(|row| row.map_err(|fault| fault.at(self)));
         self.done = !matches!(item, Some(Ok(_) | Err(DataError::Corrupt { .. })));

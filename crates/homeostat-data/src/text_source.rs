@@ -1,5 +1,6 @@
 //! Where texts come from. It does not know tokens, nor what a label means to a loss.
 
+mod text_folder;
 mod text_table;
 
 use std::path::{Path, PathBuf};
@@ -7,8 +8,10 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use text_folder::{TextFolderConfig, TextUnit};
 pub use text_table::TextTableConfig;
 
+use crate::row_names::RowNames;
 use crate::strings::Strings;
 use crate::{DataError, DataRoot, Digest, OnCorrupt, Place, Source, Store};
 
@@ -18,6 +21,8 @@ use crate::{DataError, DataRoot, Digest, OnCorrupt, Place, Source, Store};
 pub enum TextSourceConfig {
     /// A folder with tables, a text in each row: CSV, TSV, JSON Lines, JSON or Parquet.
     Table(TextTableConfig),
+    /// A folder of plain text files; a file, a line or a paragraph is a text.
+    TextFolder(TextFolderConfig),
 }
 
 impl TextSourceConfig {
@@ -37,6 +42,7 @@ impl TextSourceConfig {
     pub fn open_with(&self, root: &DataRoot, on_corrupt: OnCorrupt) -> Result<TextSource, DataError> {
         match self {
             Self::Table(config) => config.open(root, on_corrupt),
+            Self::TextFolder(config) => config.open(root, on_corrupt),
         }
     }
 
@@ -44,7 +50,7 @@ impl TextSourceConfig {
     #[must_use]
     pub fn folder(&self) -> &str {
         match self {
-            Self::Table(TextTableConfig { folder, .. }) => folder,
+            Self::Table(TextTableConfig { folder, .. }) | Self::TextFolder(TextFolderConfig { folder, .. }) => folder,
         }
     }
 }
@@ -97,10 +103,7 @@ pub struct Texts {
     texts: Strings,
     /// The second texts, or nothing.
     pairs: Option<Strings>,
-    /// The number of each text in its file, or 0 where it is all of the file.
-    numbers: Vec<u64>,
-    /// What the numbers of each part count.
-    units: Vec<&'static str>,
+    names: RowNames,
 }
 
 /// The most bytes of text in memory.
@@ -109,17 +112,16 @@ const TEXT_LIMIT: usize = 1 << 33;
 impl Texts {
     fn new(folder: PathBuf, with_pairs: bool) -> Self {
         let pairs = with_pairs.then(Strings::default);
-        Self { folder, texts: Strings::default(), pairs, numbers: Vec::new(), units: Vec::new() }
+        Self { folder, texts: Strings::default(), pairs, names: RowNames::default() }
     }
 
-    /// One more text of the part that is the last of `parts`.
-    fn push(&mut self, text: &str, number: u64, unit: &'static str, parts: usize) -> Result<(), DataError> {
+    /// One more text, of the part of this number; see [`RowNames`].
+    fn push(&mut self, text: &str, part: usize, unit: &'static str, number: u64) -> Result<(), DataError> {
         if self.texts.bytes() + text.len() > TEXT_LIMIT {
             return Err(DataError::format(&self.folder, "holds more than 8 GiB of text"));
         }
         self.texts.push(text);
-        self.numbers.push(number);
-        self.units.resize(parts, unit);
+        self.names.push(part, unit, number);
         Ok(())
     }
 
@@ -142,10 +144,7 @@ impl Store for Texts {
     }
 
     fn name(&self, place: Place<'_>) -> String {
-        match self.numbers[place.index] {
-            0 => place.part.to_owned(),
-            number => format!("{}, {} {number}", place.part, self.units[place.part_index]),
-        }
+        self.names.name(place)
     }
 
     fn folder(&self) -> Option<&Path> {
@@ -155,6 +154,6 @@ impl Store for Texts {
 
 impl std::fmt::Debug for Texts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Texts({} of {} bytes)", self.numbers.len(), self.texts.bytes())
+        write!(f, "Texts({} bytes)", self.texts.bytes())
     }
 }

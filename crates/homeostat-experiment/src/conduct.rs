@@ -331,7 +331,8 @@ fn conclude<K: Kind>(
     let Some(test) = measure(plan, &finished.model, &plan.splits.test, setting)? else {
         return Ok(Outcome::Interrupted);
     };
-    let skipped = all_skipped(finished.skipped, [&valid, &test], observe);
+    let skipped = [plan.source.left_out(), &valid.skipped, &test.skipped];
+    let skipped = all_skipped(finished.skipped, skipped, observe);
     let parameters = finished.model.num_params() as u64;
     let (artifact, golden) = publish(plan, run, finished.model, setting)?;
     observe(Stage::Published { artifact: artifact.path(), golden });
@@ -366,10 +367,10 @@ fn conclude<K: Kind>(
     Ok(Outcome::Finished(result))
 }
 
-/// The samples that could not be read: those that training met, and those of the two parts that are measured.
-fn all_skipped(known: Vec<Skipped>, parts: [&Measured; 2], observe: &mut dyn FnMut(Stage<'_>)) -> Vec<Skipped> {
+/// The samples that could not be read: those that training met, and others.
+fn all_skipped(known: Vec<Skipped>, others: [&[Skipped]; 3], observe: &mut dyn FnMut(Stage<'_>)) -> Vec<Skipped> {
     let mut all = known;
-    for skipped in parts.into_iter().flat_map(|part| &part.skipped) {
+    for skipped in others.into_iter().flatten() {
         if !all.contains(skipped) {
             observe(Stage::Training(Event::Skipped(skipped)));
             all.push(skipped.clone());

@@ -169,7 +169,7 @@ fn plan_of_source(text: &str, source: SourceConfig, setting: &Setting<'_>) -> Re
     let TaskConfig::ImageClassification(config) = &resolved.value.task else { panic!("the task was looked at") };
     let task = config.init()?;
     resolved.value.data.source = source;
-    let source = Arc::new(resolved.value.data.source.open(&setting.roots)?);
+    let source = Arc::new(Images::open(&resolved.value.data, &setting.roots)?);
     if source.classes() != task.labels() {
         let problem =
             format!("has the classes {}, but the run knows {}", source.classes().join(", "), task.labels().join(", "));

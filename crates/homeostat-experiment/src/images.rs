@@ -14,7 +14,7 @@ use crate::{
     DataConfig, Experiment, ExperimentError,
     image_examples::ImageExamples,
     kind::Kind,
-    plan::{Plan, in_pieces},
+    plan::{Plan, check_source, in_pieces},
 };
 
 /// Pictures.
@@ -34,7 +34,9 @@ impl Kind for Images {
     }
 
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<Source, ExperimentError> {
-        Ok(data.source.open(roots)?)
+        let source = data.source.open_with(roots, data.on_corrupt)?;
+        check_source(&source, "data.source", "picture")?;
+        Ok(source)
     }
 
     fn choose(

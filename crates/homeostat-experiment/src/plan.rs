@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 use homeostat_config::Resolved;
-use homeostat_data::{DataError, DataRoot, LabelKind, Loader, LoaderOptions, OnCorrupt, Source, Splits, Store, Weigh};
+use homeostat_data::{
+    DataError, DataRoot, LabelKind, Loader, LoaderOptions, OnCorrupt, Skipped, Source, Splits, Store, Weigh,
+};
 use homeostat_metrics::{Classes, MetricSet};
 use homeostat_task::Task;
 use homeostat_tasks::{ClassWeights, LossConfig};
@@ -29,10 +31,6 @@ impl<K: Kind> Plan<K> {
         workers: Workers,
     ) -> Result<Self, ExperimentError> {
         let source = Arc::new(K::open(&resolved.value.data, roots)?);
-        if source.label_kind() != LabelKind::One {
-            let problem = format!("{} does not name one class a sample, which classification needs", source.title());
-            return Err(ExperimentError::setting("data", problem));
-        }
         choose_split(&mut resolved, &source)?;
         let splits = resolved.value.data.split.split(&source, resolved.value.seed)?;
         choose_labels::<K>(&mut resolved, &source)?;
@@ -86,6 +84,24 @@ impl<K: Kind> Plan<K> {
     pub(crate) fn counts(&self, indices: &[usize]) -> Vec<usize> {
         counts(&self.source, indices)
     }
+}
+
+/// Refuses data that name no class, or several, for a sample, and says what was left out.
+pub(crate) fn check_source<S: Store>(source: &Source<S>, key: &str, what: &str) -> Result<(), ExperimentError> {
+    let problem = match source.label_kind() {
+        LabelKind::One => None,
+        LabelKind::Several => Some("several labels"),
+        LabelKind::None => Some("no label"),
+    };
+    if let Some(problem) = problem {
+        let problem = format!("has {problem} for a {what}, but classification takes one");
+        return Err(ExperimentError::setting(key, problem));
+    }
+    if let Some(first) = source.left_out().first() {
+        let (count, Skipped { name, reason }) = (source.left_out().len(), first);
+        tracing::warn!(count, first = name, reason, "samples are left out, for they cannot be read");
+    }
+    Ok(())
 }
 
 fn counts<S: Store>(source: &Source<S>, indices: &[usize]) -> Vec<usize> {

@@ -13,7 +13,7 @@ use homeostat_train::{Examples, Workers};
 use crate::{
     DataConfig, Experiment, ExperimentError, TextDataConfig,
     kind::Kind,
-    plan::{Plan, in_pieces},
+    plan::{Plan, check_source, in_pieces},
     text_examples::TextExamples,
 };
 
@@ -34,7 +34,9 @@ impl Kind for Texts {
     }
 
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<TextSource, ExperimentError> {
-        Ok(table(data).source.open_with(roots, data.on_corrupt)?)
+        let source = table(data).source.open_with(roots, data.on_corrupt)?;
+        check_source(&source, "data.text.source", "text")?;
+        Ok(source)
     }
 
     fn choose(
@@ -97,7 +99,7 @@ pub fn training_texts(experiment: &Experiment, roots: &DataRoot) -> Result<Vec<S
     if experiment.data.text.is_none() {
         return Err(ExperimentError::setting("data.text", "is missing: the experiment is not about texts"));
     }
-    let source = Texts::open(&experiment.data, roots)?;
+    let source = table(&experiment.data).source.open_with(roots, experiment.data.on_corrupt)?;
     let split =
         experiment.data.split.resolve(&source).map_or_else(|| experiment.data.split.clone(), |(split, _)| split);
     Ok(all_texts(&source, &split.split(&source, experiment.seed)?.train).collect())

@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::Context;
 use homeostat_data::{
-    ClassCount, Contradiction, DataRoot, Description, SourceConfig, Tokenizer, TokenizerConfig, TokenizerKind, describe,
+    ClassCount, Contradiction, DataRoot, Description, OnCorrupt, SourceConfig, Tokenizer, TokenizerConfig,
+    TokenizerKind, describe,
 };
 use homeostat_experiment::{Experiment, training_texts};
 
@@ -31,7 +32,7 @@ pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
             return learn(&config, source, &roots.find()?, out);
         }
     };
-    let description = describe(&find(source)?.open(&roots.find()?)?)?;
+    let description = describe(&find(source)?.open_with(&roots.find()?, OnCorrupt::Skip)?)?;
     let mut out = io::stdout().lock();
     if *json {
         writeln!(out, "{}", serde_json::to_string(&description)?)?;

@@ -16,6 +16,8 @@ const MEMORY_LIMIT: u64 = 1 << 33;
 /// The files of a tar file: where each lies, and for a packed one, their bytes.
 pub(super) struct Archive {
     path: PathBuf,
+    /// The bytes of the tar file when it was opened.
+    length: u64,
     members: Vec<Member>,
     memory: Option<Vec<u8>>,
 }
@@ -33,6 +35,7 @@ impl Archive {
         mut name: impl FnMut(&str) -> Option<N>,
     ) -> Result<(Self, Vec<N>), DataError> {
         let file = File::open(path).map_err(|error| DataError::read(path, error))?;
+        let length = file.metadata().map_err(|error| DataError::read(path, error))?.len();
         let (mut found, memory) = if is_gzip(path) {
             let (found, bytes) = unpack(path, file, &mut name)?;
             (found, Some(bytes))
@@ -41,7 +44,14 @@ impl Archive {
         };
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
         let (names, members) = found.into_iter().unzip();
-        Ok((Self { path: path.to_owned(), members, memory }, names))
+        Ok((Self { path: path.to_owned(), length, members, memory }, names))
+    }
+
+    /// Keeps these files alone, whose numbers ascend; they are numbered anew.
+    pub(super) fn keep(&mut self, kept: &[usize]) {
+        let mut kept = kept.iter().copied().peekable();
+        let mut at = 0..;
+        self.members.retain(|_| at.next() == kept.peek().copied() && kept.next().is_some());
     }
 
     /// The bytes of the `i`-th file, in the order of the names.
@@ -51,14 +61,18 @@ impl Archive {
             let start = index(start);
             return Ok(memory[start..start + index(length)].to_vec());
         }
-        let read = || {
-            let mut file = File::open(&self.path)?;
+        let read = |file: &mut File| {
             file.seek(SeekFrom::Start(start))?;
             let mut bytes = vec![0; index(length)];
             file.read_exact(&mut bytes)?;
             Ok(bytes)
         };
-        read().map_err(|error| DataError::read(&self.path, error))
+        let fault = |error| DataError::read(&self.path, error);
+        let mut file = File::open(&self.path).map_err(fault)?;
+        if file.metadata().map_err(fault)?.len() != self.length {
+            return Err(DataError::format(&self.path, "has changed since it was opened; begin anew"));
+        }
+        read(&mut file).map_err(fault)
     }
 }
 
@@ -112,14 +126,23 @@ fn accept<R: Read, N>(
     entry: &tar::Entry<'_, R>,
     name: &mut impl FnMut(&str) -> Option<N>,
 ) -> Result<Option<(N, u64)>, DataError> {
-    if !entry.header().entry_type().is_file() {
+    let kind = entry.header().entry_type();
+    let is_link = kind.is_symlink() || kind.is_hard_link();
+    if !kind.is_file() && !is_link {
         return Ok(None);
     }
     let inside = entry.path().map_err(|error| broken(path, &error))?;
     let Some(inside) = inside.to_str() else {
         return Err(DataError::format(path, format!("the name {} inside is not UTF-8", inside.display())));
     };
+    if inside.split(['/', '\\']).any(|step| step == "..") {
+        return Err(DataError::format(path, format!("the name {inside} inside leads out of the archive")));
+    }
     let Some(name) = name(inside) else { return Ok(None) };
+    if is_link {
+        let how = "pack the files themselves (tar --dereference --hard-dereference)";
+        return Err(DataError::format(path, format!("{inside} inside is a link, which is not followed; {how}")));
+    }
     if entry.size() > MEMBER_LIMIT {
         return Err(DataError::format(
             path,

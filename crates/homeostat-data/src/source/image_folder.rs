@@ -15,14 +15,14 @@ use crate::strings::Strings;
 use crate::{DataError, DataRoot};
 
 const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
-const ARCHIVE_ENDINGS: [&str; 3] = [".tar", ".tar.gz", ".tgz"];
+pub(super) const ARCHIVE_ENDINGS: [&str; 3] = [".tar", ".tar.gz", ".tgz"];
 
 /// A folder of pictures, one folder a class.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ImageFolderConfig {
     /// The folder, relative to the data root. Below it lie either the classes, or `train`, `val` (or `valid`, `validation`) and
-    /// `test` with the classes below those.
+    /// `test` with the classes below those; or one archive of all that.
     pub folder: String,
 }
 
@@ -36,12 +36,15 @@ impl ImageFolderConfig {
             let pictures = if entry.is_dir() {
                 scan_folder(&folder, &entry, &mut ignored)?
             } else {
-                scan_archive(&entry, &stem, &mut ignored)?
+                scan_archive(&entry, &stem, None, &mut ignored)?
             };
             parts.push((Some(given), pictures));
         }
         if parts.is_empty() {
-            parts.push((None, scan_folder(&folder, &folder, &mut ignored)?));
+            parts = match only_archive(&folder)? {
+                Some((path, stem)) => scan_whole(&path, &stem, &mut ignored)?,
+                None => vec![(None, scan_folder(&folder, &folder, &mut ignored)?)],
+            };
         }
         parts.sort_by_key(|(given, _)| *given);
         ignored.warn(&folder);
@@ -65,15 +68,42 @@ struct Scanned {
 /// The part that an entry of the folder is by its name, if it is one, and the name without ending.
 fn given_by(path: &Path) -> Option<(String, Given)> {
     let name = title_of(path);
-    let stem =
-        if path.is_dir() { &name } else { ARCHIVE_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))? };
-    let given = match stem {
-        "train" => Given::Train,
-        "val" | "valid" | "validation" => Given::Valid,
-        "test" => Given::Test,
-        _ => return None,
-    };
-    Some((stem.to_owned(), given))
+    let stem = if path.is_dir() { &name } else { archive_stem(&name)? };
+    part_of(stem).map(|given| (stem.to_owned(), given))
+}
+
+fn archive_stem(name: &str) -> Option<&str> {
+    ARCHIVE_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending))
+}
+
+fn part_of(name: &str) -> Option<Given> {
+    match name {
+        "train" => Some(Given::Train),
+        "val" | "valid" | "validation" => Some(Given::Valid),
+        "test" => Some(Given::Test),
+        _ => None,
+    }
+}
+
+/// The archive that is the whole data set, and its name without ending: the only one, beside which there are no folders.
+fn only_archive(folder: &Path) -> Result<Option<(PathBuf, String)>, DataError> {
+    let entries = entries(folder)?;
+    let mut archives =
+        entries.iter().filter_map(|path| Some((path.clone(), archive_stem(&title_of(path))?.to_owned())));
+    Ok(match (archives.next(), archives.next()) {
+        (Some(only), None) if !entries.iter().any(|path| path.is_dir()) => Some(only),
+        _ => None,
+    })
+}
+
+/// The pictures of an archive with classes inside, or with parts and the classes in those.
+fn scan_whole(path: &Path, stem: &str, ignored: &mut Ignored) -> Result<Vec<(Option<Given>, Scanned)>, DataError> {
+    let whole = scan_archive(path, stem, None, ignored)?;
+    if whole.classes.is_empty() || whole.classes.iter().any(|class| part_of(class).is_none()) {
+        return Ok(vec![(None, whole)]);
+    }
+    let scan = |part: &String| Ok((part_of(part), scan_archive(path, stem, Some(part), &mut Ignored::default())?));
+    whole.classes.iter().map(scan).collect()
 }
 
 fn assemble(folder: PathBuf, parts: Vec<(Option<Given>, Scanned)>) -> Result<Source, DataError> {
@@ -172,31 +202,36 @@ fn class_files(folder: &Path, class: &Path, ignored: &mut Ignored) -> Result<Vec
     Ok(files)
 }
 
-/// The pictures in an archive with `class/file` inside, perhaps below one folder with the name of the archive.
-fn scan_archive(path: &Path, stem: &str, ignored: &mut Ignored) -> Result<Scanned, DataError> {
+/// The pictures in an archive with `class/file` inside, perhaps below one folder with the name of the archive, or below a part's.
+fn scan_archive(path: &Path, stem: &str, part: Option<&str>, ignored: &mut Ignored) -> Result<Scanned, DataError> {
     let title = title_of(path);
     let (archive, files) = Archive::open(path, |inside| {
         let mut steps: Vec<&str> = inside.split('/').filter(|step| !matches!(*step, "" | ".")).collect();
-        if steps.len() > 2 && steps[0] == stem {
-            steps.remove(0);
+        for above in [Some(stem), part].into_iter().flatten() {
+            if steps.len() > 2 && steps[0] == above {
+                steps.remove(0);
+            } else if part == Some(above) {
+                return None;
+            }
         }
         let hidden = steps.iter().any(|step| step.starts_with('.'));
         let accepted = !hidden && steps.len() >= 2 && ignored.accepts(Path::new(inside));
         accepted.then(|| (steps[0].to_owned(), steps.join("/")))
     })?;
-    let mut pictures = Scanned { name: title.clone(), files: Vec::new(), classes: Vec::new(), archive: Some(archive) };
+    let name = part.map_or_else(|| title.clone(), |part| format!("{title}/{part}"));
+    let mut pictures = Scanned { name: name.clone(), files: Vec::new(), classes: Vec::new(), archive: Some(archive) };
     for (class, file) in files {
         if pictures.classes.last() != Some(&class) {
             pictures.classes.push(class);
         }
         let label = u32::try_from(pictures.classes.len() - 1).unwrap_or(u32::MAX);
-        pictures.files.push((label, format!("{title}/{file}")));
+        pictures.files.push((label, format!("{name}/{file}")));
     }
     Ok(pictures)
 }
 
 /// What is in a folder, sorted by name, without hidden entries.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let fault = |error| DataError::read(folder, error);
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fault)? {
@@ -250,7 +285,7 @@ impl Ignored {
     }
 }
 
-fn is_picture(path: &Path) -> bool {
+pub(super) fn is_picture(path: &Path) -> bool {
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }

@@ -12,15 +12,15 @@ use crate::DataError;
 const DEFLATE_LIMIT: u64 = 1032;
 
 /// A file that is open for reading.
-pub(super) struct PackedFile {
+pub(super) struct PackedFile<'a> {
     path: PathBuf,
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + 'a>,
     /// The most bytes that can come out of it; for a plain file, exactly as many will.
     most: u64,
     taken: u64,
 }
 
-impl PackedFile {
+impl<'a> PackedFile<'a> {
     pub(super) fn open(path: &Path) -> Result<Self, DataError> {
         let fault = |error| DataError::read(path, error);
         let file = File::open(path).map_err(fault)?;
@@ -30,6 +30,11 @@ impl PackedFile {
         let reader: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) };
         let most = if packed { length.saturating_mul(DEFLATE_LIMIT) } else { length };
         Ok(Self { path: path.to_owned(), reader, most, taken: 0 })
+    }
+
+    /// What is at `path`, of which at most so many bytes can be read.
+    pub(super) fn of(path: &Path, reader: Box<dyn Read + 'a>, most: u64) -> Self {
+        Self { path: path.to_owned(), reader, most, taken: 0 }
     }
 
     /// Exactly `length` bytes, which `what` describes; a claim that the file cannot keep is refused before memory is taken.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::archive::Archive;
 use super::{Catalog, Given, Part, Place, Source, Store};
 use crate::labels::Labels;
+use crate::row_names::RowNames;
 use crate::strings::Strings;
 use crate::{DataError, Digest, Image, Shape};
 
@@ -16,7 +17,38 @@ pub(super) enum Held {
     Arrays { shape: Shape, pixels: Vec<u8> },
     /// Encoded pictures below a folder, or in the archive of their part.
     Files { folder: PathBuf, names: Strings, archives: Vec<Option<Archive>> },
+    /// Encoded pictures in memory, from the rows of tables in a folder.
+    Blobs { folder: PathBuf, blobs: Blobs, rows: RowNames },
 }
+
+/// The bytes of many files in one.
+#[derive(Default)]
+pub(super) struct Blobs {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Blobs {
+    pub(super) fn push(&mut self, blob: &[u8]) -> Result<(), &'static str> {
+        if self.bytes.len() + blob.len() > BLOBS_LIMIT {
+            return Err("holds more than 8 GiB of pictures; store them as files, and their names in the table");
+        }
+        self.bytes.extend(blob);
+        self.ends.push(self.bytes.len());
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    fn get(&self, i: usize) -> &[u8] {
+        &self.bytes[if i == 0 { 0 } else { self.ends[i - 1] }..self.ends[i]]
+    }
+}
+
+/// The most bytes of pictures in memory.
+const BLOBS_LIMIT: usize = 1 << 33;
 
 impl Pictures {
     /// The bytes of the picture as a file: the original ones, or a PNG of an array.
@@ -30,6 +62,7 @@ impl Pictures {
                     std::fs::read(&path).map_err(|error| DataError::read(&path, error))
                 }
             },
+            Held::Blobs { blobs, .. } => Ok(blobs.get(place.index).to_vec()),
         }
     }
 
@@ -46,6 +79,7 @@ impl Store for Pictures {
         match &self.0 {
             Held::Arrays { shape, .. } => Ok(Image::new(*shape, self.array(place).to_vec())),
             Held::Files { .. } => Image::decode(&self.file(place)?),
+            Held::Blobs { blobs, .. } => Image::decode(blobs.get(place.index)),
         }
     }
 
@@ -53,6 +87,7 @@ impl Store for Pictures {
         match &self.0 {
             Held::Arrays { .. } => Ok(Digest::of(self.array(place))),
             Held::Files { .. } => Ok(Digest::of(&self.file(place)?)),
+            Held::Blobs { blobs, .. } => Ok(Digest::of(blobs.get(place.index))),
         }
     }
 
@@ -60,13 +95,14 @@ impl Store for Pictures {
         match &self.0 {
             Held::Arrays { .. } => format!("{}[{}]", place.part, place.within),
             Held::Files { names, .. } => names.get(place.index).to_owned(),
+            Held::Blobs { rows, .. } => rows.name(place),
         }
     }
 
     fn folder(&self) -> Option<&Path> {
         match &self.0 {
             Held::Arrays { .. } => None,
-            Held::Files { folder, .. } => Some(folder),
+            Held::Files { folder, .. } | Held::Blobs { folder, .. } => Some(folder),
         }
     }
 }
@@ -76,6 +112,7 @@ impl std::fmt::Debug for Pictures {
         f.write_str(match &self.0 {
             Held::Arrays { .. } => "Pictures(arrays)",
             Held::Files { .. } => "Pictures(files)",
+            Held::Blobs { .. } => "Pictures(rows)",
         })
     }
 }

@@ -14,7 +14,7 @@ pub enum Cell {
     /// Bytes, such as those of a picture.
     Bytes(Vec<u8>),
     /// A list.
-    List(Vec<Cell>),
+    List(Vec<Self>),
 }
 
 impl Cell {

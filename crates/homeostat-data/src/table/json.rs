@@ -128,6 +128,15 @@ impl Json {
     }
 }
 
+/// The value at a path in a JSON object.
+pub(crate) fn json_cell(text: &str, path: &str) -> Result<Cell, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => Ok(find(&object, path)),
+        Ok(_) => Err("is no JSON object".into()),
+        Err(error) => Err(no_json(&error)),
+    }
+}
+
 fn no_json(error: &serde_json::Error) -> String {
     format!("is no JSON: {error}")
 }

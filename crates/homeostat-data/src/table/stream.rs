@@ -18,7 +18,7 @@ const GROWTH_LIMIT: u64 = 300;
 const HARMLESS: u64 = 1 << 24;
 
 /// A file that is read as a stream, unpacked where its name ends in `.gz`, without a byte order mark.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     inner: Box<dyn Read>,
     /// What may still be read at all.
     total: u64,
@@ -28,21 +28,21 @@ pub(super) struct Stream {
 
 /// How many bytes the row that is being read may still take.
 #[derive(Clone, Default)]
-pub(super) struct Budget(Rc<Cell<u64>>);
+pub(crate) struct Budget(Rc<Cell<u64>>);
 
 impl Budget {
-    pub(super) fn renew(&self) {
+    pub(crate) fn renew(&self) {
         self.lift(ROW_LIMIT);
     }
 
     /// Lets as many bytes be read.
-    pub(super) fn lift(&self, bytes: u64) {
+    pub(crate) fn lift(&self, bytes: u64) {
         self.0.set(bytes);
     }
 }
 
 impl Stream {
-    pub(super) fn open(path: &Path) -> Result<Self, DataError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let fault = |error| DataError::read(path, error);
         let file = File::open(path).map_err(fault)?;
         let length = file.metadata().map_err(fault)?.len();
@@ -69,7 +69,7 @@ impl Stream {
     }
 
     /// The means to say that the next row begins.
-    pub(super) fn budget(&self) -> Budget {
+    pub(crate) fn budget(&self) -> Budget {
         self.row.clone()
     }
 }
@@ -92,7 +92,7 @@ impl Read for Stream {
 }
 
 /// What an error of the stream says about the file.
-pub(super) fn fault(path: &Path, error: io::Error) -> DataError {
+pub(crate) fn fault(path: &Path, error: io::Error) -> DataError {
     match error.kind() {
         io::ErrorKind::FileTooLarge => DataError::format(path, error.to_string()),
         _ => packed::fault(path, error),

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{TextSource, Texts};
+use crate::gathered::LabelRule;
 use crate::tabled::Tabled;
 use crate::{Cell, DataError, DataRoot, OnCorrupt, TableFormat};
 
@@ -51,24 +52,25 @@ impl Default for TextTableConfig {
 
 impl TextTableConfig {
     pub(super) fn open(&self, root: &DataRoot, on_corrupt: OnCorrupt) -> Result<TextSource, DataError> {
-        let tabled = Tabled {
-            folder: &self.folder,
-            files: &self.files,
-            format: &self.format,
-            label: &self.label,
-            label_separator: &self.label_separator,
-            classes: &self.classes,
-            group: &self.group,
-        };
-        let columns: Vec<&str> = [self.text.as_str(), &self.pair].into_iter().filter(|name| !name.is_empty()).collect();
         if self.text.is_empty() {
             return Err(DataError::config("text", "is empty; name the column of the text"));
         }
-        let mut texts = Texts::new(root.find(&self.folder)?, columns.len() > 1);
-        let (_, catalog) = tabled.read(root, &columns, on_corrupt, &mut |row| {
+        let folder = root.find(&self.folder)?;
+        let columns: Vec<&str> = [self.text.as_str(), &self.pair].into_iter().filter(|name| !name.is_empty()).collect();
+        let tabled = Tabled {
+            folder: &folder,
+            files: &self.files,
+            format: &self.format,
+            columns: &columns,
+            label: LabelRule { column: &self.label, separator: &self.label_separator, classes: &self.classes },
+            group: &self.group,
+            on_corrupt,
+        };
+        let mut texts = Texts::new(folder.clone(), columns.len() > 1);
+        let catalog = tabled.read(|row| {
             let found = row.cells.iter().zip(&columns).map(|(cell, column)| text(cell, column));
             let found = found.collect::<Result<Vec<_>, _>>()?;
-            texts.push(&found[0], row.number, row.unit, row.part + 1)?;
+            texts.push(&found[0], row.part, row.unit, row.number)?;
             if let (Some(pairs), Some(pair)) = (&mut texts.pairs, found.get(1)) {
                 pairs.push(pair);
             }
@@ -80,7 +82,7 @@ impl TextTableConfig {
 
 fn text(cell: &Cell, column: &str) -> Result<String, DataError> {
     let corrupt = |why| DataError::Corrupt { name: String::new(), why };
-    let text = cell.text().ok_or_else(|| corrupt(format!("there is no text in the column `{column}`")))?;
+    let text = cell.text().ok_or_else(|| corrupt(format!("there is no text in `{column}`")))?;
     match text.find('\0') {
         None => Ok(text),
         Some(at) => Err(corrupt(format!("in `{column}`: a NUL byte at {at}, which no text has"))),

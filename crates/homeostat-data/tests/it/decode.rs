@@ -107,14 +107,47 @@ fn an_end_marker_inside_a_thumbnail_does_not_hide_that_a_jpeg_is_cut_short() {
     assert_eq!(Image::decode(&with_tail).unwrap(), decode("baseline.jpg"));
 }
 
-/// A PNG header of 100,000 x 100,000 pixels in 33 bytes.
+/// 20,000 x 20,000 pixels, written into the headers of small files.
 #[test]
 fn a_picture_that_claims_too_much_is_refused_by_its_header() {
-    let mut bytes = fixture("decoded.png");
-    bytes[16..24].copy_from_slice(&[0, 1, 0x86, 0xA0, 0, 1, 0x86, 0xA0]);
-    let crc = crc32(&bytes[12..29]).to_be_bytes();
-    bytes[29..33].copy_from_slice(&crc);
-    assert!(why(&bytes).contains("100000 x 100000 pixels"), "{}", why(&bytes));
+    let big = 20_000_u32;
+    let place = |name: &str, at: usize, sizes: Vec<u8>| {
+        let mut bytes = fixture(name);
+        bytes[at..at + sizes.len()].copy_from_slice(&sizes);
+        bytes
+    };
+    let mut png = place("decoded.png", 16, [big.to_be_bytes(), big.to_be_bytes()].concat());
+    let crc = crc32(&png[12..29]).to_be_bytes();
+    png[29..33].copy_from_slice(&crc);
+    let short = u16::try_from(big).unwrap();
+    let frame = memchr::memmem::find(&fixture("baseline.jpg"), &[0xFF, 0xC0]).unwrap();
+    let jpeg = place("baseline.jpg", frame + 5, [short.to_be_bytes(), short.to_be_bytes()].concat());
+    let bmp = place("rgb.bmp", 18, [big.to_le_bytes(), big.to_le_bytes()].concat());
+    let gif = place("animated.gif", 6, [short.to_le_bytes(), short.to_le_bytes()].concat());
+    for bytes in [png, jpeg, bmp, gif] {
+        assert!(why(&bytes).contains("20000 x 20000 pixels, but a picture has 1 to 67108864"), "{}", why(&bytes));
+    }
+}
+
+/// A chunk of a PNG file that unpacks to a hundred megabytes, in the pixels of a 1 x 1 picture and beside them: a decoder that unpacked
+/// it for its own sake would take that much.
+#[test]
+fn a_png_that_unpacks_to_too_much_is_a_small_picture_all_the_same() {
+    let chunk = |kind: &[u8], bytes: &[u8]| {
+        let named = [kind, bytes].concat();
+        [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], &named, &crc32(&named).to_be_bytes()].concat()
+    };
+    let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    (0..100).for_each(|_| std::io::Write::write_all(&mut packer, &vec![0; 1 << 20]).unwrap());
+    let bomb = packer.finish().unwrap();
+    let start = [&b"\x89PNG\r\n\x1a\n"[..], &chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0])].concat();
+    let beside = [&b"note\0\0"[..], &bomb].concat();
+    for middle in
+        [chunk(b"IDAT", &bomb), [chunk(b"zTXt", &beside), chunk(b"iCCP", &beside), chunk(b"IDAT", &bomb)].concat()]
+    {
+        let image = Image::decode(&[&start[..], &middle, &chunk(b"IEND", &[])].concat()).unwrap();
+        assert_eq!((image.shape().len(), image.pixels()), (1, &[0][..]));
+    }
 }
 
 /// The checksum of PNG, bit by bit (ISO 3309).

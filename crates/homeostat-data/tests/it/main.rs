@@ -3,8 +3,10 @@
 
 mod augment;
 mod decode;
+mod fuzz;
 mod loader;
 mod mix;
+mod more_sources;
 mod operation;
 mod prepare;
 mod rng;

@@ -6,8 +6,9 @@
 )]
 
 use homeostat_data::{
-    Cifar10Config, DataRoot, Given, IdxConfig, ImageFolderConfig, Source, SourceConfig, TextPrepare, TokenBatch,
-    Tokenizer, Tokens,
+    Cifar10Config, DataRoot, Given, IdxConfig, ImageFolderConfig, LabelKind, Source, SourceConfig, SplitConfig,
+    TableFormat, TableKind, TextFolderConfig, TextPrepare, TextSource, TextSourceConfig, TextTableConfig, TextUnit,
+    TokenBatch, Tokenizer, Tokens,
 };
 
 use crate::differences;
@@ -21,7 +22,7 @@ fn open(config: &SourceConfig) -> Option<Source> {
     there.then(|| config.open(&root).unwrap())
 }
 
-fn count(source: &Source, given: Given) -> usize {
+fn count<S>(source: &Source<S>, given: Given) -> usize {
     (0..source.len()).filter(|&i| source.given(i) == Some(given)).count()
 }
 
@@ -93,4 +94,113 @@ fn minilm_cuts_texts_as_transformers_does() {
         let mask: Vec<i64> = batch.is_padding.iter().map(|&padding| i64::from(!padding)).collect();
         assert_eq!(mask, numbers("attention_mask"), "{name}");
     }
+}
+
+fn open_text(config: &TextSourceConfig) -> Option<TextSource> {
+    let root = DataRoot::new(std::env::var_os("HOMEOSTAT_DATA"));
+    let there = root.find(config.folder()).is_ok();
+    if !there {
+        eprintln!("skipped: {} is not below HOMEOSTAT_DATA", config.folder());
+    }
+    there.then(|| config.open(&root).unwrap())
+}
+
+fn table(folder: &str) -> TextTableConfig {
+    TextTableConfig { folder: folder.into(), ..TextTableConfig::default() }
+}
+
+fn without_header(files: &[&str], kind: TableKind, columns: [&str; 2]) -> TextTableConfig {
+    let columns = columns.map(str::to_owned).to_vec();
+    let files = files.iter().map(|&file| file.to_owned()).collect();
+    TextTableConfig { files, format: TableFormat { kind, columns, ..TableFormat::default() }, ..table("") }
+}
+
+#[test]
+fn banking77() {
+    let config = TextTableConfig { label: "category".into(), ..table("banking77") };
+    let Some(source) = open_text(&TextSourceConfig::Table(config)) else { return };
+    assert_eq!(
+        (count(&source, Given::Train), count(&source, Given::Test), source.classes().len()),
+        (10_003, 3_080, 77)
+    );
+    assert_eq!(
+        (source.get(0).unwrap().text.as_str(), source.classes()[source.label(0)].as_str()),
+        ("I am still waiting on my card?", "card_arrival")
+    );
+    let splits = SplitConfig::Auto.split(&source, 1).unwrap();
+    assert_eq!(splits.test.len(), 3_080);
+}
+
+#[test]
+fn clinc150_with_what_is_out_of_scope() {
+    let config = without_header(&["data_full.json.gz"], TableKind::Auto, ["text", "label"]);
+    let config = TextTableConfig { folder: "clinc150".into(), ..config };
+    let Some(source) = open_text(&TextSourceConfig::Table(config)) else { return };
+    let counts = [Given::Train, Given::Valid, Given::Test].map(|given| count(&source, given));
+    assert_eq!((counts, source.classes().len()), ([15_100, 3_100, 5_500], 151));
+}
+
+#[test]
+fn twitter_financial_news() {
+    let classes = ["bearish", "bullish", "neutral"].map(str::to_owned).to_vec();
+    let config = TextTableConfig { classes, ..table("twitter-financial-news-sentiment") };
+    let Some(source) = open_text(&TextSourceConfig::Table(config)) else { return };
+    assert_eq!((count(&source, Given::Train), count(&source, Given::Valid)), (9_543, 2_388));
+    let mut counts = [0; 3];
+    (0..9_543).for_each(|i| counts[source.label(i)] += 1);
+    assert_eq!(counts, [1_442, 1_923, 6_178]);
+}
+
+#[test]
+fn sms_spam() {
+    let config = without_header(&[], TableKind::Auto, ["label", "text"]);
+    let Some(source) = open_text(&TextSourceConfig::Table(TextTableConfig { folder: "sms-spam".into(), ..config }))
+    else {
+        return;
+    };
+    assert_eq!(
+        (source.len(), (0..source.len()).filter(|&i| source.classes()[source.label(i)] == "spam").count()),
+        (5_574, 747)
+    );
+}
+
+#[test]
+fn sentiment_labelled_sentences() {
+    let files = ["amazon_cells_labelled.txt", "imdb_labelled.txt", "yelp_labelled.txt"];
+    let config = without_header(&files, TableKind::Tsv, ["text", "label"]);
+    let config = TextTableConfig { folder: "sentiment-labelled-sentences".into(), ..config };
+    let Some(source) = open_text(&TextSourceConfig::Table(config)) else { return };
+    assert_eq!((source.len(), (0..source.len()).filter(|&i| source.label(i) == 1).count()), (3_000, 1_500));
+}
+
+#[test]
+fn tinyshakespeare() {
+    let config = |unit| {
+        TextSourceConfig::TextFolder(TextFolderConfig {
+            folder: "tinyshakespeare".into(),
+            unit,
+            ..TextFolderConfig::default()
+        })
+    };
+    let Some(source) = open_text(&config(TextUnit::File)) else { return };
+    assert_eq!((source.len(), source.get(0).unwrap().text.len(), source.label_kind()), (1, 1_115_394, LabelKind::None));
+    assert_eq!(open_text(&config(TextUnit::Paragraph)).unwrap().len(), 7_222);
+}
+
+/// Some columns of a table of numbers and names. The test part has a dot behind each class: other labels than those of the first part.
+#[test]
+fn adult() {
+    let files = ["adult.data.gz", "adult.test.gz"].map(str::to_owned).to_vec();
+    let format = TableFormat { kind: TableKind::Csv, ..TableFormat::default() };
+    let config = TextTableConfig {
+        files,
+        text: "occupation".into(),
+        label: "classification".into(),
+        group: "sex".into(),
+        format,
+        ..table("adult")
+    };
+    let Some(source) = open_text(&TextSourceConfig::Table(config)) else { return };
+    assert_eq!((source.len(), count(&source, Given::Test), source.classes().len()), (48_842, 16_281, 4));
+    assert!((0..source.len()).all(|i| source.group(i).is_some_and(|group| group < 2)));
 }

@@ -1,6 +1,6 @@
 use homeostat_data::{
-    DataError, DataRoot, Given, LabelKind, OnCorrupt, Rows, SplitConfig, TableFormat, TextSource, TextSourceConfig,
-    TextTableConfig,
+    DataError, DataRoot, Encoding, Given, LabelKind, OnCorrupt, Rows, SplitConfig, TableFormat, TextFolderConfig,
+    TextSource, TextSourceConfig, TextTableConfig, TextUnit,
 };
 
 /// Writes files into a fresh folder `set`, which stays as long as the first value.
@@ -187,8 +187,8 @@ fn tables_that_are_none_are_refused_in_one_line() {
             "a.csv: the quote that opens in line 2 is never closed; a quote inside",
         ),
         ("a.csv", b"text,label\na\0b,c\n", "a.csv, line 2: in `text`: a NUL byte at 1, which no text has"),
-        ("a.csv", b"text,label\n ,c\n", "a.csv, line 2: there is no text in the column `text`"),
-        ("a.csv", b"text,label\nx, \n", "a.csv, line 2: the label is empty in the column `label`"),
+        ("a.csv", b"text,label\n ,c\n", "a.csv, line 2: there is no text in `text`"),
+        ("a.csv", b"text,label\nx, \n", "a.csv, line 2: the label is empty in `label`"),
         ("a.csv", b"\xFF\xFEt\0e\0", "a.csv: is UTF-16; store it as UTF-8"),
         ("a.csv", &many.into_bytes(), "a.csv: the column `label` has more than 100000 different labels"),
         ("a.csv", b"\x1F\x8B\x08", "a.csv: is packed with gzip; let its name end in .gz"),
@@ -198,7 +198,7 @@ fn tables_that_are_none_are_refused_in_one_line() {
         (
             "a.jsonl",
             b"{\"text\": \"a\", \"label\": 1}\n{\"label\": 1}\n",
-            "a.jsonl, line 2: there is no text in the column `text`",
+            "a.jsonl, line 2: there is no text in `text`",
         ),
         ("a.jsonl", b"{\"text\": \"a\\u0000\", \"label\": 1}\n", "a.jsonl, line 1: in `text`: a NUL byte at 1"),
         ("a.json", b"{\"train\": 1}", "a.json: `train` is no list; the file should be a list of rows, or an object"),
@@ -226,10 +226,7 @@ fn broken_rows_are_left_out_and_listed_where_that_is_asked_for() {
     assert_eq!((source.len(), left), (2, vec!["a.csv, line 3", "a.csv, line 4", "a.csv, line 5"]));
     let (_root, data) = folder(&[("a.csv", b"text,label\na,\nb,\n")]);
     let error = TextSourceConfig::Table(table()).open_with(&data, OnCorrupt::Skip).unwrap_err().to_string();
-    assert!(
-        error.ends_with("set: no row can be used; a.csv, line 2: the label is empty in the column `label`"),
-        "{error}"
-    );
+    assert!(error.ends_with("set: no sample can be used; a.csv, line 2: the label is empty in `label`"), "{error}");
 }
 
 /// A hundred megabytes in a hundred kilobytes, in one row and in many.
@@ -247,4 +244,91 @@ fn packed_bombs_are_refused_before_they_fill_the_memory() {
         let error = open(&[("a.csv.gz", &packer.finish().unwrap())], table()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+fn plain(unit: TextUnit) -> TextFolderConfig {
+    TextFolderConfig { folder: "set".into(), unit, ..TextFolderConfig::default() }
+}
+
+#[test]
+fn plain_files_are_texts_lines_or_paragraphs() {
+    let play = "First:\r\n  Speak.\r\n \r\n\r\nAll:\r\nSpeak, speak.";
+    let (_root, data) =
+        folder(&[("play.txt", play.as_bytes()), ("more/b.txt", b"one\n"), ("x.md", b"no"), (".y.txt", b"no")]);
+    let read = |unit| {
+        let source = TextSourceConfig::TextFolder(plain(unit)).open(&data).unwrap();
+        assert_eq!((source.label_kind(), source.classes().len()), (LabelKind::None, 0));
+        (0..source.len()).map(|i| (source.name(i), source.get(i).unwrap().text)).collect::<Vec<_>>()
+    };
+    let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    assert_eq!(read(TextUnit::File), [pair("more/b.txt", "one\n"), pair("play.txt", play)]);
+    let lines = [
+        ("more/b.txt, line 1", "one"),
+        ("play.txt, line 1", "First:"),
+        ("play.txt, line 2", "  Speak."),
+        ("play.txt, line 5", "All:"),
+        ("play.txt, line 6", "Speak, speak."),
+    ];
+    assert_eq!(read(TextUnit::Line), lines.map(|(name, text)| pair(name, text)));
+    let paragraphs = [
+        ("more/b.txt, line 1", "one"),
+        ("play.txt, line 1", "First:\r\n  Speak."),
+        ("play.txt, line 5", "All:\r\nSpeak, speak."),
+    ];
+    assert_eq!(read(TextUnit::Paragraph), paragraphs.map(|(name, text)| pair(name, text)));
+}
+
+#[test]
+fn folders_of_texts_may_be_classes_and_parts() {
+    let config = TextFolderConfig { labelled: true, ..plain(TextUnit::File) };
+    let files = [("train/pos/1.txt", &b"good"[..]), ("train/neg/test.txt", b"bad"), ("test/pos/1.txt", b"fine")];
+    let source = {
+        let (_root, data) = folder(&files);
+        TextSourceConfig::TextFolder(config.clone()).open(&data).unwrap()
+    };
+    let all: Vec<_> = (0..3).map(|i| (source.name(i), source.label(i), source.given(i).unwrap())).collect();
+    let expected = [
+        ("train/neg/test.txt", 0, Given::Train),
+        ("train/pos/1.txt", 1, Given::Train),
+        ("test/pos/1.txt", 1, Given::Test),
+    ];
+    assert_eq!(all, expected.map(|(name, label, given)| (name.to_owned(), label, given)));
+
+    for (name, bytes, expected) in [
+        ("train/pos/2.txt", &b" \n"[..], "train/pos/2.txt: the file is empty; mend or remove it in "),
+        ("train/pos/2.txt", b"a\xFF", "train/pos/2.txt: byte 0xff at 1 is not UTF-8"),
+        ("train/pos/2.txt", b"a\0", "train/pos/2.txt: a NUL byte at 1"),
+        ("train/pos/2.txt.gz", b"no gzip", "2.txt.gz: the gzip stream is broken or cut short"),
+        ("test/new/2.txt", b"a", "test/new/2.txt has the label `new`, which the training part has not"),
+    ] {
+        let (_root, data) = folder(&[&files[..], &[(name, bytes)]].concat());
+        let error = TextSourceConfig::TextFolder(config.clone()).open(&data).unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+        if error.contains("on-corrupt") {
+            let source = TextSourceConfig::TextFolder(config.clone()).open_with(&data, OnCorrupt::Skip).unwrap();
+            assert_eq!((source.len(), source.left_out().len()), (3, 1));
+        }
+    }
+    let (_root, data) = folder(&[("a.txt", b"caf\xE9")]);
+    let config = TextFolderConfig { encoding: Encoding::Latin1, ..plain(TextUnit::File) };
+    assert_eq!(TextSourceConfig::TextFolder(config).open(&data).unwrap().get(0).unwrap().text, "caf\u{E9}");
+}
+
+/// Labels that are too rare for every part are drawn together with the texts that have none.
+#[test]
+fn texts_with_several_labels_or_none_can_be_divided() {
+    let tags = |i: usize| match i {
+        0..20 => "a|b".to_owned(),
+        20..30 => String::new(),
+        _ => format!("rare-{i}"),
+    };
+    let rows: String = (0..40).map(|i| format!("text {i},{}\n", tags(i))).collect();
+    let config = TextTableConfig { label: "tags".into(), label_separator: "|".into(), ..table() };
+    let source = open(&[("a.csv", format!("text,tags\n{rows}").as_bytes())], config).unwrap();
+    let splits = SplitConfig::Auto.split(&source, 1).unwrap();
+    for part in [&splits.valid, &splits.test] {
+        let common = part.iter().filter(|&&i| i < 20).count();
+        assert_eq!((part.len(), common), (4, 2), "{part:?}");
+    }
+    assert_eq!(splits.train.len(), 32);
 }

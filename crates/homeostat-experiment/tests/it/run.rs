@@ -182,6 +182,26 @@ fn a_broken_picture_of_any_part_begins_no_run_or_is_listed_as_the_experiment_say
 }
 
 #[test]
+fn a_broken_row_of_a_table_begins_no_run_or_is_listed_as_the_experiment_says() {
+    let place = Place::new();
+    let folder = place.pictures();
+    let rows = |class: &str, count| (0..count).map(|at| format!("{class}/{at:02}.png,{class}\n")).collect::<String>();
+    let table = format!("file,kind\n{}{}cat/99.png,cat\n", rows("cat", 12), rows("dog", 6));
+    fs::write(folder.join("pets.csv"), &table).unwrap();
+    let source = "data.source={ image-table = { folder = 'pets', image = 'file', label = 'kind' } }";
+    let error = place.try_train(pets(&[source])).unwrap_err().to_string();
+    assert!(error.contains("pets.csv, line 20: there is no file `cat/99.png` below the folder"), "{error}");
+    assert!(!place.out().exists());
+    let (run, _) = place.train(pets(&[source, "data.on-corrupt=skip"]));
+    assert!(fs::read_to_string(run.report_file()).unwrap().contains("pets.csv, line 20"), "the report lists it");
+
+    fs::write(folder.join("pets.csv"), table.replace("\ncat/99.png,cat", "").replace(",cat", ",cat|small")).unwrap();
+    let source = source.replace("label =", "label-separator = '|', label =");
+    let error = place.try_train(pets(&[&source])).unwrap_err().to_string();
+    assert!(error.contains("several labels for a picture"), "{error}");
+}
+
+#[test]
 fn a_run_that_fails_says_how_far_it_came() {
     let place = Place::new();
     let words = ["optimizer.sgd.learning-rate=1e30", "control.guard.on={ patience = 1, max-rewinds = 0 }", "epochs=9"];
