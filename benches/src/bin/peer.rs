@@ -14,7 +14,7 @@ use burn::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_device::{DeviceChoice, open};
-use homeostat_kernels::Kernels;
+use homeostat_kernels::{Curve, Kernels, dense};
 use homeostat_models::{
     CnnConfig, ImageModel, ImageModelConfig, ImageShape, NormPlace, Pooling, SequenceClassifier, SequenceInput,
     SequenceModel, SequenceModelConfig, TransformerConfig,
@@ -71,6 +71,8 @@ enum Work {
     Transformer,
     /// The shape of MiniLM-L6, inference alone.
     Minilm,
+    /// One product of two square matrices of `size`: what the machine gives. Inference alone.
+    Product,
 }
 
 impl Work {
@@ -166,7 +168,7 @@ fn train_step(options: &Options) -> serde_json::Value {
             let optimizer = OptimizerConfig::Sgd(SgdConfig::default());
             train(options, model, &optimizer, 0.01, 10, |model| model.forward(x.clone()))
         }
-        Work::Minilm | Work::Resnet18At224 => panic!("{}: inference alone", options.work.name()),
+        Work::Minilm | Work::Resnet18At224 | Work::Product => panic!("{}: inference alone", options.work.name()),
     }
 }
 
@@ -220,6 +222,11 @@ fn infer(options: &Options) -> serde_json::Value {
         Work::Minilm => {
             let (model, x) = (minilm(&device), SequenceInput::full(texts(options, length, 30_000, &device)));
             time(options, parameters(&model), || read(Pooling::Mean.of(model.forward(&x), &x)))
+        }
+        Work::Product => {
+            let matrix = || Tensor::random([options.size; 2], Distribution::Normal(0.0, 1.0), &device);
+            let (a, b): (Tensor<2>, Tensor<2>) = (matrix(), matrix());
+            time(options, 0, || read(dense(a.clone(), b.clone(), None, Curve::Straight, Kernels::selected())))
         }
     }
 }

@@ -81,16 +81,15 @@ impl Conv {
         WeightSteps { group: self.group_channels()[1] * self.patch(), result: self.patch(), source: self.taps() }
     }
 
-    /// The way with fewer products, where it pays.
+    /// The way with fewer products, where there is one.
     pub(crate) fn forward_winograd(&self) -> Option<Winograd> {
-        let winograd = Winograd {
+        self.plain_3x3().then(|| Winograd {
             batch: self.batch,
             source: self.input,
             out: self.out,
             padding: self.padding,
             channels: self.channels,
-        };
-        (self.plain_3x3() && winograd.pays()).then_some(winograd)
+        })
     }
 
     /// Weights for [`Conv::forward_winograd`].
@@ -106,6 +105,7 @@ impl Conv {
     /// `conv(x, weight)`, finished, as `[batch, out height, out width, out channels]`.
     pub(crate) fn forward(&self, isa: Isa, x: &[f32], weight: &[f32], finish: Finish<'_>) -> Vec<f32> {
         self.forward_winograd()
+            .filter(Winograd::pays)
             .and_then(|winograd| winograd.run(isa, x, &self.forward_transformed(isa, weight), finish))
             .unwrap_or_else(|| self.forward_gather().run(isa, x, &self.forward_weights(isa, weight), finish))
     }
@@ -116,7 +116,7 @@ impl Conv {
         let patch = self.patch();
         let steps = WeightSteps { group: channels_out * patch, result: self.taps(), source: patch };
         let channels = [channels_out, channels_in];
-        let finish = Finish { bias: None, residual: None, relu: false };
+        let finish = Finish { bias: None, residual: None, relu: false, halved: false };
         if self.plain_3x3() {
             let padding = self.padding.map(|padding| 2 - padding);
             let winograd = Winograd { batch: self.batch, source: self.out, out: self.input, padding, channels };
@@ -220,7 +220,7 @@ mod tests {
                 w_gradient[w] += f64::from(gradient[out]) * f64::from(x[from]);
             });
             y.iter_mut().for_each(|y| *y = y.max(0.0));
-            let finish = Finish { bias: Some(&bias), residual: None, relu: true };
+            let finish = Finish { bias: Some(&bias), residual: None, relu: true, halved: false };
             for isa in Isa::supported() {
                 let what = format!("{isa:?}, {conv:?}");
                 assert_near(&conv.forward(isa, &x, &weight, finish), &y, &what);

@@ -53,11 +53,10 @@ pub fn conv_norm(
     #[cfg(feature = "cpu")]
     if !x.device().is_autodiff() && kernels.take(&x) && kernels.take(&weight) {
         use crate::inference::{Folded, InferenceOps};
-        let Conv2dOptions { stride, padding, dilation, groups, activation } = *options;
         let folded = Folded {
-            options: burn::tensor::ops::ConvOptions::new_with_padding(stride, padding, dilation, groups),
+            options: options.burn(),
             epsilon: norm.epsilon,
-            relu: activation == Activation::Relu,
+            relu: options.activation == Activation::Relu,
             residual: residual.is_some(),
         };
         let x = x.into_dispatch();

@@ -74,8 +74,9 @@ struct Matrix {
 impl Matrix {
     fn times(&self, isa: Isa, a: &[f32], b: &[f32], end: End<'_>) -> Vec<f32> {
         let walk = Walk { segments: vec![Segment { a: 0, b: 0, len: self.terms }], a_step: 1, b_step: self.columns };
-        // A small batch makes few tasks: narrow panels make more of them.
-        let panels = panels(self.columns, isa, if self.rows <= 64 { 2 } else { 4 });
+        // A small batch makes few tasks: narrow panels make more of them. The sums of a row or two alone would wait for
+        // each other, so their panels are wide.
+        let panels = panels(self.columns, isa, if (3..=64).contains(&self.rows) { 2 } else { 4 });
         let block = if self.rows <= 64 { 12 } else { 48 };
         let blocks = self.rows.div_ceil(block);
         let tasks: Vec<(usize, Panel)> =

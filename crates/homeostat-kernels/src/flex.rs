@@ -20,7 +20,7 @@ use burn::{backend::Flex, tensor::ops::ConvOptions};
 pub(crate) fn conv2d(x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, convolution: &Convolution) -> FlexTensor {
     let conv = shape_of(x, weight, &convolution.options);
     let bias = floats(bias);
-    let finish = Finish { bias: Some(&bias), residual: None, relu: convolution.relu };
+    let finish = Finish { bias: Some(&bias), residual: None, relu: convolution.relu, halved: false };
     let y = conv.forward(Isa::detect(), &channels_last(x), &floats(weight), finish);
     from_channels_last(y, [conv.batch, conv.channels[1], conv.out[0], conv.out[1]])
 }

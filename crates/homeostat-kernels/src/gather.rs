@@ -6,7 +6,8 @@
 use rayon::prelude::*;
 
 use crate::{
-    buffer::by_chunks,
+    lines::Lines,
+    pool::Pool,
     product::{End, Panel, Product, Rows, Segment, Walk, panels},
     simd::Isa,
 };
@@ -136,6 +137,8 @@ pub(crate) struct Finish<'a> {
     /// Added to the result, in the same order.
     pub(crate) residual: Option<&'a [f32]>,
     pub(crate) relu: bool,
+    /// Whether the largest of each two by two pixels is kept: max-pooling.
+    pub(crate) halved: bool,
 }
 
 /// Pixels of a task that see the same taps: where they start in the source, and which of the task's pixels they are.
@@ -177,8 +180,8 @@ impl Gather {
     /// The result: `[batch, rows, columns, channels]` of a source in the same order.
     pub(crate) fn run(&self, isa: Isa, source: &[f32], packed: &Packed, finish: Finish<'_>) -> Vec<f32> {
         let [source_channels, channels] = self.channels.map(|channels| channels * self.groups);
-        let lines = self.batch * self.axes[0].places.len();
-        let width = self.axes[1].places.len();
+        let [rows, width] = [0, 1].map(|axis| self.axes[axis].places.len());
+        let lines = self.batch * rows;
         assert_eq!(source.len(), self.batch * self.source[0] * self.source[1] * source_channels, "{self:?}");
         if let Some(residual) = finish.residual {
             assert_eq!(residual.len(), lines * width * channels, "a residual of another shape than the result");
@@ -187,20 +190,29 @@ impl Gather {
         let shared = Shared { isa, source, packed, finish, walks };
         let panels = self.groups * packed.panels.len();
         if lines * width <= PIXELS && panels >= 4 {
-            return self.by_panels(&shared, lines * width);
+            let y = self.by_panels(&shared, lines * width);
+            let pool = Pool { batch: self.batch, ..Pool::halving(channels, [rows, width]) };
+            return if finish.halved { pool.forward(isa, &y) } else { y };
         }
+        let made = Lines { batch: self.batch, rows, columns: width, channels };
         let some = PIXELS.div_ceil(width).min(lines.div_ceil(4)).max(1);
-        by_chunks(lines * width * channels, some * width * channels, |index, out| {
-            let first = index * some;
-            if let Some(residual) = finish.residual {
-                out.copy_from_slice(&residual[first * width * channels..][..out.len()]);
-            }
-            let alike = self.alike(first..first + out.len() / (width * channels));
-            for index in 0..panels {
-                let at = self.place(packed, index).at;
-                self.panel(&shared, index, &alike, (channels, at), out);
-            }
-        })
+        let some = if finish.halved { made.pairs(some) } else { some };
+        made.make(
+            isa,
+            some,
+            finish.halved,
+            || (),
+            |(), first, out| {
+                if let Some(residual) = finish.residual {
+                    out.copy_from_slice(&residual[first * width * channels..][..out.len()]);
+                }
+                let alike = self.alike(first..first + out.len() / (width * channels));
+                for index in 0..panels {
+                    let at = self.place(packed, index).at;
+                    self.panel(&shared, index, &alike, (channels, at), out);
+                }
+            },
+        )
     }
 
     /// Few pixels and many weights: a task reads some of the weights, and those once.

@@ -1,5 +1,5 @@
-//! Convolutions without gradients, as a backend extension of Burn: bias or normalisation, residual and ReLU are one pass,
-//! and the weights are laid out once. Only Burn's CPU backend is listed, without autodiff; see [`crate::extension`].
+//! Convolutions without gradients, as a backend extension of Burn: bias or normalisation, residual, ReLU and max-pooling
+//! are one pass, and the weights are laid out once. An image gets the same bits alone and among others. Only Burn's CPU backend is listed, without autodiff; see [`crate::extension`].
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use crate::{
     image::{channels_last, dims4, from_channels_last},
     prepared::{Prepared, Way, Weight, prepared},
     simd::Isa,
+    winograd::Winograd,
 };
 
 /// A convolution, the normalisation after it, and what follows.
@@ -40,6 +41,7 @@ pub(crate) trait InferenceOps: Backend {
         bias: FloatTensor<Self>,
         biased: bool,
         convolution: Convolution,
+        halved: bool,
     ) -> FloatTensor<Self>;
 
     fn infer_conv_norm(
@@ -61,6 +63,7 @@ impl InferenceOps for Flex {
         bias: FlexTensor,
         biased: bool,
         convolution: Convolution,
+        halved: bool,
     ) -> FlexTensor {
         let conv = shape_of(&x, &weight, &convolution.options);
         let made_of = if biased { vec![&weight, &bias] } else { vec![&weight] };
@@ -70,7 +73,7 @@ impl InferenceOps for Flex {
                 bias: if biased { floats(&bias).into_owned() } else { vec![0.0; conv.channels[1]] },
             })
         };
-        run(&x, &conv, layer, None, convolution.relu)
+        run(&x, &conv, layer, Follow { residual: None, relu: convolution.relu, halved })
     }
 
     fn infer_conv_norm(
@@ -98,31 +101,40 @@ impl InferenceOps for Flex {
             Prepared { weight: Weight::new(way, &conv, &weight), bias: bias.collect() }
         };
         let layer = |way: Way| prepared(&made_of, (conv.groups, way), || fold(way));
-        run(&x, &conv, layer, folded.residual.then_some(&residual), folded.relu)
+        let residual = folded.residual.then_some(&residual);
+        run(&x, &conv, layer, Follow { residual, relu: folded.relu, halved: false })
     }
 }
 
-fn run(
-    x: &FlexTensor,
-    conv: &Conv,
-    layer: impl Fn(Way) -> Arc<Prepared>,
-    residual: Option<&FlexTensor>,
+/// What follows a convolution and its bias.
+struct Follow<'a> {
+    residual: Option<&'a FlexTensor>,
     relu: bool,
-) -> FlexTensor {
+    halved: bool,
+}
+
+fn run(x: &FlexTensor, conv: &Conv, layer: impl Fn(Way) -> Arc<Prepared>, follow: Follow<'_>) -> FlexTensor {
+    let Follow { residual, relu, halved } = follow;
     let isa = Isa::detect();
-    let dims = [conv.batch, conv.channels[1], conv.out[0], conv.out[1]];
+    let [batch, channels, height, width] = [conv.batch, conv.channels[1], conv.out[0], conv.out[1]];
     if let Some(residual) = residual {
-        assert_eq!(dims4(residual), dims, "conv_norm: the residual must have the shape of the result");
+        assert_eq!(
+            dims4(residual),
+            [batch, channels, height, width],
+            "conv_norm: the residual's shape is the result's"
+        );
     }
     let (x, residual) = (channels_last(x), residual.map(channels_last));
     let run = |way: Way| {
         let prepared = layer(way);
-        let finish = Finish { bias: Some(&prepared.bias), residual: residual.as_deref(), relu };
+        let finish = Finish { bias: Some(&prepared.bias), residual: residual.as_deref(), relu, halved };
         match &prepared.weight {
             Weight::Direct(weight) => Some(conv.forward_gather().run(isa, &x, weight, finish)),
             Weight::Winograd(weight) => conv.forward_winograd()?.run(isa, &x, weight, finish),
         }
     };
-    let y = conv.forward_winograd().and_then(|_| run(Way::Winograd)).or_else(|| run(Way::Direct));
-    from_channels_last(y.expect("the direct way gives what it finds"), dims)
+    let winograd = conv.forward_winograd().filter(Winograd::pays_with_weights);
+    let y = winograd.and_then(|_| run(Way::Winograd)).or_else(|| run(Way::Direct));
+    let [height, width] = if halved { [height / 2, width / 2] } else { [height, width] };
+    from_channels_last(y.expect("the direct way gives what it finds"), [batch, channels, height, width])
 }

@@ -59,6 +59,8 @@ mod inference;
 mod layer_norm;
 mod levels;
 #[cfg(feature = "cpu")]
+mod lines;
+#[cfg(feature = "cpu")]
 mod mean_pool;
 #[cfg(feature = "cpu")]
 mod pool;
@@ -170,6 +172,12 @@ impl Default for Conv2dOptions {
     }
 }
 
+impl Conv2dOptions {
+    fn burn(&self) -> ConvOptions<2> {
+        ConvOptions::new_with_padding(self.stride, self.padding, self.dilation, self.groups)
+    }
+}
+
 /// Convolution, bias and activation:
 /// `[batch, in, height, width]` and weights `[out, in / groups, rows, columns]` give `[batch, out, height', width']`.
 #[must_use]
@@ -180,28 +188,17 @@ pub fn conv2d(
     options: &Conv2dOptions,
     kernels: Kernels,
 ) -> Tensor<4> {
-    let burn = ConvOptions::new_with_padding(options.stride, options.padding, options.dilation, options.groups);
+    let burn = options.burn();
     #[cfg(feature = "cpu")]
     if kernels.take(&x) && kernels.take(&weight) {
-        use burn::backend::Dispatch;
         use extension::{Convolution, KernelOps};
-        use inference::InferenceOps;
         let convolution = Convolution { options: burn, relu: options.activation == Activation::Relu };
         let device = x.device();
         if !device.is_autodiff() {
-            let biased = bias.is_some();
-            let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-            let bias = bias.map_or_else(|| weight.clone(), Tensor::into_dispatch);
-            return Tensor::from_dispatch(<Dispatch as InferenceOps>::infer_conv2d(
-                x,
-                weight,
-                bias,
-                biased,
-                convolution,
-            ));
+            return infer_conv2d(x, weight, bias, convolution, false);
         }
         let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &device));
-        return Tensor::from_dispatch(<Dispatch as KernelOps>::kernel_conv2d(
+        return Tensor::from_dispatch(<burn::backend::Dispatch as KernelOps>::kernel_conv2d(
             x.into_dispatch(),
             weight.into_dispatch(),
             bias.into_dispatch(),
@@ -209,6 +206,45 @@ pub fn conv2d(
         ));
     }
     options.activation.apply(module::conv2d(x, weight, bias, burn))
+}
+
+/// [`conv2d`], then the largest of each two by two pixels: without gradients in one pass.
+#[must_use]
+pub fn conv2d_halved(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: &Conv2dOptions,
+    kernels: Kernels,
+) -> Tensor<4> {
+    #[cfg(feature = "cpu")]
+    if !x.device().is_autodiff() && kernels.take(&x) && kernels.take(&weight) {
+        let relu = options.activation == Activation::Relu;
+        return infer_conv2d(x, weight, bias, extension::Convolution { options: options.burn(), relu }, true);
+    }
+    max_pool2d(conv2d(x, weight, bias, options, kernels), &MaxPool2dOptions::new([2, 2]), kernels)
+}
+
+#[cfg(feature = "cpu")]
+fn infer_conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    convolution: extension::Convolution,
+    halved: bool,
+) -> Tensor<4> {
+    let biased = bias.is_some();
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    let bias = bias.map_or_else(|| weight.clone(), Tensor::into_dispatch);
+    let y = <burn::backend::Dispatch as inference::InferenceOps>::infer_conv2d(
+        x,
+        weight,
+        bias,
+        biased,
+        convolution,
+        halved,
+    );
+    Tensor::from_dispatch(y)
 }
 
 /// A dense layer: `[rows, in]` times weights `[in, out]` plus bias, then the activation.

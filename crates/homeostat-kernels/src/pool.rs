@@ -29,6 +29,13 @@ impl Pool {
         self.out[0] * self.out[1] * self.channels
     }
 
+    /// Two by two without overlap or border, of one image.
+    pub(crate) fn halving(channels: usize, input: [usize; 2]) -> Self {
+        let out = input.map(|input| input / 2);
+        let [kernel, stride, dilation] = [[2, 2], [2, 2], [1, 1]];
+        Self { batch: 1, channels, input, out, kernel, stride, padding: [0, 0], dilation }
+    }
+
     /// Two by two without overlap or border: each input pixel belongs to one window at most.
     fn halves(&self) -> bool {
         self.kernel == [2, 2] && self.stride == [2, 2] && self.padding == [0, 0] && self.dilation == [1, 1]
@@ -52,8 +59,13 @@ impl Pool {
     /// `[batch, out height, out width, channels]`
     pub(crate) fn forward(&self, isa: Isa, x: &[f32]) -> Vec<f32> {
         by_chunks(self.batch * self.out_image(), self.out_image(), |image, out| {
-            isa.run(Forward { pool: self, x: &x[image * self.image()..][..self.image()], out });
+            self.image_forward(isa, &x[image * self.image()..][..self.image()], out);
         })
+    }
+
+    /// `[out height, out width, channels]` of one image.
+    pub(crate) fn image_forward(&self, isa: Isa, x: &[f32], out: &mut [f32]) {
+        isa.run(Forward { pool: self, x, out });
     }
 
     /// The gradient of the input.

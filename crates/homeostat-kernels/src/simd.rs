@@ -21,7 +21,10 @@ enum Set {
     /// 256-bit vectors with fused multiply-add (x86-64-v3).
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// Arrays of 8, every access checked; the compiler makes of them what the target's baseline has (SSE2, NEON).
+    /// Pairs of 128-bit vectors, which every AArch64 machine has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// Arrays of 8, every access checked; the compiler makes of them what the target's baseline has.
     Portable,
     /// Arrays of 16: the checked twin of the addresses that AVX-512 computes.
     Portable16,
@@ -54,6 +57,8 @@ impl Isa {
             }
             all.push(Self(Set::Avx2));
         }
+        #[cfg(target_arch = "aarch64")]
+        all.push(Self(Set::Neon));
         all.extend([Self(Set::Portable), Self(Set::Portable16)]);
         all
     }
@@ -65,6 +70,8 @@ impl Isa {
             Set::Avx512 => 16,
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => 8,
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => 8,
             Set::Portable => 8,
             Set::Portable16 => 16,
         }
@@ -79,6 +86,8 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: see above.
             Set::Avx2 => unsafe { x86::run_avx2(kernel) },
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => kernel.run::<neon::F32x8>(),
             Set::Portable => kernel.run::<Array<8>>(),
             Set::Portable16 => kernel.run::<Array<16>>(),
         }
@@ -350,6 +359,91 @@ mod x86 {
                 let keep = _mm256_cmp_ps::<_CMP_NLE_UQ>(self.0, _mm256_setzero_ps());
                 Self(_mm256_and_ps(keep, self.0))
             }
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    #[allow(clippy::wildcard_imports, reason = "a dozen intrinsics")]
+    use std::arch::aarch64::*;
+
+    use super::Vector;
+
+    /// Two registers: so many lanes as AVX2, and the same tiles.
+    #[derive(Clone, Copy)]
+    pub(super) struct F32x8([float32x4_t; 2]);
+
+    // SAFETY (every block below): the trait's contract puts the address inside the slice, and AArch64 has NEON.
+    impl Vector for F32x8 {
+        const LANES: usize = 8;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: see the impl.
+            unsafe { Self([vdupq_n_f32(value); 2]) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: &[f32], at: usize) -> Self {
+            debug_assert!(at + 8 <= from.len(), "load of 8 at {at} of {}", from.len());
+            // SAFETY: see the impl.
+            unsafe {
+                let from = from.as_ptr().add(at);
+                Self([vld1q_f32(from), vld1q_f32(from.add(4))])
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn load_first(from: &[f32], at: usize, count: usize) -> Self {
+            let mut lanes = [0.0; 8];
+            lanes[..count].copy_from_slice(&from[at..at + count]);
+            // SAFETY: there are eight.
+            unsafe { Self::load(&lanes, 0) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: &mut [f32], at: usize) {
+            debug_assert!(at + 8 <= to.len(), "store of 8 at {at} of {}", to.len());
+            // SAFETY: see the impl.
+            unsafe {
+                let to = to.as_mut_ptr().add(at);
+                vst1q_f32(to, self.0[0]);
+                vst1q_f32(to.add(4), self.0[1]);
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn store_first(self, to: &mut [f32], at: usize, count: usize) {
+            let mut lanes = [0.0; 8];
+            // SAFETY: there are eight.
+            unsafe { self.store(&mut lanes, 0) };
+            to[at..at + count].copy_from_slice(&lanes[..count]);
+        }
+
+        #[inline(always)]
+        unsafe fn broadcast(from: &[f32], at: usize) -> Self {
+            debug_assert!(at < from.len(), "broadcast at {at} of {}", from.len());
+            // SAFETY: see the impl.
+            unsafe { Self([vld1q_dup_f32(from.as_ptr().add(at)); 2]) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+            // SAFETY: see the impl.
+            unsafe { Self([0, 1].map(|half| vfmaq_f32(sum.0[half], self.0[half], factor.0[half]))) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: see the impl.
+            unsafe { Self([0, 1].map(|half| vaddq_f32(self.0[half], other.0[half]))) }
+        }
+
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            // SAFETY: see the impl. The larger of a number and NaN is NaN.
+            unsafe { Self(self.0.map(|half| vmaxq_f32(half, vdupq_n_f32(0.0)))) }
         }
     }
 }

@@ -7,8 +7,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{
-    buffer::{by_chunks, by_chunks_with},
+    buffer::by_chunks,
     gather::{Finish, WeightSteps},
+    lines::Lines,
     product::{End, Panel, Product, Rows, Segment, Walk, panels, spaced},
     simd::{Isa, Kernel, Vector},
 };
@@ -18,6 +19,9 @@ const PLACES: usize = 16;
 
 /// Tiles of a task: so many that the weights are used often, and so few that the transformed tiles stay near.
 const TILES: usize = 64;
+
+/// Pixels of the result's images below which the transforms, and the weights' sixteen places instead of nine, outweigh.
+const FEWEST: usize = 100;
 
 /// Floats between the places of transformed tiles: else these would often share a set of the first cache.
 const GAP: usize = 16;
@@ -88,10 +92,16 @@ fn transform(g: [f32; 9]) -> [f32; PLACES] {
 }
 
 impl Winograd {
-    /// Whether fewer products outweigh the transforms.
+    /// Whether fewer products outweigh the transforms, that of the weights among them.
     pub(crate) fn pays(&self) -> bool {
-        let pixels = self.batch * self.out[0] * self.out[1];
-        self.channels.iter().all(|&channels| channels >= 32) && pixels >= 4 * self.channels[0].max(self.channels[1])
+        let [from, to] = self.channels;
+        self.pays_with_weights() && self.batch * self.out[0] * self.out[1] >= 4 * from.max(to)
+    }
+
+    /// The same where the weights are transformed already. It does not depend on the batch, so that an image gets the
+    /// same bits alone and among others.
+    pub(crate) fn pays_with_weights(&self) -> bool {
+        self.channels.iter().all(|&channels| channels >= 32) && self.out[0] * self.out[1] >= FEWEST
     }
 
     /// Tiles of an image, along height and width.
@@ -102,25 +112,24 @@ impl Winograd {
     /// The result, `[batch, height, width, channels]`, unless it has infinity or NaN.
     pub(crate) fn run(&self, isa: Isa, source: &[f32], weight: &Transformed, finish: Finish<'_>) -> Option<Vec<f32>> {
         let [from, to] = self.channels;
-        let [rows, columns] = self.tiles();
+        let (height, columns) = (self.out[0], self.tiles()[1]);
         assert_eq!(source.len(), self.batch * self.source[0] * self.source[1] * from, "{self:?}");
-        // Whole rows of tiles; whole images, where the last row of tiles leaves the image.
-        let some = TILES.div_ceil(columns).min((self.batch * rows).div_ceil(4));
-        let some = if self.out[0].is_multiple_of(2) { some } else { some.div_ceil(rows) * rows };
+        let made = Lines { batch: self.batch, rows: height, columns: self.out[1], channels: to };
         let line = self.out[1] * to;
-        let lines = if self.out[0].is_multiple_of(2) { 2 * some } else { some / rows * self.out[0] };
         if let Some(residual) = finish.residual {
-            assert_eq!(residual.len(), self.batch * self.out[0] * line, "a residual of another shape than the result");
+            assert_eq!(residual.len(), self.batch * height * line, "a residual of another shape than the result");
         }
+        let some = made.pairs(2 * TILES.div_ceil(columns).min((self.batch * height.div_ceil(2)).div_ceil(4)));
+        // Rows of tiles before a line.
+        let tiles = |lines: usize| lines / height * height.div_ceil(2) + (lines % height).div_ceil(2);
         let finite = AtomicBool::new(true);
-        let y =
-            by_chunks_with(self.batch * self.out[0] * line, lines * line, Scratch::default, |scratch, index, out| {
-                let residual = finish.residual.map(|residual| &residual[index * lines * line..][..out.len()]);
-                let task = Task { first: index * some, rows: some.min(self.batch * rows - index * some) };
-                if !self.task(isa, source, weight, Finish { residual, ..finish }, &task, scratch, out) {
-                    finite.store(false, Ordering::Relaxed);
-                }
-            });
+        let y = made.make(isa, some, finish.halved, Scratch::default, |scratch, first, out| {
+            let residual = finish.residual.map(|residual| &residual[first * line..][..out.len()]);
+            let task = Task { first: tiles(first), rows: tiles(first + out.len() / line) - tiles(first) };
+            if !self.task(isa, source, weight, Finish { residual, ..finish }, &task, scratch, out) {
+                finite.store(false, Ordering::Relaxed);
+            }
+        });
         finite.into_inner().then_some(y)
     }
 

@@ -5,7 +5,7 @@ use burn::{
 };
 use homeostat_kernels::{Activation, Conv2dOptions, Kernels, batch_norm, conv_norm};
 
-use crate::{assert_close, device, floats, random};
+use crate::{assert_close, device, floats, plain, random};
 
 fn norm(gamma: &Tensor<1>, beta: &Tensor<1>) -> BatchNorm {
     let mut norm = BatchNormConfig::new(gamma.dims()[0]).with_momentum(0.3).init(&device());
@@ -109,10 +109,9 @@ fn without_gradients_convolution_and_norm_are_one() {
     let norm = norm(&random([20]), &random([20]));
     // One step of training, so that the running statistics are not the initial ones.
     let _ = batch_norm(random([3, 20, 6, 6]) * 2.0 + 1.0, &norm, None, Activation::Linear, Kernels::Burn);
-    let inner = device().without_autodiff();
-    let norm = norm.to_device(&inner);
-    let (x, w) = (random([2, 5, 9, 8]).to_device(&inner), random([20, 5, 3, 3]).to_device(&inner));
-    let residual = random([2, 20, 5, 4]).to_device(&inner);
+    let norm = norm.valid();
+    let (x, w) = (plain(&random([2, 5, 9, 8])), plain(&random([20, 5, 3, 3])));
+    let residual = plain(&random([2, 20, 5, 4]));
     for activation in [Activation::Linear, Activation::Relu] {
         for residual in [None, Some(residual.clone())] {
             let options =

@@ -4,6 +4,7 @@
 mod avg_pool2d;
 mod batch_norm;
 mod conv2d;
+mod inference;
 mod levels;
 mod linear;
 mod max_pool2d;
@@ -25,6 +26,11 @@ fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
 
 fn floats<const D: usize>(x: &Tensor<D>) -> Vec<f32> {
     x.to_data().try_to_vec().unwrap()
+}
+
+/// The same numbers without gradients: as inference has them.
+fn plain<const D: usize>(x: &Tensor<D>) -> Tensor<D> {
+    Tensor::from_data(x.to_data(), &Device::flex())
 }
 
 /// Equal up to rounding: of the size of the values, since terms may cancel. NaN and infinity must be the same.

@@ -9,7 +9,7 @@ use burn::{
     },
     tensor::{Device, Tensor},
 };
-use homeostat_kernels::{Activation, Conv2dOptions, Kernels, MaxPool2dOptions, conv2d, max_pool2d};
+use homeostat_kernels::{Activation, Conv2dOptions, Kernels, conv2d_halved};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -134,7 +134,6 @@ fn stage(x: Tensor<4>, conv: &Conv2d) -> Tensor<4> {
     };
     let options =
         Conv2dOptions { padding: [(border, border); 2], activation: Activation::Relu, ..Conv2dOptions::default() };
-    let kernels = Kernels::selected();
     let bias = conv.bias.as_ref().map(|bias| bias.val());
-    max_pool2d(conv2d(x, conv.weight.val(), bias, &options, kernels), &MaxPool2dOptions::new([POOL; 2]), kernels)
+    conv2d_halved(x, conv.weight.val(), bias, &options, Kernels::selected())
 }
