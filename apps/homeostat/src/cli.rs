@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_data::DataRoot;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// Trains networks on folders of images, measures them, and keeps what can be served.
+/// Trains networks on pictures and texts, measures them, and keeps what can be served.
 #[derive(Debug, Parser)]
 #[command(name = "homeostat", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -67,7 +67,7 @@ pub(crate) enum Verb {
 /// An experiment with what the command line says on top.
 #[derive(Debug, Args)]
 pub(crate) struct ExperimentArgs {
-    /// A built-in experiment (digits, mnist, fashion-mnist, cifar10-jpeg), a file that ends in .toml, or a run.
+    /// A built-in experiment (digits, mnist, banking77, ...), a file that ends in .toml, or a run.
     #[arg(value_name = "EXPERIMENT")]
     pub(crate) experiment: String,
     /// Settings on top of the experiment: train.epochs=3 model.cnn.dropout=0.1 (see `homeostat config show`).

@@ -54,11 +54,11 @@ pub const BUILTIN: [(&str, &str); 6] = [
     ("banking77-minilm", include_str!("../../../experiments/banking77-minilm.toml")),
 ];
 
-/// Short forms of keys that a command line often sets.
+/// Short forms of keys that a command line often sets; `KIND` is that of the experiment's task.
 const SHORT: [(&str, &str); 11] = [
-    ("model", "task.image-classification.model"),
-    ("prepare", "task.image-classification.prepare"),
-    ("loss", "task.image-classification.loss"),
+    ("model", "task.KIND.model"),
+    ("prepare", "task.KIND.prepare"),
+    ("loss", "task.KIND.loss"),
     ("source", "data.source"),
     ("split", "data.split"),
     ("augment", "data.augment"),
@@ -73,6 +73,8 @@ const SHORT: [(&str, &str); 11] = [
 #[derive(Clone, Debug)]
 pub struct ExperimentText {
     layers: Layers,
+    /// The task's kind, for short forms.
+    kind: String,
 }
 
 impl Experiment {
@@ -109,7 +111,11 @@ impl Experiment {
     /// An experiment from a text; `name` is what errors call it.
     #[must_use]
     pub fn text(name: &str, text: &str) -> ExperimentText {
-        ExperimentText { layers: Layers::new().file(name, text) }
+        // A text that is no TOML is complained of when it is loaded.
+        let table = text.parse::<toml::Table>().unwrap_or_default();
+        let kind = table.get("task").and_then(|task| task.as_table()?.keys().next().cloned());
+        let kind = kind.unwrap_or_else(|| TaskConfig::default().kind().to_owned());
+        ExperimentText { layers: Layers::new().file(name, text), kind }
     }
 
     /// Refuses values that no data could make right.
@@ -133,8 +139,8 @@ impl ExperimentText {
     /// Adds `key=value` words of a command line; keys may be shortened (`model.cnn.dropout`, `epochs`).
     #[must_use]
     pub fn overrides<S: AsRef<str>>(self, words: &[S]) -> Self {
-        let words: Vec<String> = words.iter().map(|word| lengthen(word.as_ref())).collect();
-        Self { layers: self.layers.overrides(&words) }
+        let words: Vec<String> = words.iter().map(|word| lengthen(word.as_ref(), &self.kind)).collect();
+        Self { layers: self.layers.overrides(&words), ..self }
     }
 
     /// Reads it, and checks all that can be checked without data.
@@ -148,10 +154,10 @@ impl ExperimentText {
     }
 }
 
-fn lengthen(word: &str) -> String {
+fn lengthen(word: &str, kind: &str) -> String {
     let head = word.split(['.', '=']).next().unwrap_or_default();
     match SHORT.iter().find(|(short, _)| *short == head) {
-        Some((short, long)) => format!("{long}{}", &word[short.len()..]),
+        Some((short, long)) => format!("{}{}", long.replace("KIND", kind), &word[short.len()..]),
         None => word.to_owned(),
     }
 }

@@ -1,5 +1,7 @@
 //! The `[data.text]` table: which texts, and what they are cut and started with. It does not know the network.
 
+use std::path::Path;
+
 use homeostat_data::{DataRoot, TextAugment, TextSourceConfig, TextTableConfig, Tokenizer, TokenizerConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,8 +54,22 @@ impl TextDataConfig {
         if let TokenizerSource::Train(config) = &self.tokenizer {
             config.check("data.text.tokenizer.train")?;
         }
-        let problem = |problem: &str| Err(ExperimentError::setting("data.text.bucket-batches", problem));
-        if self.bucket_batches == 0 { problem("is 0, but has to be at least 1") } else { Ok(()) }
+        let tokenizer = match &self.tokenizer {
+            TokenizerSource::Train(_) => None,
+            TokenizerSource::File(file) => Some(file),
+        };
+        for (key, file) in [("tokenizer.file", tokenizer), ("weights", self.weights.as_ref())] {
+            if file.is_some_and(|file| Path::new(file).is_absolute()) {
+                let problem = "is an absolute path, but an experiment says what, not where: name it below --data-root";
+                return Err(ExperimentError::setting(&format!("data.text.{key}"), problem));
+            }
+        }
+        let problem = "is 0, but has to be at least 1";
+        if self.bucket_batches > 0 {
+            Ok(())
+        } else {
+            Err(ExperimentError::setting("data.text.bucket-batches", problem))
+        }
     }
 
     /// The tokenizer, learnt from these texts or read.

@@ -62,6 +62,7 @@ fn texts_are_learnt_published_verified_and_measured_again() {
     assert!(!task.contains("augment") && !task.contains("folder"), "{task}");
     assert_eq!(place.evaluate(&run, None).unwrap().figures, result.test);
     let TaskConfig::TextClassification(task) = recorded(&run).value.task else { panic!("texts") };
+    assert_eq!(pets(&["model.gru.layers=2"]).value.task.kind(), "text-classification");
     assert_eq!((task.labels, task.vocabulary), (vec!["cat".to_owned(), "dog".to_owned()], Some(60)));
 }
 
@@ -85,6 +86,10 @@ fn what_does_not_fit_a_task_about_texts_is_refused_in_one_line() {
         (Experiment::text("p.toml", "task.text-classification = {}").load().map(drop), "`data.text`: is missing"),
         (Experiment::text("p.toml", "data.text = {}").load().map(drop), "the task is about pictures"),
         (text("[data]", "[data]\nsource.idx = {}").map(drop), "they stand in data.text"),
+        (
+            text("tokenizer.train = { size = 60 }", "weights = \"/w.safetensors\"").map(drop),
+            "`data.text.weights`: is an abs",
+        ),
         (text("size = 60", "size = 2").map(drop), "data.text.tokenizer.train.size"),
     ] {
         let error = error.unwrap_err().to_string();
