@@ -41,14 +41,31 @@ impl DataRoot {
                 "is empty; name the folder of the data, relative to the data root",
             ));
         }
-        let looked: Vec<PathBuf> = if Path::new(folder).is_absolute() {
-            vec![PathBuf::from(folder)]
-        } else {
-            self.folders.iter().map(|root| root.join(folder)).collect()
-        };
+        let looked = self.places(folder);
         match looked.iter().find(|path| path.is_dir()) {
             Some(path) => Ok(path.clone()),
             None => Err(DataError::Missing { folder: folder.to_owned(), looked }),
         }
+    }
+
+    /// The file of this name below the first root that has one; an absolute path is taken as it is.
+    ///
+    /// # Errors
+    /// [`DataError::Read`] for the last place where it looked, [`DataError::Config`] without any.
+    pub fn find_file(&self, file: &str) -> Result<PathBuf, DataError> {
+        let looked = self.places(file);
+        let found = looked.iter().find(|path| path.is_file()).or(looked.last());
+        let Some(path) = found else { return Err(DataError::config("file", "no data root is set to look in")) };
+        match path.is_file() {
+            true => Ok(path.clone()),
+            false => Err(DataError::read(path, std::io::ErrorKind::NotFound.into())),
+        }
+    }
+
+    fn places(&self, name: &str) -> Vec<PathBuf> {
+        if Path::new(name).is_absolute() {
+            return vec![PathBuf::from(name)];
+        }
+        self.folders.iter().map(|root| root.join(name)).collect()
     }
 }

@@ -80,7 +80,7 @@ impl TextDataConfig {
     ) -> Result<Tokenizer, ExperimentError> {
         match &self.tokenizer {
             TokenizerSource::Train(config) => Ok(Tokenizer::train(config, texts)?),
-            TokenizerSource::File(file) => Ok(Tokenizer::open(&roots.find(file)?)?),
+            TokenizerSource::File(file) => Ok(Tokenizer::open(&roots.find_file(file)?)?),
         }
     }
 }

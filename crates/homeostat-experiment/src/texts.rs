@@ -112,7 +112,7 @@ fn all_texts(source: &TextSource, indices: &[usize]) -> impl Iterator<Item = Str
 
 /// The encoder of a BERT.
 fn pretrained(file: &str, roots: &DataRoot) -> Result<Weights, ExperimentError> {
-    let path = roots.find(file)?;
+    let path = roots.find_file(file)?;
     let wrong =
         |problem: String| ExperimentError::setting("data.text.weights", format!("{}: {problem}", path.display()));
     let bytes = fs::read(&path).map_err(|source| ExperimentError::Read { path: path.display().to_string(), source })?;
