@@ -48,7 +48,8 @@ pub enum TokenizerKind {
 pub struct TokenizerConfig {
     /// How a text is cut.
     pub kind: TokenizerKind,
-    /// The most tokens, special ones among them; fewer are learnt where the texts have no more.
+    /// The number of tokens, special ones among them. Fewer are learnt where the texts have no more, and a few more where they
+    /// have more characters: each of them gets a token.
     pub size: usize,
     /// Whether upper and lower case are the same.
     pub lowercase: bool,

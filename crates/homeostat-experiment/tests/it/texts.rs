@@ -4,6 +4,7 @@ use std::fs;
 
 use homeostat_artifact::{Artifact, Run};
 use homeostat_config::Resolved;
+use homeostat_data::Tokenizer;
 use homeostat_experiment::{Experiment, ExperimentError};
 use homeostat_tasks::TaskConfig;
 
@@ -62,8 +63,9 @@ fn texts_are_learnt_published_verified_and_measured_again() {
     assert!(!task.contains("augment") && !task.contains("folder"), "{task}");
     assert_eq!(place.evaluate(&run, None).unwrap().figures, result.test);
     let TaskConfig::TextClassification(task) = recorded(&run).value.task else { panic!("texts") };
+    let tokenizer = Tokenizer::from_json(&artifact.asset("tokenizer.json").unwrap()).unwrap();
     assert_eq!(pets(&["model.gru.layers=2"]).value.task.kind(), "text-classification");
-    assert_eq!((task.labels, task.vocabulary), (vec!["cat".to_owned(), "dog".to_owned()], Some(60)));
+    assert_eq!((task.labels, task.vocabulary), (vec!["cat".to_owned(), "dog".to_owned()], Some(tokenizer.size())));
 }
 
 #[test]
@@ -98,7 +100,7 @@ fn what_does_not_fit_a_task_about_texts_is_refused_in_one_line() {
     let fails = |words: &[&str]| place.try_train(pets(words)).map(drop).unwrap_err().to_string();
     assert!(fails(&["data.text.tokenizer={ file = \"none.json\" }"]).contains("none.json"));
     assert!(fails(&["data.text.weights=none.safetensors"]).contains("none.safetensors"));
-    assert!(fails(&["task.text-classification.vocabulary=9"]).contains("the tokenizer knows 60 tokens"));
+    assert!(fails(&["task.text-classification.vocabulary=9"]).contains("is 9, but the tokenizer knows"));
     fs::write(place.data().join("weights.safetensors"), b"none").unwrap();
     assert!(fails(&["data.text.weights=weights.safetensors"]).contains("not a safetensors file"));
     let error: ExperimentError = place.evaluate(&place.train(pets(&[])).0, Some(Default::default())).unwrap_err();
