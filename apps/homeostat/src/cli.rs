@@ -11,7 +11,7 @@ use homeostat_data::DataRoot;
 use homeostat_fetch::Cache;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// Trains networks on folders of images, measures them, and keeps what can be served.
+/// Trains networks on pictures and texts, measures them, and keeps what can be served.
 #[derive(Debug, Parser)]
 #[command(name = "homeostat", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -43,7 +43,7 @@ pub(crate) enum Verb {
     Resume(Resume),
     /// Measures a run on its test part, or on other data.
     Eval(Eval),
-    /// Answers for files, or for all pictures in a folder.
+    /// Answers for pictures, folders of pictures, or texts.
     Predict(Predict),
     /// Checks that an artifact still answers as at the end of its training.
     Verify(Verify),
@@ -73,7 +73,7 @@ pub(crate) enum Verb {
 /// An experiment with what the command line says on top.
 #[derive(Debug, Args)]
 pub(crate) struct ExperimentArgs {
-    /// A built-in experiment (digits, mnist, fashion-mnist, cifar10-jpeg, cifar10-cnn), a file that ends in .toml, or a run.
+    /// A built-in experiment (digits, mnist, banking77, ...), a file that ends in .toml, or a run.
     #[arg(value_name = "EXPERIMENT")]
     pub(crate) experiment: String,
     /// Settings on top of the experiment: train.epochs=3 model.cnn.dropout=0.1 (see `homeostat config show`).
@@ -215,9 +215,12 @@ pub(crate) enum Tta {
 pub(crate) struct Predict {
     /// A run, or an artifact.
     pub(crate) artifact: PathBuf,
-    /// Pictures, or folders of pictures.
-    #[arg(required = true, value_name = "FILE")]
+    /// Pictures or folders of pictures; for a network of texts, files with a text in each line.
+    #[arg(required_unless_present = "text", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
+    /// A text to be answered; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Vec<String>,
     /// How answers are written: a table for people, one JSON object a line, or comma-separated values with a header.
     #[arg(long, default_value = "table")]
     pub(crate) format: Format,
@@ -323,6 +326,8 @@ pub(crate) enum Data {
     Fetch(Fetch),
     /// Writes all pictures of a source, decoded and resized, into one file: training from it costs no decoding.
     Pack(Pack),
+    /// Learns a tokenizer from texts, and writes it as a tokenizer.json.
+    Tokenizer(LearnTokenizer),
 }
 
 #[derive(Debug, Args)]
@@ -361,6 +366,40 @@ pub(crate) struct Pack {
     /// JSON for machines.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A tokenizer, and the texts that it is learnt from.
+#[derive(Debug, Args)]
+pub(crate) struct LearnTokenizer {
+    /// A file of text, or an experiment about texts, of which the training part is taken.
+    pub(crate) source: String,
+    /// How texts are cut.
+    #[arg(long, default_value = "wordpiece")]
+    pub(crate) kind: Kind,
+    /// The most tokens.
+    #[arg(long, default_value_t = 8000, value_name = "N")]
+    pub(crate) size: usize,
+    /// Keeps upper and lower case apart.
+    #[arg(long)]
+    pub(crate) cased: bool,
+    /// The file that is written.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) roots: Roots,
+}
+
+/// How a tokenizer cuts texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Words, and pieces of rare ones, as BERT.
+    Wordpiece,
+    /// Joined pairs of bytes, as GPT-2.
+    Bpe,
+    /// The likeliest pieces, as SentencePiece.
+    Unigram,
+    /// A token a character.
+    Characters,
 }
 
 /// A public data set, or all that there are.

@@ -5,7 +5,6 @@
 
 use std::time::Instant;
 
-use benches::transformer::{MiniLm, Shape, Transformer};
 use burn::{
     module::{Module, ModuleVisitor, Param},
     nn::loss::CrossEntropyLossConfig,
@@ -15,7 +14,10 @@ use burn::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_device::{DeviceChoice, open};
 use homeostat_kernels::{Curve, Kernels, dense};
-use homeostat_models::{CnnConfig, ImageModel, ImageModelConfig, ImageShape, ResNetConfig, Stem};
+use homeostat_models::{
+    CnnConfig, ImageModel, ImageModelConfig, ImageShape, NormPlace, Pooling, ResNetConfig, SequenceClassifier,
+    SequenceInput, SequenceModel, SequenceModelConfig, Stem, TransformerConfig,
+};
 use homeostat_train::{AdamConfig, AdamwConfig, OptimizerConfig, SgdConfig};
 
 #[global_allocator]
@@ -115,9 +117,30 @@ fn images(options: &Options, size: usize, device: &Device) -> Tensor<4> {
     Tensor::random([options.batch, 3, size, size], Distribution::Normal(0.0, 1.0), device)
 }
 
-fn transformer(length: usize, device: &Device) -> Transformer {
-    let shape = Shape { vocabulary: 8000, length, width: 256, heads: 4, hidden: 1024, depth: 4 };
-    Transformer::new(shape, 2, device)
+fn transformer(length: usize, device: &Device) -> SequenceClassifier {
+    let config = TransformerConfig {
+        width: 256,
+        depth: 4,
+        heads: 4,
+        hidden: 1024,
+        positions: length,
+        types: 0,
+        norm: NormPlace::Before,
+        epsilon: 1e-5,
+        dropout: 0.0,
+    };
+    let network = SequenceModelConfig::Transformer(config);
+    SequenceClassifier::init(&network, 0.0, [8000, 2], device).expect("settings of a network")
+}
+
+fn minilm(device: &Device) -> SequenceModel {
+    let config = TransformerConfig { width: 384, depth: 6, heads: 12, hidden: 1536, ..TransformerConfig::default() };
+    SequenceModelConfig::Transformer(config).init(30_522, device).expect("settings of a network")
+}
+
+/// The scores of texts of one length.
+fn scores(model: &SequenceClassifier, ids: &Tensor<2, Int>) -> Tensor<2> {
+    model.forward(&SequenceInput::full(ids.clone()), Pooling::Mean)
 }
 
 /// Words at random, the same in each run.
@@ -143,7 +166,7 @@ fn train_step(options: &Options) -> serde_json::Value {
         Work::Transformer => {
             let (model, x) = (transformer(length, &device), texts(options, length, 8000, &device));
             let optimizer = OptimizerConfig::Adamw(AdamwConfig::default());
-            train(options, model, &optimizer, 1e-4, 2, |model| model.forward(x.clone()))
+            train(options, model, &optimizer, 1e-4, 2, |model| scores(model, &x))
         }
         Work::Resnet18 => {
             let model = resnet18(Stem::Small, options.size, 10, &device);
@@ -192,7 +215,7 @@ fn infer(options: &Options) -> serde_json::Value {
         }
         Work::Transformer => {
             let (model, x) = (transformer(length, &device), texts(options, length, 8000, &device));
-            time(options, parameters(&model), || read(model.forward(x.clone())))
+            time(options, parameters(&model), || read(scores(&model, &x)))
         }
         Work::Resnet18 => {
             let model = resnet18(Stem::Small, options.size, 10, &device);
@@ -204,8 +227,8 @@ fn infer(options: &Options) -> serde_json::Value {
             time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Minilm => {
-            let (model, x) = (MiniLm::new(&device), texts(options, length, 30_000, &device));
-            time(options, parameters(&model), || read(model.forward(x.clone())))
+            let (model, x) = (minilm(&device), SequenceInput::full(texts(options, length, 30_000, &device)));
+            time(options, parameters(&model), || read(Pooling::Mean.of(model.forward(&x), &x)))
         }
         Work::Product => {
             let matrix = || Tensor::random([options.size; 2], Distribution::Normal(0.0, 1.0), &device);

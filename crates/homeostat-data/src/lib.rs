@@ -18,6 +18,7 @@
 
 mod affine;
 mod augment;
+mod buckets;
 mod data_root;
 mod description;
 mod digest;
@@ -43,15 +44,21 @@ mod stats;
 mod strings;
 mod table;
 mod tabled;
+mod text_augment;
+mod text_prepare;
 mod text_source;
+mod token_batch;
+mod tokenizer;
 mod views;
 mod widest;
+mod windows;
 
 pub use augment::{
     AugMix, AugmentStep, AutoAugment, AutoAugmentPolicy, Blur, Chance, ColorJitter, Cutout, Elastic, Erasing, Flip,
     ImageAugment, Jitter, JpegArtefacts, Noise, Operation, Perspective, Posterize, RandAugment, RandomCrop,
     RandomResizedCrop, Rotate, SampleKey, Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
 };
+pub use buckets::Buckets;
 pub use data_root::DataRoot;
 pub use description::{
     Alike, Bin, ClassCount, Description, Distribution, ImageFacts, Levels, NameGroups, ShapeCount, TextFacts, describe,
@@ -79,5 +86,10 @@ pub use split::{
 };
 pub use stats::ChannelStats;
 pub use table::{Cell, Encoding, Row, Table, TableFormat, TableKind, TableRows};
+pub use text_augment::{TextAugment, TextAugmentStep, WordShare};
+pub use text_prepare::{TextPrepare, Tokens, TooLong};
 pub use text_source::{TextFolderConfig, TextSample, TextSource, TextSourceConfig, TextTableConfig, TextUnit, Texts};
+pub use token_batch::TokenBatch;
+pub use tokenizer::{TOKENIZER_FILE, Tokenizer, TokenizerConfig, TokenizerKind};
 pub use views::{TestViews, five_crops, with_mirrored};
+pub use windows::Windows;

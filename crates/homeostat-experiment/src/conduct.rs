@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::atomic::AtomicBool,
     time::Instant,
 };
 
@@ -17,16 +17,20 @@ use homeostat_config::{Resolved, to_toml};
 use homeostat_data::{DataError, DataRoot, Skipped, SplitRecord};
 use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify};
 use homeostat_models::NameTable;
-use homeostat_task::{Adopted, ForeignNames, Task, Weights, WeightsError, read_foreign};
-use homeostat_tasks::ImageClassification;
-use homeostat_train::{End, Event, Examples, Finished, Job, PretrainedConfig, Reached, Workers, fit};
+use homeostat_report::Shown;
+use homeostat_task::{Adopted, ForeignNames, Task, TaskError, Weights, WeightsError, read_foreign};
+use homeostat_tasks::TaskConfig;
+use homeostat_train::{End, Event, Finished, Job, PretrainedConfig, Reached, Workers, fit};
 
 use crate::{
     Experiment, ExperimentError, ExperimentText,
     evaluate_run::{Measured, measure},
+    images::Images,
+    kind::Kind,
     plan::Plan,
     report_of_run::{augmented_pictures, report_of_run},
     tensorboard::TensorBoard,
+    texts::Texts,
 };
 
 /// Golden requests in an artifact.
@@ -102,7 +106,19 @@ pub fn train(
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<(PathBuf, Outcome), ExperimentError> {
-    let plan = Plan::make(resolved, &setting.roots, setting.workers)?;
+    match &resolved.value.task {
+        TaskConfig::ImageClassification(_) => begin::<Images>(resolved, (out, when), setting, observe),
+        TaskConfig::TextClassification(_) => begin::<Texts>(resolved, (out, when), setting, observe),
+    }
+}
+
+fn begin<K: Kind>(
+    resolved: Resolved<Experiment>,
+    (out, when): (&Path, &str),
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<(PathBuf, Outcome), ExperimentError> {
+    let plan = Plan::<K>::make(resolved, &setting.roots, setting.workers)?;
     let text = plan.resolved.show();
     plan.check(setting.device, setting.workers)?;
     let record = plan.splits.record(&plan.source)?;
@@ -121,6 +137,17 @@ pub fn resume(
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
+    match Experiment::text("experiment.toml", &run.experiment()?).load()?.value.task {
+        TaskConfig::ImageClassification(_) => go_on::<Images>(run, setting, observe),
+        TaskConfig::TextClassification(_) => go_on::<Texts>(run, setting, observe),
+    }
+}
+
+fn go_on<K: Kind>(
+    run: &Run,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<Outcome, ExperimentError> {
     let text = run.experiment()?;
     let run = run.lock()?;
     if run.result()?.is_some_and(|result| result.state == RunState::Finished) {
@@ -132,15 +159,15 @@ pub fn resume(
     let checkpoint = run.checkpoints()?.latest()?;
     if checkpoint.is_none() {
         run.truncate_logs(homeostat_artifact::LogLengths::default())?;
-        complete_records(&run, &text, setting)?;
+        complete_records::<K>(&run, &text, setting)?;
     }
-    let plan = reopen(&run, &text, setting)?;
+    let plan = reopen::<K>(&run, &text, setting)?;
     conduct(&plan, &run, checkpoint.as_ref(), setting, observe)
 }
 
 /// What tells a run's data and making.
-fn write_records(
-    plan: &Plan,
+fn write_records<K: Kind>(
+    plan: &Plan<K>,
     run: &RunWriter,
     record: &SplitRecord,
     when: &str,
@@ -152,17 +179,17 @@ fn write_records(
 }
 
 /// Writes the records of a run that was killed before it had them; it has not learnt anything yet.
-fn complete_records(run: &RunWriter, text: &str, setting: &Setting<'_>) -> Result<(), ExperimentError> {
+fn complete_records<K: Kind>(run: &RunWriter, text: &str, setting: &Setting<'_>) -> Result<(), ExperimentError> {
     if run.provenance()?.is_some() {
         return Ok(());
     }
-    let plan = Plan::make(Experiment::text("experiment.toml", text).load()?, &setting.roots, setting.workers)?;
+    let plan = Plan::<K>::make(Experiment::text("experiment.toml", text).load()?, &setting.roots, setting.workers)?;
     let record = plan.splits.record(&plan.source)?;
     write_records(&plan, run, &record, &run.summary().when, setting)
 }
 
 /// The plan of a run, with the data checked to be those that it began with.
-pub(crate) fn reopen(run: &Run, text: &str, setting: &Setting<'_>) -> Result<Plan, ExperimentError> {
+pub(crate) fn reopen<K: Kind>(run: &Run, text: &str, setting: &Setting<'_>) -> Result<Plan<K>, ExperimentError> {
     let experiment: ExperimentText = Experiment::text("experiment.toml", text);
     let plan = Plan::make(experiment.load()?, &setting.roots, setting.workers)?;
     let recorded: Option<SplitRecord> = run.split()?;
@@ -179,8 +206,8 @@ pub(crate) fn reopen(run: &Run, text: &str, setting: &Setting<'_>) -> Result<Pla
     }
 }
 
-fn provenance(
-    plan: &Plan,
+fn provenance<K: Kind>(
+    plan: &Plan<K>,
     record: &SplitRecord,
     text: &str,
     when: &str,
@@ -193,7 +220,7 @@ fn provenance(
         features: setting.features.clone(),
         git: setting.git.clone(),
         device: setting.device_name.to_owned(),
-        data_root: plan.experiment().data.source.folder().and_then(|folder| setting.roots.root_of(folder)),
+        data_root: plan.experiment().data.folder().and_then(|folder| setting.roots.root_of(folder)),
         seed: plan.experiment().seed,
         started: when.to_owned(),
         hashes: Hashes { experiment: sha256(text.as_bytes()), data: plan.source.fingerprint()?, split: sha256(&split) },
@@ -202,8 +229,8 @@ fn provenance(
 }
 
 /// Trains and concludes, and leaves a `result.json` however that ends.
-fn conduct(
-    plan: &Plan,
+fn conduct<K: Kind>(
+    plan: &Plan<K>,
     run: &RunWriter,
     checkpoint: Option<&Checkpoint>,
     setting: &Setting<'_>,
@@ -250,8 +277,8 @@ fn unfinished(state: RunState, reason: &str, reached: Reached) -> RunResult {
     }
 }
 
-fn train_and_conclude(
-    plan: &Plan,
+fn train_and_conclude<K: Kind>(
+    plan: &Plan<K>,
     run: &RunWriter,
     checkpoint: Option<&Checkpoint>,
     setting: &Setting<'_>,
@@ -260,13 +287,13 @@ fn train_and_conclude(
     let experiment = plan.experiment();
     let samples = [plan.splits.train.len(), plan.splits.valid.len(), plan.splits.test.len()];
     let resumed = checkpoint.map(Checkpoint::step);
-    let data = experiment.data.source.locate(&setting.roots)?;
+    let data = experiment.data.locate(&setting.roots)?;
     observe(Stage::Prepared { run: run.path(), experiment, data: data.as_deref(), samples, resumed });
     let mut tensorboard = TensorBoard::open(run, resumed);
-    let examples = |indices: &[usize]| -> Arc<dyn Examples<ImageClassification>> { Arc::new(plan.examples(indices)) };
-    let (train, valid, meters) = (examples(&plan.splits.train), examples(&plan.splits.valid), plan.meters()?);
+    let (train, valid) = (plan.examples(&plan.splits.train), plan.examples(&plan.splits.valid));
+    let meters = plan.meters()?;
     let pretrained = experiment.train.pretrained.as_ref().filter(|_| checkpoint.is_none());
-    let initial = pretrained.map(|from| adopted(&plan.task, from, setting)).transpose()?;
+    let initial = pretrained.map(|from| adopted::<K>(&plan.task, from, setting)).transpose()?;
     let job = Job {
         task: &plan.task,
         initial: initial.as_ref(),
@@ -291,8 +318,8 @@ fn train_and_conclude(
 }
 
 /// The weights of a file, in the names of the task's network.
-fn adopted(
-    task: &ImageClassification,
+fn adopted<K: Kind>(
+    task: &K::Task,
     from: &PretrainedConfig,
     setting: &Setting<'_>,
 ) -> Result<Adopted, ExperimentError> {
@@ -302,7 +329,7 @@ fn adopted(
     let theirs = read_foreign(&path).map_err(in_file)?;
     let network = task.init(setting.device).map_err(|error| wrong(error.to_string()))?;
     let of_table = |table: NameTable| ForeignNames::of(&network, &table.rows).map_err(in_file);
-    let mut names = task.config().model.names().into_iter().map(of_table).collect::<Result<Vec<_>, _>>()?;
+    let mut names = K::names(task).into_iter().map(of_table).collect::<Result<Vec<_>, _>>()?;
     // What a run has published is in our own names.
     names.push(ForeignNames::own(&network));
     let best = names.into_iter().max_by_key(|names| names.hits(&theirs));
@@ -313,10 +340,10 @@ fn adopted(
 }
 
 /// Tests, publishes, verifies, reports. Stopped before anything is published, it is done anew by a resumption.
-fn conclude(
-    plan: &Plan,
+fn conclude<K: Kind>(
+    plan: &Plan<K>,
     run: &RunWriter,
-    finished: Finished<<ImageClassification as Task>::Model>,
+    finished: Finished<<K::Task as Task>::Model>,
     tensorboard: TensorBoard,
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
@@ -348,21 +375,17 @@ fn conclude(
         seconds: finished.seconds,
     };
     let shown = if plan.splits.test.is_empty() { Measured { part: "validation", ..valid } } else { test };
-    let pictures = augmented_pictures(plan)?;
+    let pictures = augmented_pictures(plan);
     let report = report_of_run(plan, run, &result, &shown, &pictures, &skipped)?;
     run.write_report(&report.render())?;
     let images: Vec<(String, Vec<u8>)> = pictures
         .iter()
         .enumerate()
         .map(|(at, picture)| (format!("augmented/{at:02}"), picture.png.clone()))
-        .chain(
-            shown
-                .mistakes
-                .iter()
-                .take(8)
-                .enumerate()
-                .map(|(at, mistake)| (format!("mistakes/{at:02}"), mistake.png.clone())),
-        )
+        .chain(shown.mistakes.iter().take(8).enumerate().filter_map(|(at, mistake)| match &mistake.shown {
+            Shown::Picture(png) => Some((format!("mistakes/{at:02}"), png.clone())),
+            Shown::Text(_) => None,
+        }))
         .collect();
     tensorboard.finish(result.steps, &images, &run.experiment()?);
     // Last: who finds this file finds everything else.
@@ -383,10 +406,10 @@ fn all_skipped(known: Vec<Skipped>, others: [&[Skipped]; 3], observe: &mut dyn F
 }
 
 /// Writes the artifact with its golden answers, opens it afresh, and verifies it.
-fn publish(
-    plan: &Plan,
+fn publish<K: Kind>(
+    plan: &Plan<K>,
     run: &RunWriter,
-    model: <ImageClassification as Task>::Model,
+    model: <K::Task as Task>::Model,
     setting: &Setting<'_>,
 ) -> Result<(Artifact, usize), ExperimentError> {
     let bytes = Weights::of(&model).to_safetensors(&BTreeMap::from([("format".to_owned(), "homeostat".to_owned())]));
@@ -397,22 +420,23 @@ fn publish(
         created: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         task: to_toml(&experiment.task),
         model: ArtifactWeights::Bytes(bytes),
-        assets: BTreeMap::new(),
+        assets: K::assets(&plan.task),
         golden: golden(plan, &predictor)?,
     };
     let artifact = Artifact::publish(&run.artifact_dir(), &parts)?;
-    let endpoint = experiment.task.open(OpenEndpoint { artifact: &artifact, device: setting.device })??;
+    let asset = |name: &str| artifact.asset(name).map_err(|error| TaskError::new(error.to_string()));
+    let endpoint = experiment.task.open(&asset, OpenEndpoint { artifact: &artifact, device: setting.device })??;
     let verified = verify(endpoint.as_ref(), &artifact)?;
     Ok((artifact, verified.requests))
 }
 
 /// Requests spread over the test part (or validation, without one), with the answers of the published weights.
-fn golden(plan: &Plan, predictor: &Predictor<ImageClassification>) -> Result<Vec<Golden>, ExperimentError> {
+fn golden<K: Kind>(plan: &Plan<K>, predictor: &Predictor<K::Task>) -> Result<Vec<Golden>, ExperimentError> {
     let pool = if plan.splits.test.is_empty() { &plan.splits.valid } else { &plan.splits.test };
     let stride = (pool.len() / GOLDEN).max(1);
     let mut golden = Vec::new();
     for &index in pool.iter().step_by(stride) {
-        let request = match plan.source.bytes(index) {
+        let request = match K::request(&plan.source, index) {
             Ok(request) => request,
             Err(DataError::Corrupt { .. }) => continue,
             Err(error) => return Err(error.into()),

@@ -8,16 +8,18 @@ use std::{
 };
 
 use homeostat_artifact::{Artifact, Figures, Run};
-use homeostat_data::{Image, Skipped, SourceConfig, SplitRecord, TestViews};
+use homeostat_data::{Skipped, SourceConfig, SplitRecord, TestViews};
 use homeostat_deploy::published;
 use homeostat_metrics::{ConfusionMatrix, MetricSet, Predictions, ReliabilityBins, Truth};
 use homeostat_report::Mistake;
 use homeostat_task::Task;
-use homeostat_tasks::{ImageClassification, TaskConfig};
-use homeostat_train::{Examples, Meter, Rows, evaluate};
+use homeostat_tasks::TaskConfig;
+use homeostat_train::{Meter, Rows, evaluate};
 use serde::{Deserialize, Serialize};
 
-use crate::{Experiment, ExperimentError, Setting, conduct::reopen, plan::Plan};
+use crate::{
+    Experiment, ExperimentError, Setting, conduct::reopen, images::Images, kind::Kind, plan::Plan, texts::Texts,
+};
 
 /// Mistakes that a report shows.
 const MISTAKES: usize = 32;
@@ -74,20 +76,20 @@ impl Meter for OverViews {
 }
 
 /// Measures on these samples; without any, there are no figures. Gives nothing if it is stopped from outside.
-pub(crate) fn measure(
-    plan: &Plan,
-    model: &<ImageClassification as Task>::Model,
+pub(crate) fn measure<K: Kind>(
+    plan: &Plan<K>,
+    model: &<K::Task as Task>::Model,
     indices: &[usize],
     tta: Option<TestViews>,
     setting: &Setting<'_>,
 ) -> Result<Option<Measured>, ExperimentError> {
-    let examples: Arc<dyn Examples<ImageClassification>> = Arc::new(plan.examples(indices).in_views(tta));
+    let examples = K::examples(plan, indices, tta);
     let views = tta.map_or(1, TestViews::count);
-    let mut confusion = ConfusionMatrix::new(plan.task.labels().len());
+    let mut confusion = ConfusionMatrix::new(plan.labels().len());
     let mut reliability = ReliabilityBins::new(BINS);
     let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
     let (mut samples, mut skipped) = (0, Vec::new());
-    let mut each = |rows: &Rows<ImageClassification>, predictions: Option<&Predictions>| {
+    let mut each = |rows: &Rows<K::Task>, predictions: Option<&Predictions>| {
         samples += rows.inputs.len() / views;
         skipped.extend_from_slice(&rows.skipped);
         if let Some(predictions) = predictions.map(|predictions| predictions.averaged(views)) {
@@ -110,12 +112,11 @@ pub(crate) fn measure(
     let figures = if samples == 0 { Figures::default() } else { Meter::figures(&meter) };
     let mistakes = wrong.into_iter().map(|(confidence, position, predicted)| {
         let index = indices[position];
-        let labels = plan.task.labels();
         Ok(Mistake {
-            png: plan.source.get(index)?.encode_png(),
+            shown: K::shown(&plan.source, index)?,
             name: plan.source.name(index),
-            truth: labels[plan.source.label(index)].clone(),
-            predicted: labels[predicted as usize].clone(),
+            truth: plan.labels()[plan.source.label(index)].clone(),
+            predicted: plan.labels()[predicted as usize].clone(),
             confidence: f64::from(confidence),
         })
     });
@@ -152,18 +153,40 @@ pub fn evaluate_run(
     setting: &Setting<'_>,
 ) -> Result<Evaluation, ExperimentError> {
     let text = run.experiment()?;
-    let (plan, indices, known) = match source {
-        None => {
-            let plan = reopen(run, &text, setting)?;
-            let test = plan.splits.test.clone();
-            (plan, test, 0)
-        }
-        Some(source) => {
+    match (Experiment::text("experiment.toml", &text).load()?.value.task, source) {
+        (TaskConfig::ImageClassification(_), Some(source)) => {
             let plan = plan_of_source(&text, source, setting)?;
             let (unknown, known) = unknown(run, &plan)?;
-            (plan, unknown, known)
+            evaluate_plan(run, &plan, (&unknown, known), tta, setting)
         }
-    };
+        (TaskConfig::TextClassification(_), Some(_)) => {
+            Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts"))
+        }
+        (TaskConfig::TextClassification(_), None) if tta.is_some() => {
+            Err(ExperimentError::setting("--tta", "makes views of pictures, but the run is about texts"))
+        }
+        (TaskConfig::ImageClassification(_), None) => evaluate_test::<Images>(run, &text, tta, setting),
+        (TaskConfig::TextClassification(_), None) => evaluate_test::<Texts>(run, &text, tta, setting),
+    }
+}
+
+fn evaluate_test<K: Kind>(
+    run: &Run,
+    text: &str,
+    tta: Option<TestViews>,
+    setting: &Setting<'_>,
+) -> Result<Evaluation, ExperimentError> {
+    let plan = reopen::<K>(run, text, setting)?;
+    evaluate_plan(run, &plan, (&plan.splits.test, 0), tta, setting)
+}
+
+fn evaluate_plan<K: Kind>(
+    run: &Run,
+    plan: &Plan<K>,
+    (indices, known): (&[usize], usize),
+    tta: Option<TestViews>,
+    setting: &Setting<'_>,
+) -> Result<Evaluation, ExperimentError> {
     if indices.is_empty() {
         return Err(ExperimentError::run(
             run.path(),
@@ -172,19 +195,19 @@ pub fn evaluate_run(
     }
     let artifact = Artifact::open(run.path())?;
     let model = published(&plan.task, &artifact, setting.device)?;
-    let measured = measure(&plan, &model, &indices, tta, setting)?;
+    let measured = measure(plan, &model, indices, tta, setting)?;
     let measured =
         measured.ok_or_else(|| ExperimentError::run(run.path(), "the measurement was stopped from outside"))?;
     Ok(Evaluation { figures: measured.figures, samples: measured.samples, known, skipped: measured.skipped })
 }
 
 /// The experiment of a run with its data replaced; labels and sizes stay those of the network.
-fn plan_of_source(text: &str, source: SourceConfig, setting: &Setting<'_>) -> Result<Plan, ExperimentError> {
+fn plan_of_source(text: &str, source: SourceConfig, setting: &Setting<'_>) -> Result<Plan<Images>, ExperimentError> {
     let mut resolved = Experiment::text("experiment.toml", text).load()?;
-    let TaskConfig::ImageClassification(config) = &resolved.value.task;
+    let TaskConfig::ImageClassification(config) = &resolved.value.task else { panic!("the task was looked at") };
     let task = config.init()?;
     resolved.value.data.source = source;
-    let source = Arc::new(crate::plan::open(&resolved.value.data, &setting.roots)?);
+    let source = Arc::new(Images::open(&resolved.value.data, &setting.roots)?);
     if source.classes() != task.labels() {
         let problem =
             format!("has the classes {}, but the run knows {}", source.classes().join(", "), task.labels().join(", "));
@@ -194,14 +217,9 @@ fn plan_of_source(text: &str, source: SourceConfig, setting: &Setting<'_>) -> Re
 }
 
 /// The samples that the run has neither learnt from nor been chosen by, and the number of the others.
-fn unknown(run: &Run, plan: &Plan) -> Result<(Vec<usize>, usize), ExperimentError> {
+fn unknown<K: Kind>(run: &Run, plan: &Plan<K>) -> Result<(Vec<usize>, usize), ExperimentError> {
     let record: SplitRecord = run.split()?.ok_or_else(|| ExperimentError::run(run.path(), "has no split.json"))?;
     let known: BTreeSet<usize> = record.leaks(&plan.source)?.into_iter().collect();
     let unknown = (0..plan.source.len()).filter(|index| !known.contains(index)).collect();
     Ok((unknown, known.len()))
-}
-
-/// A picture as PNG, for pages and logs.
-pub(crate) fn png(image: &Image) -> Vec<u8> {
-    image.encode_png()
 }

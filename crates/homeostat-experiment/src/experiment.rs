@@ -45,19 +45,21 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 5] = [
+pub const BUILTIN: [(&str, &str); 7] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
     ("cifar10-jpeg", include_str!("../../../experiments/cifar10-jpeg.toml")),
     ("cifar10-cnn", include_str!("../../../experiments/cifar10-cnn.toml")),
+    ("banking77", include_str!("../../../experiments/banking77.toml")),
+    ("banking77-minilm", include_str!("../../../experiments/banking77-minilm.toml")),
 ];
 
-/// Short forms of keys that a command line often sets.
+/// Short forms of keys that a command line often sets; `KIND` is that of the experiment's task.
 const SHORT: [(&str, &str); 11] = [
-    ("model", "task.image-classification.model"),
-    ("prepare", "task.image-classification.prepare"),
-    ("loss", "task.image-classification.loss"),
+    ("model", "task.KIND.model"),
+    ("prepare", "task.KIND.prepare"),
+    ("loss", "task.KIND.loss"),
     ("source", "data.source"),
     ("split", "data.split"),
     ("augment", "data.augment"),
@@ -72,6 +74,8 @@ const SHORT: [(&str, &str); 11] = [
 #[derive(Clone, Debug)]
 pub struct ExperimentText {
     layers: Layers,
+    /// The task's kind, for short forms.
+    kind: String,
 }
 
 impl Experiment {
@@ -108,28 +112,24 @@ impl Experiment {
     /// An experiment from a text; `name` is what errors call it.
     #[must_use]
     pub fn text(name: &str, text: &str) -> ExperimentText {
-        ExperimentText { layers: Layers::new().file(name, text) }
+        // A text that is no TOML is complained of when it is loaded.
+        let table = text.parse::<toml::Table>().unwrap_or_default();
+        let kind = table.get("task").and_then(|task| task.as_table()?.keys().next().cloned());
+        let kind = kind.unwrap_or_else(|| TaskConfig::default().kind().to_owned());
+        ExperimentText { layers: Layers::new().file(name, text), kind }
     }
 
     /// Refuses values that no data could make right.
     fn check(&self) -> Result<(), ExperimentError> {
         Run::check_name(&self.name)?;
         self.task.check()?;
-        self.data.split.check("data.split")?;
-        self.data.sampling.check("data.sampling")?;
-        if !(self.data.fraction > 0.0 && self.data.fraction <= 1.0) {
-            let problem = format!("is {}, but has to be above 0 and at most 1", self.data.fraction);
-            return Err(ExperimentError::setting("data.fraction", problem));
-        }
-        self.data.augment.check("data.augment")?;
-        self.data.mix.check("data.mix")?;
-        self.data.progressive.as_ref().map_or(Ok(()), |progressive| progressive.check("data.progressive"))?;
+        self.data.check(matches!(self.task, TaskConfig::TextClassification(_)))?;
         self.train.check()?;
         MetricSet::check(&self.train.metrics)?;
         let goals = self.train.goals();
         Monitor::find(&self.train.monitor, &goals, "train.monitor").map_err(TrainError::from)?;
         self.control.init(&goals).map_err(TrainError::from)?;
-        match self.data.source.folder().filter(|folder| Path::new(folder).is_absolute()) {
+        match self.data.folder().filter(|folder| Path::new(folder).is_absolute()) {
             Some(path) => Err(ExperimentError::AbsolutePath { path: path.to_owned() }),
             None => Ok(()),
         }
@@ -140,8 +140,8 @@ impl ExperimentText {
     /// Adds `key=value` words of a command line; keys may be shortened (`model.cnn.dropout`, `epochs`).
     #[must_use]
     pub fn overrides<S: AsRef<str>>(self, words: &[S]) -> Self {
-        let words: Vec<String> = words.iter().map(|word| lengthen(word.as_ref())).collect();
-        Self { layers: self.layers.overrides(&words) }
+        let words: Vec<String> = words.iter().map(|word| lengthen(word.as_ref(), &self.kind)).collect();
+        Self { layers: self.layers.overrides(&words), ..self }
     }
 
     /// Reads it, and checks all that can be checked without data.
@@ -155,10 +155,10 @@ impl ExperimentText {
     }
 }
 
-fn lengthen(word: &str) -> String {
+fn lengthen(word: &str, kind: &str) -> String {
     let head = word.split(['.', '=']).next().unwrap_or_default();
     match SHORT.iter().find(|(short, _)| *short == head) {
-        Some((short, long)) => format!("{long}{}", &word[short.len()..]),
+        Some((short, long)) => format!("{}{}", long.replace("KIND", kind), &word[short.len()..]),
         None => word.to_owned(),
     }
 }

@@ -4,9 +4,14 @@ use burn::tensor::DType;
 use homeostat_config::Resolved;
 use homeostat_data::{Image, ImageAugment, SampleKey};
 use homeostat_task::{Outcome, Task};
-use homeostat_tasks::{ImageBatch, Target};
+use homeostat_tasks::{ImageBatch, Target, TaskConfig};
 
-use crate::{Experiment, ExperimentError, Setting, plan::Plan, sheet::sheet};
+use crate::{
+    Experiment, ExperimentError, Setting,
+    images::{Images, examples},
+    plan::Plan,
+    sheet::sheet,
+};
 
 /// Rows and columns of the sheet of augmented samples.
 const ROWS: usize = 8;
@@ -41,7 +46,10 @@ pub fn inspect(
     position: usize,
     setting: &Setting<'_>,
 ) -> Result<Inspection, ExperimentError> {
-    let plan = Plan::make(resolved, &setting.roots, setting.workers)?;
+    if matches!(resolved.value.task, TaskConfig::TextClassification(_)) {
+        return Err(ExperimentError::setting("task", "is about texts, but only pictures can be looked at so"));
+    }
+    let plan = Plan::<Images>::make(resolved, &setting.roots, setting.workers)?;
     let experiment = plan.experiment();
     let Some(&index) = plan.splits.train.get(position) else {
         let problem =
@@ -101,8 +109,8 @@ pub fn inspect(
 }
 
 /// The training sample at `position`, which can be read, and others spread over the training part.
-fn augmented_sheet(plan: &Plan, position: usize) -> Image {
-    let examples = plan.examples(&plan.splits.train);
+fn augmented_sheet(plan: &Plan<Images>, position: usize) -> Image {
+    let examples = examples(plan, &plan.splits.train);
     let stride = (plan.splits.train.len() / ROWS).max(1);
     let others = (0..plan.splits.train.len()).step_by(stride).filter(|&other| other != position);
     let seen = |position: usize| {

@@ -20,12 +20,17 @@ mod error;
 mod evaluate_run;
 mod experiment;
 mod image_examples;
+mod images;
 mod inspect;
+mod kind;
 mod plan;
 mod report_of_data;
 mod report_of_run;
 mod sheet;
 mod tensorboard;
+mod text_data;
+mod text_examples;
+mod texts;
 
 pub use conduct::{Outcome, Setting, Stage, resume, train};
 pub use data_config::DataConfig;
@@ -35,6 +40,8 @@ pub use evaluate_run::{Evaluation, evaluate_run};
 pub use experiment::{BUILTIN, Experiment, ExperimentText, reference_page};
 pub use inspect::{Inspected, Inspection, inspect};
 pub use report_of_data::{report_of_data, report_of_texts};
+pub use text_data::{TextDataConfig, TokenizerSource};
+pub use texts::training_texts;
 
 /// The Rust code of the pages for people, compiled as doc tests.
 #[cfg(doctest)]

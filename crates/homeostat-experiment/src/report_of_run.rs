@@ -8,41 +8,25 @@ use homeostat_report::{
     Report, Series, Skipped, State, Value,
 };
 
-use crate::{
-    ExperimentError,
-    evaluate_run::{Measured, png},
-    plan::Plan,
-};
+use crate::{ExperimentError, evaluate_run::Measured, kind::Kind, plan::Plan};
 
 /// Augmented samples that a report shows.
 const PICTURES: usize = 24;
 
-/// Training samples as the network saw them, the first of each class in turn.
-pub(crate) fn augmented_pictures(plan: &Plan) -> Result<Vec<Picture>, ExperimentError> {
-    let examples = plan.examples(&plan.splits.train);
-    let labels = plan.task.labels();
-    let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); labels.len()];
-    for (position, &index) in plan.splits.train.iter().enumerate() {
-        by_class[plan.source.label(index)].push(position);
+/// Training samples as the network saw them, the first of each class in turn; none where they are no pictures.
+pub(crate) fn augmented_pictures<K: Kind>(plan: &Plan<K>) -> Vec<Picture> {
+    let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); plan.labels().len()];
+    for &index in &plan.splits.train {
+        by_class[plan.source.label(index)].push(index);
     }
-    let rounds = by_class.iter().map(Vec::len).max().unwrap_or(0);
+    let rounds = by_class.iter().map(Vec::len).max().unwrap_or(0).min(PICTURES);
     let in_turn = (0..rounds).flat_map(|round| by_class.iter().filter_map(move |class| class.get(round)));
-    let mut pictures = Vec::new();
-    for &position in in_turn {
-        if pictures.len() == PICTURES {
-            break;
-        }
-        // A sample that cannot be read stands in the list of those.
-        let Ok([_, image]) = examples.augmented(position, plan.experiment().seed, 0) else { continue };
-        let caption = labels[plan.source.label(plan.splits.train[position])].clone();
-        pictures.push(Picture { png: png(&image), caption });
-    }
-    Ok(pictures)
+    in_turn.filter_map(|&index| K::augmented(plan, index)).take(PICTURES).collect()
 }
 
 /// The report of a finished run.
-pub(crate) fn report_of_run(
-    plan: &Plan,
+pub(crate) fn report_of_run<K: Kind>(
+    plan: &Plan<K>,
     run: &Run,
     result: &RunResult,
     measured: &Measured,
@@ -168,8 +152,8 @@ fn decisions(events: &[ControlEvent]) -> Vec<Decision> {
     .collect()
 }
 
-fn classification(plan: &Plan, measured: &Measured) -> Classification {
-    let labels = plan.task.labels();
+fn classification<K: Kind>(plan: &Plan<K>, measured: &Measured) -> Classification {
+    let labels = plan.labels();
     let per_class = labels.iter().zip(measured.confusion.per_class()).map(|(name, class)| ClassRow {
         name: name.clone(),
         precision: class.precision,
@@ -199,13 +183,13 @@ fn classification(plan: &Plan, measured: &Measured) -> Classification {
     }
 }
 
-fn data_summary(plan: &Plan) -> DataSummary {
+fn data_summary<K: Kind>(plan: &Plan<K>) -> DataSummary {
     let parts = [("train", &plan.splits.train), ("valid", &plan.splits.valid), ("test", &plan.splits.test)];
     let counts: Vec<Vec<usize>> = parts.iter().map(|(_, indices)| plan.counts(indices)).collect();
     let row = |(class, name): (usize, &String)| (name.clone(), counts.iter().map(|part| part[class] as u64).collect());
     DataSummary {
         parts: parts.iter().map(|(name, _)| (*name).to_owned()).collect(),
-        classes: plan.task.labels().iter().enumerate().map(row).collect(),
+        classes: plan.labels().iter().enumerate().map(row).collect(),
     }
 }
 

@@ -18,6 +18,8 @@
 mod error;
 mod image;
 mod registry;
+mod sequence;
+mod size;
 mod summary;
 
 pub use error::ModelError;
@@ -41,4 +43,12 @@ pub use image::{
     wide_resnet::{WideResNet, WideResNetConfig},
 };
 pub use registry::{Expects, KnownNetwork};
+pub use sequence::{
+    Pooling, SequenceInput, SequenceModel, SequenceModelConfig,
+    bert::bert_weights,
+    classifier::SequenceClassifier,
+    recurrent::{Recurrent, RecurrentConfig},
+    text_cnn::{TextCnn, TextCnnConfig},
+    transformer::{NormPlace, Transformer, TransformerConfig},
+};
 pub use summary::{Layer, summarize};

@@ -165,8 +165,8 @@ pub struct ReliabilityBin {
 /// A sample that was classified wrongly.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mistake {
-    /// The picture as a PNG file; a placeholder stands for bytes that are none.
-    pub png: Vec<u8>,
+    /// What it was.
+    pub shown: Shown,
     /// The sample's name: a file, or a position in the data.
     pub name: String,
     /// The class it is in.
@@ -175,6 +175,15 @@ pub struct Mistake {
     pub predicted: String,
     /// The probability of the class it was given.
     pub confidence: f64,
+}
+
+/// A sample as a page shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// A picture as a PNG file; a placeholder stands for bytes that are none.
+    Picture(Vec<u8>),
+    /// A text, or two with a line between them.
+    Text(String),
 }
 
 /// A picture with a caption.

@@ -151,7 +151,7 @@ impl Adopted {
 }
 
 /// Reads weights that another program wrote; the file's ending says how: `.safetensors`, or `.pth`, `.pt`, `.bin`, `.th` of PyTorch.
-/// Numbers of other precision become 32-bit floats, and counters of normalisations are left out.
+/// Numbers of other precision become 32-bit floats, and whole numbers are left out.
 ///
 /// # Errors
 /// The file cannot be read, is no such file, or holds something else than plain tensors of finite floats.
@@ -182,6 +182,8 @@ fn of_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, TensorData>, WeightsE
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
             Dtype::BF16 => DType::BF16,
+            // Counters, and positions that BERT numbers.
+            Dtype::I64 | Dtype::I32 | Dtype::U8 | Dtype::BOOL => continue,
             other => return Err(WeightsError::Type { name: name.to_owned(), dtype: format!("{other:?}") }),
         };
         tensors.insert(name.to_owned(), floats(view.data().to_vec(), view.shape().to_vec(), dtype));

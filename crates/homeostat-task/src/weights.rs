@@ -120,16 +120,7 @@ impl Weights {
             Some(text) => serde_json::from_str(text).map_err(|error| format(&error))?,
             None => BTreeMap::new(),
         };
-        let tensors = file
-            .iter()
-            .map(|(name, view)| {
-                if view.dtype() != Dtype::F32 {
-                    return Err(WeightsError::Type { name: name.to_owned(), dtype: format!("{:?}", view.dtype()) });
-                }
-                let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32);
-                Ok((name.to_owned(), data))
-            })
-            .collect::<Result<_, _>>()?;
+        let tensors = file.iter().map(|(name, view)| tensor(name, &view)).collect::<Result<_, _>>()?;
         Ok((Self { tensors }, metadata))
     }
 
@@ -170,6 +161,14 @@ impl WeightsError {
         let more = if problems.len() > 3 { format!("; and {} more", problems.len() - 3) } else { String::new() };
         Self::Mismatch { details: format!("{shown}{more}") }
     }
+}
+
+fn tensor(name: &str, view: &TensorView<'_>) -> Result<(String, TensorData), WeightsError> {
+    if view.dtype() != Dtype::F32 {
+        return Err(WeightsError::Type { name: name.to_owned(), dtype: format!("{:?}", view.dtype()) });
+    }
+    let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32);
+    Ok((name.to_owned(), data))
 }
 
 /// Where a traversal stands in a module: the name that a parameter has in every file.

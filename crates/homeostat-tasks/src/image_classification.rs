@@ -1,15 +1,17 @@
 //! Which class a picture belongs to. It does not know the loop, the server, or where pictures come from.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use homeostat_data::{DataError, Image, ImagePrepare, Normalize, PIXEL_LIMIT, PrepareStep, Shape};
 use homeostat_kernels::{Kernels, scaled_levels};
-use homeostat_metrics::{Loss, Predictions, Truth};
-use homeostat_models::{ImageModel, ImageModelConfig, ImageShape, TrainingScores};
-use homeostat_task::{InputError, Outcome, Task, TaskError};
+use homeostat_models::{ImageModel, ImageModelConfig, ImageShape};
+use homeostat_task::{InputError, Task, TaskError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ClassWeights, LossConfig, Probabilities};
+use crate::{
+    ClassWeights, LossConfig,
+    classification::{ClassificationOutcome, ClassificationResponse, Target, reason},
+};
 
 /// Which class a picture belongs to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -120,39 +122,9 @@ pub struct ImageClassification {
     input: InputShape,
 }
 
-/// What is true of a picture.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Target {
-    /// This class.
-    Class(u32),
-    /// Each class with this probability, `[classes]`.
-    Soft(Vec<f32>),
-}
-
 /// Prepared pictures on the device, normalised: `[batch, channels, height, width]`.
 #[derive(Clone, Debug)]
 pub struct ImageBatch(pub Tensor<4>);
-
-/// What a caller gets.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ImageResponse {
-    /// The most probable class.
-    pub label: String,
-    /// Its probability.
-    pub confidence: f32,
-    /// The probability of every class, in the order of the labels.
-    pub probabilities: Vec<f32>,
-}
-
-/// The loss of a batch, and what metrics need.
-#[derive(Debug)]
-pub struct ImageClassificationOutcome {
-    loss: Tensor<1>,
-    weight: f64,
-    scores: Tensor<2>,
-    probabilities: Probabilities,
-    labels: Vec<u32>,
-}
 
 impl ImageClassification {
     /// The names of the classes, in the order of the scores.
@@ -172,18 +144,6 @@ impl ImageClassification {
     pub fn config(&self) -> &ImageClassificationConfig {
         &self.config
     }
-
-    fn targets(&self, truths: &[Target], device: &Device) -> Tensor<2> {
-        let classes = self.labels().len();
-        let mut rows = vec![0.0_f32; truths.len() * classes];
-        for (row, truth) in rows.chunks_exact_mut(classes).zip(truths) {
-            match truth {
-                Target::Class(class) => row[*class as usize] = 1.0,
-                Target::Soft(probabilities) => row.copy_from_slice(probabilities),
-            }
-        }
-        Tensor::from_data(TensorData::new(rows, [truths.len(), classes]), device)
-    }
 }
 
 impl Task for ImageClassification {
@@ -192,8 +152,8 @@ impl Task for ImageClassification {
     type Input = Image;
     type Batch = ImageBatch;
     type Model = ImageModel;
-    type Outcome = ImageClassificationOutcome;
-    type Response = ImageResponse;
+    type Outcome = ClassificationOutcome;
+    type Response = ClassificationResponse;
 
     fn init(&self, device: &Device) -> Result<ImageModel, TaskError> {
         let InputShape { channels, height, width } = self.input;
@@ -244,106 +204,15 @@ impl Task for ImageClassification {
         ImageBatch(rows.reshape([inputs.len(), height, width, channels]).permute([0, 3, 1, 2]))
     }
 
-    fn loss(
-        &self,
-        model: &ImageModel,
-        ImageBatch(images): ImageBatch,
-        truths: &[Target],
-    ) -> ImageClassificationOutcome {
-        let TrainingScores { main: scores, auxiliary } = model.training_scores(images);
-        let targets = self.targets(truths, &scores.device());
-        let loss = self.config.loss.of(scores.clone(), targets.clone());
-        let further =
-            auxiliary.into_iter().map(|(weight, scores)| self.config.loss.of(scores, targets.clone()).mean * weight);
-        ImageClassificationOutcome {
-            loss: further.fold(loss.mean, |sum, loss| sum + loss),
-            weight: loss.weight,
-            scores: scores.inner(),
-            probabilities: self.config.loss.probabilities(),
-            labels: truths.iter().map(Target::label).collect(),
-        }
+    fn loss(&self, model: &ImageModel, ImageBatch(images): ImageBatch, truths: &[Target]) -> ClassificationOutcome {
+        ClassificationOutcome::of(model.training_scores(images), truths, &self.config.loss)
     }
 
-    fn respond(&self, model: &ImageModel, ImageBatch(images): ImageBatch) -> Vec<ImageResponse> {
-        let probabilities = host(self.config.loss.probabilities().of(model.forward(images)));
-        probabilities
-            .chunks_exact(self.labels().len())
-            .map(|row| {
-                let best = largest(row);
-                ImageResponse { label: self.labels()[best].clone(), confidence: row[best], probabilities: row.to_vec() }
-            })
-            .collect()
+    fn respond(&self, model: &ImageModel, ImageBatch(images): ImageBatch) -> Vec<ClassificationResponse> {
+        ClassificationResponse::of(model.forward(images), self.labels(), &self.config.loss)
     }
 
-    fn agree(&self, expected: &ImageResponse, found: &ImageResponse, tolerance: f64) -> bool {
-        let near = |a: f32, b: f32| (f64::from(a) - f64::from(b)).abs() <= tolerance;
-        let same_rows = expected.probabilities.len() == found.probabilities.len()
-            && expected.probabilities.iter().zip(&found.probabilities).all(|(&a, &b)| near(a, b));
-        // Where two classes tie but for rounding, either may come first.
-        let confident = f64::from(expected.confidence) - 2.0 * tolerance;
-        let tied = expected.probabilities.iter().filter(|&&p| f64::from(p) >= confident).count() > 1;
-        same_rows && near(expected.confidence, found.confidence) && (tied || expected.label == found.label)
+    fn agree(&self, expected: &ClassificationResponse, found: &ClassificationResponse, tolerance: f64) -> bool {
+        expected.agrees(found, tolerance)
     }
-}
-
-impl Outcome for ImageClassificationOutcome {
-    type Record = Predictions;
-
-    fn loss(&self) -> Tensor<1> {
-        self.loss.clone()
-    }
-
-    fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    fn record(self) -> Predictions {
-        let [_, classes] = self.scores.dims();
-        let loss = Loss { mean: self.loss.into_scalar::<f64>(), weight: self.weight };
-        Predictions::new(classes, host(self.probabilities.of(self.scores)), Truth::OneOf(self.labels), loss)
-    }
-}
-
-impl Target {
-    /// The class, or the most probable one.
-    #[must_use]
-    pub fn label(&self) -> u32 {
-        match self {
-            Self::Class(class) => *class,
-            Self::Soft(probabilities) => u32::try_from(largest(probabilities)).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// This target with the weight `share`, and `other` with the rest, over so many classes.
-    #[must_use]
-    pub fn mix(&self, other: &Self, share: f32, classes: usize) -> Self {
-        let mut mixed = vec![0.0; classes];
-        for (target, weight) in [(self, share), (other, 1.0 - share)] {
-            match target {
-                Self::Class(class) => mixed[*class as usize] += weight,
-                Self::Soft(probabilities) => {
-                    mixed.iter_mut().zip(probabilities).for_each(|(sum, probability)| *sum += weight * probability);
-                }
-            }
-        }
-        Self::Soft(mixed)
-    }
-}
-
-/// The position of the largest value, the first among equals; 0 if there is none.
-fn largest(row: &[f32]) -> usize {
-    let first = row.iter().copied().enumerate().reduce(|best, next| if next.1 > best.1 { next } else { best });
-    first.map_or(0, |(at, _)| at)
-}
-
-/// What is wrong with a picture, without a name: whoever sent it knows which it was.
-fn reason(error: DataError) -> InputError {
-    match error {
-        DataError::Corrupt { why, .. } => InputError::new(why),
-        other => InputError::new(other.to_string()),
-    }
-}
-
-fn host(tensor: Tensor<2>) -> Vec<f32> {
-    tensor.into_data_dtype(DType::F32).as_slice::<f32>().map(<[f32]>::to_vec).unwrap_or_default()
 }

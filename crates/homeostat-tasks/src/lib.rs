@@ -20,15 +20,16 @@
 //!
 //! It does not know the loop or the server.
 
+mod classification;
 mod image_classification;
 mod loss;
 mod task_config;
+mod text_classification;
 
-pub use image_classification::{
-    ImageBatch, ImageClassification, ImageClassificationConfig, ImageClassificationOutcome, ImageResponse, InputShape,
-    Target,
-};
+pub use classification::{ClassificationOutcome, ClassificationResponse, Target};
+pub use image_classification::{ImageBatch, ImageClassification, ImageClassificationConfig, InputShape};
 pub use loss::{
     BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, LossConfig, LossValue, Probabilities,
 };
 pub use task_config::TaskConfig;
+pub use text_classification::{TextBatch, TextClassification, TextClassificationConfig, text_request};

@@ -1,10 +1,11 @@
 //! The `[task]` table. It does not know who reads it.
 
+use homeostat_data::{TOKENIZER_FILE, Tokenizer};
 use homeostat_task::{TaskError, TaskVisitor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ImageClassificationConfig;
+use crate::{ImageClassificationConfig, TextClassificationConfig};
 
 /// The question that the network answers; the only part of an experiment that travels with the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -12,6 +13,8 @@ use crate::ImageClassificationConfig;
 pub enum TaskConfig {
     /// Which class a picture belongs to.
     ImageClassification(ImageClassificationConfig),
+    /// Which class a text belongs to, or a pair of texts.
+    TextClassification(TextClassificationConfig),
 }
 
 impl Default for TaskConfig {
@@ -26,6 +29,7 @@ impl TaskConfig {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::ImageClassification(_) => "image-classification",
+            Self::TextClassification(_) => "text-classification",
         }
     }
 
@@ -36,6 +40,7 @@ impl TaskConfig {
     pub fn check(&self) -> Result<(), TaskError> {
         match self {
             Self::ImageClassification(config) => config.check(),
+            Self::TextClassification(config) => config.check(),
         }
     }
 
@@ -57,13 +62,22 @@ impl TaskConfig {
         Err(TaskError::new(format!("task.toml {problem}")))
     }
 
-    /// The one `match` that opens an artifact's task.
+    /// The one `match` that opens an artifact's task; `asset` gives a further file of the artifact.
     ///
     /// # Errors
-    /// The table is incomplete: it was not written by a training.
-    pub fn open<V: TaskVisitor>(&self, visitor: V) -> Result<V::Output, TaskError> {
+    /// The table is incomplete: it was not written by a training; or a further file is missing or broken.
+    pub fn open<V: TaskVisitor>(
+        &self,
+        asset: &dyn Fn(&str) -> Result<Vec<u8>, TaskError>,
+        visitor: V,
+    ) -> Result<V::Output, TaskError> {
         match self {
             Self::ImageClassification(config) => Ok(visitor.visit(config.init()?)),
+            Self::TextClassification(config) => {
+                let tokenizer = Tokenizer::from_json(&asset(TOKENIZER_FILE)?);
+                let tokenizer = tokenizer.map_err(|error| TaskError::new(error.to_string()))?;
+                Ok(visitor.visit(config.init(tokenizer)?))
+            }
         }
     }
 }

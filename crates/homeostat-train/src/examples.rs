@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use homeostat_data::{DataError, Loader, LoaderOptions, SamplingConfig, Skipped, Weigh};
+use homeostat_data::{Buckets, DataError, Loader, LoaderOptions, SamplingConfig, Skipped, Weigh};
 use homeostat_task::Task;
 
 /// A part of the data, as the loop sees it: prepared rows by position.
@@ -20,6 +20,11 @@ pub trait Examples<T: Task>: Send + Sync {
     /// every one once. A position at or above [`len`](Self::len) is the sample `position % len` once more.
     fn order(&self, seed: u64, epoch: u64) -> Vec<usize> {
         SamplingConfig::Shuffle.order(&vec![0; self.len()], &[], (seed, epoch))
+    }
+
+    /// The lengths of the samples, where batches of like length cost less.
+    fn buckets(&self) -> Option<&Buckets> {
+        None
     }
 
     /// Reads and prepares these samples; with a `draw` they are augmented and mixed for training, else never.
@@ -100,17 +105,22 @@ pub(crate) fn training_batches<T: Task>(
 ) -> Loader<Rows<T>> {
     let (epoch, from) = place;
     let order = repeated(&examples.order(seed, (epoch / repeats) as u64), epoch, repeats);
+    let order = match examples.buckets() {
+        Some(buckets) => buckets.arrange(&order, batch_size, (seed, epoch as u64)),
+        None => order,
+    };
     let draw = move |batch| Some(Draw { seed, epoch: epoch as u64, batch });
     load(examples, order, batch_size, from, workers, draw)
 }
 
-/// All samples in their own order, without augmentation.
+/// All samples in their own order, or from the shortest to the longest, without augmentation.
 pub(crate) fn evaluation_batches<T: Task>(
     examples: &Arc<dyn Examples<T>>,
     batch_size: usize,
     workers: Workers,
 ) -> Loader<Rows<T>> {
-    load(examples, (0..examples.len()).collect(), batch_size, 0, workers, |_| None)
+    let order = examples.buckets().map_or_else(|| (0..examples.len()).collect(), Buckets::sorted);
+    load(examples, order, batch_size, 0, workers, |_| None)
 }
 
 fn load<T: Task>(

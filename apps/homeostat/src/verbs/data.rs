@@ -1,23 +1,24 @@
-//! `homeostat data describe`: looks at data.
+//! `homeostat data`: looks at data, and learns tokenizers from them.
 
 use std::{
     fs,
     io::{self, IsTerminal, Write},
+    path::Path,
     sync::Arc,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use homeostat_data::{
     Alike, ClassCount, DataRoot, Description, Distribution, ImageFacts, LoaderOptions, OnCorrupt, Skipped, Source,
-    SourceConfig, TextFacts, TextSourceConfig, describe, describe_texts,
+    SourceConfig, TextFacts, TextSourceConfig, Tokenizer, TokenizerConfig, TokenizerKind, describe, describe_texts,
 };
-use homeostat_experiment::{Experiment, report_of_data, report_of_texts};
+use homeostat_experiment::{Experiment, report_of_data, report_of_texts, training_texts};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Done, fetch, pack, table::print_table};
 use crate::{
     args,
-    cli::{Data, Describe},
+    cli::{Data, Describe, Kind, LearnTokenizer},
 };
 
 pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
@@ -25,6 +26,7 @@ pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
         Data::Describe(arguments) => describe_source(arguments),
         Data::Fetch(arguments) => fetch::run(arguments),
         Data::Pack(arguments) => pack::run(arguments),
+        Data::Tokenizer(arguments) => learn(arguments),
     }
 }
 
@@ -82,6 +84,29 @@ fn with_bar<R>(samples: usize, quiet: bool, act: impl FnOnce(&mut dyn FnMut(usiz
     let done = act(&mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     done
+}
+
+/// Learns a tokenizer and writes it.
+fn learn(arguments: &LearnTokenizer) -> anyhow::Result<Done> {
+    let LearnTokenizer { source, kind, size, cased, out, roots } = arguments;
+    let kind = match kind {
+        Kind::Wordpiece => TokenizerKind::Wordpiece,
+        Kind::Bpe => TokenizerKind::Bpe,
+        Kind::Unigram => TokenizerKind::Unigram,
+        Kind::Characters => TokenizerKind::Characters,
+    };
+    let config = TokenizerConfig { kind, size: *size, lowercase: !cased };
+    let texts = if Path::new(source).is_file() && !source.ends_with(".toml") {
+        let text = fs::read_to_string(source).with_context(|| format!("cannot read {source}"))?;
+        text.split_inclusive('\n').map(str::to_owned).collect()
+    } else {
+        training_texts(&args::find(source)?.load()?.value, &roots.find()?)?
+    };
+    let tokenizer = Tokenizer::train(&config, &texts)?;
+    fs::write(out, tokenizer.to_json()).with_context(|| format!("cannot write {}", out.display()))?;
+    let counts = format!("{} tokens from {} texts", tokenizer.size(), texts.len());
+    writeln!(io::stdout().lock(), "{}: {counts}", out.display())?;
+    Ok(Done::Well)
 }
 
 /// A part of the data set, and how many samples of a class it has.
@@ -189,17 +214,25 @@ enum Found {
 /// The kinds of sources of texts.
 const TEXTS: [&str; 2] = ["table:", "text-folder:"];
 
+/// A source, or that of an experiment.
 fn find(word: &str, roots: &DataRoot) -> anyhow::Result<Found> {
+    if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
+        let data = args::find(word)?.load()?.value.data;
+        return Ok(match data.text {
+            Some(text) => Found::Texts(text.source),
+            None => Found::Pictures(data.source),
+        });
+    }
     if TEXTS.iter().any(|kind| word.starts_with(kind)) {
         return Ok(Found::Texts(word.parse()?));
     }
-    Ok(Found::Pictures(pictures(word, roots)?))
+    Ok(Found::Pictures(args::source(word, roots)?))
 }
 
 /// A source of pictures, or that of an experiment.
 pub(super) fn pictures(word: &str, roots: &DataRoot) -> anyhow::Result<SourceConfig> {
-    if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
-        return Ok(args::find(word)?.load()?.value.data.source);
+    match find(word, roots)? {
+        Found::Pictures(config) => Ok(config),
+        Found::Texts(_) => bail!("{word}: a packed file holds pictures, but these are texts"),
     }
-    args::source(word, roots)
 }

@@ -100,7 +100,9 @@ fn show(name: &str, json: bool) -> anyhow::Result<()> {
 
 fn export(artifact: &Path, out: &Path, origin: Option<&str>) -> anyhow::Result<()> {
     let artifact = Artifact::open(artifact)?;
-    let TaskConfig::ImageClassification(config) = TaskConfig::parse(artifact.kind(), &artifact.task()?)?;
+    let TaskConfig::ImageClassification(config) = TaskConfig::parse(artifact.kind(), &artifact.task()?)? else {
+        bail!("networks of texts have no names but ours: read {} itself", artifact.model().display());
+    };
     let model = &config.model;
     let device = homeostat_device::open(DeviceChoice::Cpu)?;
     let network = homeostat_deploy::published(&config.init()?, &artifact, &device)?;

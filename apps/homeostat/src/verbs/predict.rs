@@ -1,4 +1,4 @@
-//! `homeostat predict`: answers for files.
+//! `homeostat predict`: answers for pictures and texts.
 
 use std::{
     io::Write,
@@ -8,37 +8,54 @@ use std::{
 use anyhow::{Context, bail};
 use homeostat_artifact::Artifact;
 use homeostat_deploy::Endpoint;
-use homeostat_tasks::{ImageResponse, TaskConfig};
+use homeostat_tasks::{ClassificationResponse, TaskConfig};
 
 use super::{Done, table::print_table};
 use crate::cli::{Format, Predict};
 
-/// Files answered in one batch.
+/// Requests answered in one batch.
 const BATCH: usize = 64;
 
-/// The answer for a file, or why there is none.
+/// What is asked.
+enum Request {
+    /// The bytes of this file.
+    File(PathBuf),
+    /// This text.
+    Text(String),
+    /// Nothing: here is why.
+    Broken(String),
+}
+
+/// The answer to what goes by this name, or why there is none.
 struct Answer {
-    file: PathBuf,
-    response: Result<ImageResponse, String>,
+    name: String,
+    response: Result<ClassificationResponse, String>,
 }
 
 pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
     let artifact = Artifact::open(&arguments.artifact)?;
-    let TaskConfig::ImageClassification(task) = TaskConfig::parse(artifact.kind(), &artifact.task()?)?;
-    let files = files(&arguments.files);
+    let (labels, what, requests) = match TaskConfig::parse(artifact.kind(), &artifact.task()?)? {
+        TaskConfig::ImageClassification(_) if !arguments.text.is_empty() => {
+            bail!("--text: this network takes pictures")
+        }
+        TaskConfig::ImageClassification(task) => (task.labels, "file", pictures_of(&arguments.files)),
+        TaskConfig::TextClassification(task) => (task.labels, "text", texts(&arguments.text, &arguments.files)),
+    };
     let endpoint = super::verify::open(&artifact, &arguments.device)?;
-    let answers: Vec<Answer> = files.chunks(BATCH).flat_map(|batch| answer(endpoint.as_ref(), batch)).collect();
-    print(&answers, &task.labels, arguments)?;
+    let answers: Vec<Answer> = requests.chunks(BATCH).flat_map(|batch| answer(endpoint.as_ref(), batch)).collect();
+    print(&answers, &labels, what, arguments)?;
     match answers.iter().filter(|answer| answer.response.is_err()).count() {
         0 => Ok(Done::Well),
-        count => bail!("{count} of {} files could not be answered, see above", answers.len()),
+        count => bail!("{count} of {} {what}s could not be answered, see above", answers.len()),
     }
 }
 
-/// The answers for some files, those that cannot be read among them.
-fn answer(endpoint: &dyn Endpoint, batch: &[(PathBuf, Result<(), String>)]) -> Vec<Answer> {
-    let read = |(file, found): &(PathBuf, Result<(), String>)| {
-        found.clone().and_then(|()| std::fs::read(file).map_err(|error| format!("cannot be read: {error}")))
+/// The answers to some requests, those that cannot be read among them.
+fn answer(endpoint: &dyn Endpoint, batch: &[(String, Request)]) -> Vec<Answer> {
+    let read = |(_, request): &(String, Request)| match request {
+        Request::File(file) => std::fs::read(file).map_err(|error| format!("cannot be read: {error}")),
+        Request::Text(text) => Ok(text.clone().into_bytes()),
+        Request::Broken(reason) => Err(reason.clone()),
     };
     let bytes: Vec<Result<Vec<u8>, String>> = batch.iter().map(read).collect();
     let requests: Vec<&[u8]> = bytes.iter().flatten().map(Vec::as_slice).collect();
@@ -50,11 +67,22 @@ fn answer(endpoint: &dyn Endpoint, batch: &[(PathBuf, Result<(), String>)]) -> V
         serde_json::from_value(value).map_err(|error| error.to_string())
     };
     let responses: Vec<_> = bytes.iter().map(response).collect();
-    batch.iter().zip(responses).map(|((file, _), response)| Answer { file: file.clone(), response }).collect()
+    batch.iter().zip(responses).map(|((name, _), response)| Answer { name: name.clone(), response }).collect()
+}
+
+/// The texts of the command line, and each line of the files named that is not empty.
+fn texts(given: &[String], files: &[PathBuf]) -> Vec<(String, Request)> {
+    let text = |text: &str| (text.to_owned(), Request::Text(text.to_owned()));
+    let lines = |file: &PathBuf| match std::fs::read_to_string(file) {
+        Ok(content) => content.lines().filter(|line| !line.trim().is_empty()).map(text).collect(),
+        Err(error) => vec![(file.display().to_string(), Request::Broken(format!("cannot be read: {error}")))],
+    };
+    given.iter().map(|given| text(given)).chain(files.iter().flat_map(lines)).collect()
 }
 
 /// The files named, and all pictures in the folders named, sorted; a folder that gives none, with the reason.
-fn files(named: &[PathBuf]) -> Vec<(PathBuf, Result<(), String>)> {
+fn pictures_of(named: &[PathBuf]) -> Vec<(String, Request)> {
+    let file = |path: PathBuf| (path.display().to_string(), Request::File(path));
     let of_folder = |path: &PathBuf| {
         let mut found = Vec::new();
         let problem = match pictures(path, &mut found) {
@@ -63,10 +91,10 @@ fn files(named: &[PathBuf]) -> Vec<(PathBuf, Result<(), String>)> {
             Err(error) => Some(format!("{error:#}")),
         };
         found.sort();
-        let found = found.into_iter().map(|file| (file, Ok(())));
-        found.chain(problem.map(|problem| (path.clone(), Err(problem)))).collect()
+        let broken = problem.map(|problem| (path.display().to_string(), Request::Broken(problem)));
+        found.into_iter().map(file).chain(broken).collect()
     };
-    let of_one = |path: &PathBuf| if path.is_dir() { of_folder(path) } else { vec![(path.clone(), Ok(()))] };
+    let of_one = |path: &PathBuf| if path.is_dir() { of_folder(path) } else { vec![file(path.clone())] };
     named.iter().flat_map(of_one).collect()
 }
 
@@ -86,40 +114,40 @@ fn is_picture(extension: &str) -> bool {
     ["png", "jpg", "jpeg", "webp", "bmp", "gif"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-fn print(answers: &[Answer], labels: &[String], arguments: &Predict) -> anyhow::Result<()> {
+fn print(answers: &[Answer], labels: &[String], what: &str, arguments: &Predict) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let most = usize::from(arguments.top).min(labels.len());
     match arguments.format {
         Format::Jsonl => {
-            for Answer { file, response } in answers {
+            for Answer { name, response } in answers {
                 let value = match response {
                     Ok(response) => {
                         let top: serde_json::Map<_, _> = top(response, labels, most)
                             .map(|(label, p)| (label.to_owned(), rounded(p).into()))
                             .collect();
-                        serde_json::json!({ "file": file, "label": response.label, "confidence": rounded(response.confidence), "top": top })
+                        serde_json::json!({ what: name, "label": response.label, "confidence": rounded(response.confidence), "top": top })
                     }
-                    Err(reason) => serde_json::json!({ "file": file, "error": reason }),
+                    Err(reason) => serde_json::json!({ what: name, "error": reason }),
                 };
                 writeln!(out, "{value}")?;
             }
         }
         Format::Csv => {
             let later: String = (2..=most).map(|place| format!(",label-{place},confidence-{place}")).collect();
-            writeln!(out, "file,label,confidence{later},error")?;
-            for Answer { file, response } in answers {
-                let file = csv(&file.display().to_string());
+            writeln!(out, "{what},label,confidence{later},error")?;
+            for Answer { name, response } in answers {
+                let name = csv(name);
                 match response {
                     Ok(response) => {
                         let cells = top(response, labels, most).map(|(label, p)| format!(",{},{p:.6}", csv(label)));
-                        writeln!(out, "{file}{},", cells.collect::<String>())?;
+                        writeln!(out, "{name}{},", cells.collect::<String>())?;
                     }
-                    Err(reason) => writeln!(out, "{file}{},{}", ",,".repeat(most), csv(reason))?,
+                    Err(reason) => writeln!(out, "{name}{},{}", ",,".repeat(most), csv(reason))?,
                 }
             }
         }
         Format::Table => {
-            let rows = answers.iter().map(|Answer { file, response }| {
+            let rows = answers.iter().map(|Answer { name, response }| {
                 let answer = match response {
                     Ok(response) => top(response, labels, most)
                         .map(|(label, p)| format!("{label} {:.1} %", 100.0 * p))
@@ -127,16 +155,20 @@ fn print(answers: &[Answer], labels: &[String], arguments: &Predict) -> anyhow::
                         .join(", "),
                     Err(reason) => format!("error: {reason}"),
                 };
-                vec![file.display().to_string(), answer]
+                vec![name.clone(), answer]
             });
-            print_table(&mut out, &["file", "answer"], &rows.collect::<Vec<_>>())?;
+            print_table(&mut out, &[what, "answer"], &rows.collect::<Vec<_>>())?;
         }
     }
     Ok(())
 }
 
 /// The most probable classes, the first among equals first.
-fn top<'a>(response: &'a ImageResponse, labels: &'a [String], count: usize) -> impl Iterator<Item = (&'a str, f32)> {
+fn top<'a>(
+    response: &'a ClassificationResponse,
+    labels: &'a [String],
+    count: usize,
+) -> impl Iterator<Item = (&'a str, f32)> {
     let mut order: Vec<usize> = (0..response.probabilities.len()).collect();
     order.sort_by(|&a, &b| response.probabilities[b].total_cmp(&response.probabilities[a]));
     order.into_iter().take(count).map(|class| (labels[class].as_str(), response.probabilities[class]))

@@ -17,7 +17,9 @@ mod sampling;
 mod shared_data;
 mod source;
 mod split;
+mod text;
 mod text_source;
+mod tokenizer;
 
 use homeostat_data::{Image, Shape};
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use homeostat_data::{
     Cifar10Config, DataRoot, Given, IdxConfig, ImageFolderConfig, LabelKind, LoaderOptions, Source, SourceConfig,
-    SplitConfig, TableFormat, TableKind, TextFolderConfig, TextSource, TextSourceConfig, TextTableConfig, TextUnit,
-    describe,
+    SplitConfig, TableFormat, TableKind, TextFolderConfig, TextPrepare, TextSource, TextSourceConfig, TextTableConfig,
+    TextUnit, TokenBatch, Tokenizer, Tokens, describe,
 };
 
 use crate::differences;
@@ -78,6 +78,32 @@ fn mnist_is_described() {
     let description = describe(&Arc::new(source), LoaderOptions::default(), &mut |_| ()).unwrap();
     assert_eq!((description.samples, description.repeated(), description.corrupt.len()), (70_000, 0, 0));
     eprintln!("MNIST: {} groups look the same", description.near_duplicates.len());
+}
+
+/// `tokenizer.json` and `vocab.txt` come with `get-minilm.sh`, into the folder of the reference.
+#[test]
+fn minilm_cuts_texts_as_transformers_does() {
+    let root = DataRoot::new(std::env::var_os("HOMEOSTAT_DATA"));
+    let found = root.find("models/all-minilm-l6-v2").ok().filter(|folder| folder.join("tokenizer.json").exists());
+    let Some(folder) = found else { return eprintln!("skipped: MiniLM's tokenizer is not below HOMEOSTAT_DATA") };
+    let bytes = std::fs::read(folder.join("reference.safetensors")).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let numbers = |name: &str| -> Vec<i64> {
+        let (numbers, _) = tensors.tensor(name).unwrap().data().as_chunks::<8>();
+        numbers.iter().map(|number| i64::from_le_bytes(*number)).collect()
+    };
+    let sentences: Vec<String> = serde_json::from_str(&header.metadata().as_ref().unwrap()["sentences"]).unwrap();
+    for name in ["tokenizer.json", "vocab.txt"] {
+        let tokenizer = Tokenizer::open(&folder.join(name)).unwrap();
+        assert_eq!(tokenizer.size(), 30_522);
+        let texts = sentences.iter().map(|text| TextPrepare::default().apply(&tokenizer, text, None).unwrap());
+        let texts: Vec<Tokens> = texts.collect();
+        let batch = TokenBatch::new(&texts, tokenizer.pad(), 1);
+        assert_eq!(batch.ids.iter().map(|&id| i64::from(id)).collect::<Vec<_>>(), numbers("input_ids"), "{name}");
+        let mask: Vec<i64> = batch.is_padding.iter().map(|&padding| i64::from(!padding)).collect();
+        assert_eq!(mask, numbers("attention_mask"), "{name}");
+    }
 }
 
 fn open_text(config: &TextSourceConfig) -> Option<TextSource> {

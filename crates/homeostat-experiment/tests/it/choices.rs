@@ -14,7 +14,7 @@ use crate::place::{Place, digits, pets, recorded};
 const ONE_STEP: &str = "train.max-steps=1";
 
 fn task(run: &Run) -> ImageClassificationConfig {
-    let TaskConfig::ImageClassification(task) = recorded(run).value.task;
+    let TaskConfig::ImageClassification(task) = recorded(run).value.task else { panic!("pictures") };
     task
 }
 

@@ -10,4 +10,5 @@ mod reference;
 mod resume;
 mod run;
 mod settings;
+mod texts;
 mod transfer;

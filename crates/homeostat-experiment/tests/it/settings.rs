@@ -43,7 +43,9 @@ fn a_short_form_sets_what_its_long_form_sets() {
 fn a_word_sets_its_value_and_is_known_as_its_origin() {
     let resolved = words(&["epochs=3", "model.cnn.dropout=0.1"]).load().unwrap();
     assert_eq!(resolved.value.train.epochs, 3);
-    let TaskConfig::ImageClassification(ImageClassificationConfig { model, .. }) = &resolved.value.task;
+    let TaskConfig::ImageClassification(ImageClassificationConfig { model, .. }) = &resolved.value.task else {
+        panic!("pictures")
+    };
     let homeostat_models::ImageModelConfig::Cnn(cnn) = model else { panic!("{model:?}") };
     assert_eq!((cnn.dropout, cnn.hidden.as_slice()), (0.1, [128].as_slice()), "what is not named stays");
     assert_eq!(resolved.provenance.get("train.epochs"), &Origin::CommandLine);

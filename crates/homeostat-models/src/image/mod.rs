@@ -15,7 +15,6 @@ pub(crate) mod mlp;
 pub(crate) mod mobilenet_v2;
 pub(crate) mod network;
 pub(crate) mod resnet;
-mod size;
 pub(crate) mod trace;
 pub(crate) mod vgg;
 pub(crate) mod vit;
@@ -28,7 +27,7 @@ use burn::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::{ModelError, size};
 use alexnet::{AlexNet, AlexNetConfig};
 use cifar_resnet::{CifarResNet, CifarResNetConfig};
 use cnn::{Cnn, CnnConfig};
@@ -339,6 +338,12 @@ pub struct TrainingScores {
     pub auxiliary: Vec<(f64, Tensor<2>)>,
 }
 
+impl From<Tensor<2>> for TrainingScores {
+    fn from(main: Tensor<2>) -> Self {
+        Self { main, auxiliary: Vec::new() }
+    }
+}
+
 impl ImageModel {
     /// What every network for images can do.
     #[must_use]
@@ -385,7 +390,7 @@ impl ImageModel {
 }
 
 /// A dropout rate that Burn accepts.
-fn check_dropout(network: &'static str, dropout: f64) -> Result<(), ModelError> {
+pub(crate) fn check_dropout(network: &'static str, dropout: f64) -> Result<(), ModelError> {
     check_rate(network, "dropout", dropout)
 }
 

@@ -1,9 +1,9 @@
-//! Pictures, embedded in the page, in a grid.
+//! Pictures, embedded in the page, and texts, in a grid.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
 use super::{figures, html::Html};
-use crate::{Mistake, Picture, png::PngHead};
+use crate::{Mistake, Picture, Shown, png::PngHead};
 
 /// More mistakes than this teach nothing new.
 const MISTAKES: usize = 32;
@@ -50,7 +50,7 @@ pub(super) fn mistakes(mistakes: &[Mistake]) -> Html {
         let text = format!("{}: {} taken for {}", mistake.name, mistake.truth, mistake.predicted);
         html.put(
             "<figure>{}<figcaption><span>said <b>{}</b></span>",
-            &[&picture(&mistake.png, &text), &mistake.predicted],
+            &[&shown(&mistake.shown, &text), &mistake.predicted],
         );
         html.put(
             "<span>is <b>{}</b></span><span>{} sure</span>",
@@ -60,6 +60,13 @@ pub(super) fn mistakes(mistakes: &[Mistake]) -> Html {
     }
     html.put("</div>", &[]);
     html
+}
+
+fn shown(sample: &Shown, text: &str) -> Html {
+    match sample {
+        Shown::Picture(png) => picture(png, text),
+        Shown::Text(words) => Html::of("<blockquote>{}</blockquote>", &[words]),
+    }
 }
 
 fn picture(png: &[u8], text: &str) -> Html {

@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use homeostat_report::{
     AlikeSection, ClassRow, Classification, DataReport, Decision, Headline, Histogram, Mistake, Picture, PictureRow,
-    Point, Reliability, ReliabilityBin, Report, Series, State, Value,
+    Point, Reliability, ReliabilityBin, Report, Series, Shown, State, Value,
 };
 use sha2::{Digest, Sha256};
 
@@ -65,7 +65,8 @@ fn filled_with(text: &str) -> Report {
     let series = |name: String, part: String| Series { name, part, points: vec![point(1), point(2)] };
     let row = || ClassRow { name: own(), precision: 0.5, recall: 0.5, f1: 0.5, support: 2 };
     let bin = ReliabilityBin { count: 2, confidence: 0.7, accuracy: 0.5 };
-    let mistake = |png| Mistake { png, name: own(), truth: own(), predicted: own(), confidence: 0.7 };
+    let mistake =
+        |png| Mistake { shown: Shown::Picture(png), name: own(), truth: own(), predicted: own(), confidence: 0.7 };
     Report {
         title: own(),
         when: own(),
@@ -232,7 +233,7 @@ fn no_number_breaks_the_page() {
             let bin = ReliabilityBin { count: 1, confidence: first, accuracy: second };
             let row = ClassRow { name: "a".into(), precision: first, recall: second, f1: first, support: u64::MAX };
             let mistake = Mistake {
-                png: vec![1],
+                shown: Shown::Picture(vec![1]),
                 name: String::new(),
                 truth: "a".into(),
                 predicted: "b".into(),

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use homeostat_report::{
     ClassRow, Classification, Command, DataSummary, Decision, Headline, Mistake, Picture, Point, Reliability,
-    ReliabilityBin, Report, Series, Skipped, Value, tensorboard::EventWriter,
+    ReliabilityBin, Report, Series, Shown, Skipped, Value, tensorboard::EventWriter,
 };
 
 const STEPS: u64 = 675;
@@ -57,7 +57,7 @@ fn classification(names: &[String]) -> Classification {
         support: 33 + index as u64 % 5,
     };
     let mistake = |index: usize| Mistake {
-        png: png(8, index as u32 * 7),
+        shown: Shown::Picture(png(8, index as u32 * 7)),
         name: format!("digits/{:04}", 1437 + 13 * index),
         truth: names[index % classes].clone(),
         predicted: names[(index * 3 + 1) % classes].clone(),

@@ -6,8 +6,8 @@ use homeostat_metrics::Truth;
 use homeostat_models::{ImageModelConfig, MlpConfig};
 use homeostat_task::{Outcome, Task};
 use homeostat_tasks::{
-    BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, ImageBatch, ImageClassification,
-    ImageClassificationConfig, ImageResponse, InputShape, LossConfig, Target,
+    BinaryCrossEntropyConfig, ClassWeights, ClassificationResponse, CrossEntropyConfig, FocalConfig, ImageBatch,
+    ImageClassification, ImageClassificationConfig, InputShape, LossConfig, Target,
 };
 
 use crate::{config, device, line, losses, noise, seeded};
@@ -175,20 +175,20 @@ fn a_picture_of_another_size_and_bytes_that_are_none_are_refused_in_one_line() {
 #[test]
 fn answers_agree_but_for_rounding_only() {
     let task = complete().init().unwrap();
-    let answer = |label: &str, probabilities: [f32; 3]| ImageResponse {
+    let answer = |label: &str, probabilities: [f32; 3]| ClassificationResponse {
         label: label.into(),
         confidence: probabilities.into_iter().fold(0.0, f32::max),
         probabilities: probabilities.to_vec(),
     };
     let expected = answer("ant", [0.6, 0.3, 0.1]);
-    let agree = |found: &ImageResponse| task.agree(&expected, found, 1e-4);
+    let agree = |found: &ClassificationResponse| task.agree(&expected, found, 1e-4);
     assert!(agree(&expected));
     assert!(agree(&answer("ant", [0.600_05, 0.299_95, 0.1])));
     assert!(!agree(&answer("ant", [0.6, 0.300_2, 0.099_8])));
     assert!(!agree(&answer("bee", [0.6, 0.3, 0.1])), "another name for the same class");
-    assert!(!agree(&ImageResponse { probabilities: vec![0.6, 0.3], ..expected.clone() }));
-    assert!(!agree(&ImageResponse { confidence: 0.5, ..expected.clone() }));
-    assert!(!agree(&ImageResponse { confidence: f32::NAN, ..expected.clone() }));
+    assert!(!agree(&ClassificationResponse { probabilities: vec![0.6, 0.3], ..expected.clone() }));
+    assert!(!agree(&ClassificationResponse { confidence: 0.5, ..expected.clone() }));
+    assert!(!agree(&ClassificationResponse { confidence: f32::NAN, ..expected.clone() }));
     assert!(!agree(&answer("ant", [0.6, f32::NAN, 0.1])));
     let tie = answer("ant", [0.450_01, 0.449_99, 0.1]);
     assert!(task.agree(&tie, &answer("bee", [0.449_99, 0.450_01, 0.1]), 1e-4), "either of a tie may come first");

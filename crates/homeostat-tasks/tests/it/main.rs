@@ -5,7 +5,9 @@
 mod image_classification;
 mod learning;
 mod loss;
+mod sequences;
 mod task_config;
+mod text_classification;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -11,7 +11,7 @@ use crate::ModelError;
 const MAX_PARAMETERS: u128 = 1 << 30;
 
 /// Refuses a network of too many parameters; none is drawn yet, so it takes no memory.
-pub(super) fn check(network: &'static str, module: &impl Module) -> Result<(), ModelError> {
+pub(crate) fn check(network: &'static str, module: &impl Module) -> Result<(), ModelError> {
     let mut count = Count(0);
     module.visit(&mut count);
     if count.0 <= MAX_PARAMETERS {
@@ -21,12 +21,12 @@ pub(super) fn check(network: &'static str, module: &impl Module) -> Result<(), M
 }
 
 /// Draws all weights. Burn would draw each when it is first looked at; drawn at once, they depend on the seed alone.
-pub(super) fn draw(module: &impl Module) {
+pub(crate) fn draw(module: &impl Module) {
     module.visit(&mut Draw);
 }
 
 /// How many parameters learn: running statistics do not.
-pub(super) fn learnt(module: &impl Module) -> u64 {
+pub(crate) fn learnt(module: &impl Module) -> u64 {
     let mut learnt = Learnt::default();
     module.visit(&mut learnt);
     learnt.count

@@ -1,0 +1,86 @@
+//! The `[data.text]` table: which texts, and what they are cut and started with. It does not know the network.
+
+use std::path::Path;
+
+use homeostat_data::{DataRoot, TextAugment, TextSourceConfig, TextTableConfig, Tokenizer, TokenizerConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ExperimentError;
+
+/// What a network for texts learns from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TextDataConfig {
+    /// Where texts come from.
+    pub source: TextSourceConfig,
+    /// What cuts them into tokens.
+    pub tokenizer: TokenizerSource,
+    /// A safetensors file with the weights of a BERT that the network starts with below its last layer, relative to the data root.
+    /// Without it, it starts with random ones.
+    pub weights: Option<String>,
+    /// Random changes of training texts, in this order.
+    pub augment: TextAugment,
+    /// How many batches of the shuffled order are sorted by length together, so that little is filled up; 1 sorts none.
+    pub bucket_batches: usize,
+}
+
+/// Where a tokenizer comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenizerSource {
+    /// It is learnt from the training part.
+    Train(TokenizerConfig),
+    /// A `tokenizer.json`, or a `vocab.txt` of BERT in lower case, relative to the data root.
+    File(String),
+}
+
+impl Default for TextDataConfig {
+    fn default() -> Self {
+        Self {
+            source: TextSourceConfig::Table(TextTableConfig::default()),
+            tokenizer: TokenizerSource::Train(TokenizerConfig::default()),
+            weights: None,
+            augment: TextAugment::default(),
+            bucket_batches: 50,
+        }
+    }
+}
+
+impl TextDataConfig {
+    /// Refuses values that no data could make right.
+    pub(crate) fn check(&self) -> Result<(), ExperimentError> {
+        self.augment.check("data.text.augment")?;
+        if let TokenizerSource::Train(config) = &self.tokenizer {
+            config.check("data.text.tokenizer.train")?;
+        }
+        let tokenizer = match &self.tokenizer {
+            TokenizerSource::Train(_) => None,
+            TokenizerSource::File(file) => Some(file),
+        };
+        for (key, file) in [("tokenizer.file", tokenizer), ("weights", self.weights.as_ref())] {
+            if file.is_some_and(|file| Path::new(file).is_absolute()) {
+                let problem = "is an absolute path, but an experiment says what, not where: name it below --data-root";
+                return Err(ExperimentError::setting(&format!("data.text.{key}"), problem));
+            }
+        }
+        let problem = "is 0, but has to be at least 1";
+        if self.bucket_batches > 0 {
+            Ok(())
+        } else {
+            Err(ExperimentError::setting("data.text.bucket-batches", problem))
+        }
+    }
+
+    /// The tokenizer, learnt from these texts or read.
+    pub(crate) fn tokenizer(
+        &self,
+        roots: &DataRoot,
+        texts: impl IntoIterator<Item = String>,
+    ) -> Result<Tokenizer, ExperimentError> {
+        match &self.tokenizer {
+            TokenizerSource::Train(config) => Ok(Tokenizer::train(config, texts)?),
+            TokenizerSource::File(file) => Ok(Tokenizer::open(&roots.find_file(file)?)?),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Experiments with texts: what their task is told by the data. It does not know runs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use homeostat_config::Resolved;
+use homeostat_data::{DataError, DataRoot, Source, Splits, TOKENIZER_FILE, TestViews, TextSource, Texts as Store};
+use homeostat_models::{NameTable, bert_weights};
+use homeostat_report::{Picture, Shown};
+use homeostat_task::{Task, Weights, read_foreign};
+use homeostat_tasks::{LossConfig, TaskConfig, TextClassification, TextClassificationConfig, text_request};
+use homeostat_train::{Examples, Workers};
+
+use crate::{
+    DataConfig, Experiment, ExperimentError, TextDataConfig,
+    kind::Kind,
+    plan::{Plan, check_source, in_pieces},
+    text_examples::TextExamples,
+};
+
+/// Texts, alone or in pairs.
+pub(crate) struct Texts;
+
+const KEY: &str = "task.text-classification";
+
+impl Kind for Texts {
+    type Task = TextClassification;
+    type Store = Store;
+
+    const KEY: &'static str = KEY;
+
+    fn settings(task: &TaskConfig) -> (&[String], &LossConfig) {
+        let TextClassificationConfig { labels, loss, .. } = config(task);
+        (labels, loss)
+    }
+
+    fn open(data: &DataConfig, roots: &DataRoot) -> Result<TextSource, ExperimentError> {
+        let source = table(data).source.open_with(roots, data.on_corrupt)?;
+        check_source(&source, "data.text.source", "text")?;
+        Ok(source)
+    }
+
+    fn choose(
+        resolved: &mut Resolved<Experiment>,
+        source: &Arc<TextSource>,
+        splits: &Splits,
+        (roots, workers): (&DataRoot, Workers),
+    ) -> Result<TextClassification, ExperimentError> {
+        let data = table(&resolved.value.data).clone();
+        let tokenizer = data.tokenizer(roots, all_texts(source, &splits.train))?;
+        if config(&resolved.value.task).vocabulary.is_none() {
+            resolved.choose(&format!("{KEY}.vocabulary"), tokenizer.size(), "the tokens of the tokenizer")?;
+        }
+        let task = config(&resolved.value.task).init(tokenizer)?;
+        warn_of_cut_texts(&task, source, splits, workers)?;
+        match &data.weights {
+            Some(file) => Ok(task.starting_with(pretrained(file, roots)?)),
+            None => Ok(task),
+        }
+    }
+
+    fn examples(plan: &Plan<Self>, indices: &[usize], _: Option<TestViews>) -> Arc<dyn Examples<TextClassification>> {
+        let Experiment { data, .. } = plan.experiment();
+        Arc::new(TextExamples::new(&plan.task, &plan.source, indices, (data, table(data))))
+    }
+
+    fn request(source: &TextSource, index: usize) -> Result<Vec<u8>, DataError> {
+        Ok(text_request(&source.get(index)?))
+    }
+
+    fn shown(source: &TextSource, index: usize) -> Result<Shown, DataError> {
+        let sample = source.get(index)?;
+        let lines = std::iter::once(sample.text).chain(sample.pair).collect::<Vec<_>>();
+        Ok(Shown::Text(lines.join("\n")))
+    }
+
+    fn augmented(_: &Plan<Self>, _: usize) -> Option<Picture> {
+        None
+    }
+
+    fn names(_: &TextClassification) -> Vec<NameTable> {
+        Vec::new()
+    }
+
+    fn assets(task: &TextClassification) -> BTreeMap<String, Vec<u8>> {
+        BTreeMap::from([(TOKENIZER_FILE.to_owned(), task.tokenizer().to_json().into_bytes())])
+    }
+}
+
+fn config(task: &TaskConfig) -> &TextClassificationConfig {
+    let TaskConfig::TextClassification(config) = task else { panic!("the kind was chosen by the task") };
+    config
+}
+
+fn table(data: &DataConfig) -> &TextDataConfig {
+    data.text.as_ref().unwrap_or_else(|| panic!("an experiment with texts was checked to have [data.text]"))
+}
+
+/// The texts of the training part of an experiment, those of pairs one by one.
+///
+/// # Errors
+/// The experiment is not about texts, or its data cannot be read or divided.
+pub fn training_texts(experiment: &Experiment, roots: &DataRoot) -> Result<Vec<String>, ExperimentError> {
+    if experiment.data.text.is_none() {
+        return Err(ExperimentError::setting("data.text", "is missing: the experiment is not about texts"));
+    }
+    let source = table(&experiment.data).source.open_with(roots, experiment.data.on_corrupt)?;
+    let split =
+        experiment.data.split.resolve(&source).map_or_else(|| experiment.data.split.clone(), |(split, _)| split);
+    let splits = split.split(&source, experiment.seed)?;
+    let splits = splits.with_fraction(experiment.data.fraction, &source, experiment.seed);
+    Ok(all_texts(&source, &splits.train).collect())
+}
+
+fn all_texts(source: &TextSource, indices: &[usize]) -> impl Iterator<Item = String> {
+    let samples = indices.iter().filter_map(|&index| source.get(index).ok());
+    samples.flat_map(|sample| std::iter::once(sample.text).chain(sample.pair))
+}
+
+/// The encoder of a BERT.
+fn pretrained(file: &str, roots: &DataRoot) -> Result<Weights, ExperimentError> {
+    let path = roots.find_file(file)?;
+    let wrong =
+        |problem: String| ExperimentError::setting("data.text.weights", format!("{}: {problem}", path.display()));
+    let theirs = read_foreign(&path).map_err(|error| wrong(error.to_string()))?;
+    Ok(Weights::from_tensors(bert_weights(theirs.tensors()).map_err(wrong)?))
+}
+
+/// Says once how many training texts lose their end.
+fn warn_of_cut_texts(
+    task: &TextClassification,
+    source: &Arc<Source<Store>>,
+    splits: &Splits,
+    workers: Workers,
+) -> Result<(), ExperimentError> {
+    let (preparing, texts) = (task.clone(), Arc::clone(source));
+    let count = move |indices: &[usize]| {
+        let is_cut = |&&index: &&usize| {
+            let tokens = texts.get(index).ok().and_then(|sample| preparing.prepare(sample).ok());
+            tokens.is_some_and(|tokens| tokens.is_cut)
+        };
+        Ok(indices.iter().filter(is_cut).count())
+    };
+    let cut: usize = in_pieces(splits.train.clone(), workers, count).sum::<Result<usize, DataError>>()?;
+    if cut > 0 {
+        let (all, most) = (splits.train.len(), task.config().prepare.max_length);
+        tracing::warn!("{cut} of {all} training texts have more than {most} tokens: their ends are cut off");
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Experiments with texts: from tables to an artifact that answers.
+
+use std::fs;
+
+use homeostat_artifact::{Artifact, Run};
+use homeostat_config::Resolved;
+use homeostat_data::Tokenizer;
+use homeostat_experiment::{Experiment, ExperimentError};
+use homeostat_tasks::TaskConfig;
+
+use crate::place::{Place, recorded};
+
+const TEXT: &str = "name = \"pets\"
+[task.text-classification]
+prepare = { max-length = 8 }
+model.transformer = { width = 16, depth = 1, heads = 2, hidden = 32, positions = 8 }
+[data]
+split.stratified = { valid = 0.2, test = 0.2 }
+[data.text]
+source.table = { folder = \"pets\" }
+tokenizer.train = { size = 60 }
+augment = [{ random-swap = {} }, { token-dropout = {} }]
+[train]
+epochs = 4
+batch-size = 8
+optimizer.adamw = { learning-rate = 1e-2 }
+schedule.constant = {}
+";
+
+/// 60 sentences about dogs and cats, one of them too long.
+fn sentences(place: &Place) {
+    let folder = place.data().join("pets");
+    fs::create_dir_all(&folder).unwrap();
+    let places = ["house", "garden", "street", "kitchen", "car", "office"];
+    let mut table = "text,label\n".to_owned();
+    for number in 0..30 {
+        let place = places[number % places.len()];
+        table += &format!("the dog number {number} barks in the {place},dog\n");
+        table += &format!("a cat of {number} years purrs {}in a {place},cat\n", "and purrs ".repeat(number / 29));
+    }
+    fs::write(folder.join("pets.csv"), table).unwrap();
+}
+
+fn pets(words: &[&str]) -> Resolved<Experiment> {
+    Experiment::text("pets.toml", TEXT).overrides(words).load().unwrap()
+}
+
+fn remains(run: &Run) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let read = |file: &str| fs::read(run.path().join(file)).unwrap();
+    (read("artifact/model.safetensors"), read("artifact/assets/tokenizer.json"), read("events.jsonl"))
+}
+
+#[test]
+fn texts_are_learnt_published_verified_and_measured_again() {
+    let place = Place::new();
+    sentences(&place);
+    let (run, result) = place.train(pets(&[]));
+    assert!(result.test.get("accuracy").unwrap() > 0.8, "{:?}", result.test);
+    let artifact = Artifact::open(run.path()).unwrap();
+    assert_eq!((artifact.kind(), artifact.golden().unwrap().len()), ("text-classification", 12));
+    assert_eq!(artifact.assets().collect::<Vec<_>>(), ["tokenizer.json"]);
+    let task = artifact.task().unwrap();
+    assert!(!task.contains("augment") && !task.contains("folder"), "{task}");
+    assert_eq!(place.evaluate(&run, None).unwrap().figures, result.test);
+    let TaskConfig::TextClassification(task) = recorded(&run).value.task else { panic!("texts") };
+    let tokenizer = Tokenizer::from_json(&artifact.asset("tokenizer.json").unwrap()).unwrap();
+    assert_eq!(pets(&["model.gru.layers=2"]).value.task.kind(), "text-classification");
+    assert_eq!((task.labels, task.vocabulary), (vec!["cat".to_owned(), "dog".to_owned()], Some(tokenizer.size())));
+}
+
+#[test]
+fn a_run_that_was_stopped_ends_as_one_that_was_not() {
+    let place = Place::new();
+    sentences(&place);
+    let (straight, result) = place.train(pets(&[]));
+    let stopped = place.train_until(pets(&[]), 7);
+    assert_eq!(place.resume(&stopped).unwrap().test, result.test);
+    assert!(remains(&stopped) == remains(&straight));
+}
+
+#[test]
+fn what_does_not_fit_a_task_about_texts_is_refused_in_one_line() {
+    let place = Place::new();
+    sentences(&place);
+    let text = |changed: &str, by: &str| Experiment::text("pets.toml", &TEXT.replacen(changed, by, 1)).load();
+    for (error, words) in [
+        (text("[data.text]", "[data.text.source]").map(drop), ""),
+        (Experiment::text("p.toml", "task.text-classification = {}").load().map(drop), "`data.text`: is missing"),
+        (Experiment::text("p.toml", "data.text = {}").load().map(drop), "the task is about pictures"),
+        (text("[data]", "[data]\nsource.idx = {}").map(drop), "they stand in data.text"),
+        (
+            text("tokenizer.train = { size = 60 }", "weights = \"/w.safetensors\"").map(drop),
+            "`data.text.weights`: is an abs",
+        ),
+        (text("size = 60", "size = 2").map(drop), "data.text.tokenizer.train.size"),
+    ] {
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(words) && error.lines().count() == 1, "{error}");
+    }
+    let fails = |words: &[&str]| place.try_train(pets(words)).map(drop).unwrap_err().to_string();
+    assert!(fails(&["data.text.tokenizer={ file = \"none.json\" }"]).contains("none.json"));
+    assert!(fails(&["data.text.weights=none.safetensors"]).contains("none.safetensors"));
+    assert!(fails(&["task.text-classification.vocabulary=9"]).contains("is 9, but the tokenizer knows"));
+    fs::write(place.data().join("weights.safetensors"), b"none").unwrap();
+    assert!(fails(&["data.text.weights=weights.safetensors"]).contains("not a file of weights"));
+    let error: ExperimentError = place.evaluate(&place.train(pets(&[])).0, Some(Default::default())).unwrap_err();
+    assert!(error.to_string().contains("the run is about texts"), "{error}");
+}

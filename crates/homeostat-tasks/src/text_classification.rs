@@ -1,0 +1,227 @@
+//! Which class a text belongs to, or a pair of texts. It does not know the loop, the server, or where texts come from.
+
+use std::sync::Arc;
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use homeostat_data::{DataError, TextPrepare, TextSample, TokenBatch, Tokenizer, Tokens};
+use homeostat_models::{ModelError, Pooling, SequenceClassifier, SequenceInput, SequenceModelConfig};
+use homeostat_task::{InputError, Task, TaskError, Weights};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ClassWeights, LossConfig,
+    classification::{ClassificationOutcome, ClassificationResponse, Target, reason},
+};
+
+/// Which class a text belongs to, or a pair of texts. The tokenizer lies beside the weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TextClassificationConfig {
+    /// The names of the classes, in the order of the scores; taken from the data when empty.
+    pub labels: Vec<String>,
+    /// The number of tokens that the tokenizer knows; taken from it when absent.
+    pub vocabulary: Option<usize>,
+    /// How a text becomes tokens, in training and in serving.
+    pub prepare: TextPrepare,
+    /// The network.
+    pub model: SequenceModelConfig,
+    /// How the features of tokens become those of a text.
+    pub pooling: Pooling,
+    /// Share of the text's features dropped in training, before the last layer, in 0..1.
+    pub dropout: f64,
+    /// How wrong scores are.
+    pub loss: LossConfig,
+}
+
+impl Default for TextClassificationConfig {
+    fn default() -> Self {
+        Self {
+            labels: Vec::new(),
+            vocabulary: None,
+            prepare: TextPrepare::default(),
+            model: SequenceModelConfig::default(),
+            pooling: Pooling::default(),
+            dropout: 0.1,
+            loss: LossConfig::default(),
+        }
+    }
+}
+
+const KEY: &str = "task.text-classification";
+
+impl TextClassificationConfig {
+    /// Refuses settings that make no task, whatever the data.
+    ///
+    /// # Errors
+    /// Names the first of them.
+    pub fn check(&self) -> Result<(), TaskError> {
+        self.prepare.check(&format!("{KEY}.prepare")).map_err(|error: DataError| TaskError::new(error.to_string()))?;
+        self.model.check().map_err(wrong)?;
+        let (length, positions) = (self.prepare.max_length, self.model.positions());
+        if let Some(positions) = positions.filter(|&positions| positions < length) {
+            let name = self.model.name();
+            let problem = format!(
+                "is {length}, but the network has places for {positions} tokens: lower it, or raise model.{name}.positions"
+            );
+            return Err(TaskError::new(format!("`{KEY}.prepare.max-length` {problem}")));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            let problem = format!("is {}, but must lie in 0..1 (1 excluded)", self.dropout);
+            return Err(TaskError::new(format!("`{KEY}.dropout` {problem}")));
+        }
+        let classes = (!self.labels.is_empty()).then_some(self.labels.len());
+        self.loss.problem(classes).map_or(Ok(()), |problem| Err(TaskError::new(format!("`{KEY}.loss`: {problem}"))))
+    }
+
+    /// The living task; all that training chooses by itself must be there.
+    ///
+    /// # Errors
+    /// Something is missing or does not fit together; names it.
+    pub fn init(&self, tokenizer: Tokenizer) -> Result<TextClassification, TaskError> {
+        self.check()?;
+        let missing = |what: &str| Err(TaskError::new(format!("{KEY}.{what} is not known yet: training fills it in")));
+        if self.labels.len() < 2 {
+            return missing("labels");
+        }
+        let Some(vocabulary) = self.vocabulary else { return missing("vocabulary") };
+        if self.loss.class_weights() == Some(&ClassWeights::Balanced) {
+            return missing("loss (balanced class-weights)");
+        }
+        if tokenizer.size() != vocabulary {
+            let problem = format!("is {vocabulary}, but the tokenizer knows {} tokens", tokenizer.size());
+            return Err(TaskError::new(format!("`{KEY}.vocabulary` {problem}: they do not belong together")));
+        }
+        Ok(TextClassification { config: self.clone(), vocabulary, tokenizer, start: None })
+    }
+}
+
+/// The living task.
+#[derive(Clone, Debug)]
+pub struct TextClassification {
+    config: TextClassificationConfig,
+    vocabulary: usize,
+    tokenizer: Tokenizer,
+    start: Option<Arc<Weights>>,
+}
+
+/// Texts on the device.
+#[derive(Clone, Debug)]
+pub struct TextBatch(pub SequenceInput);
+
+impl TextClassification {
+    /// The names of the classes, in the order of the scores.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.config.labels
+    }
+
+    /// The tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The table that it was made from.
+    #[must_use]
+    pub fn config(&self) -> &TextClassificationConfig {
+        &self.config
+    }
+
+    /// The same task, whose network starts with these weights below its head instead of random ones.
+    #[must_use]
+    pub fn starting_with(self, encoder: Weights) -> Self {
+        Self { start: Some(Arc::new(encoder)), ..self }
+    }
+}
+
+fn wrong(error: ModelError) -> TaskError {
+    TaskError::new(error.to_string())
+}
+
+/// Two texts, as a request has them.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pair<'a> {
+    text: std::borrow::Cow<'a, str>,
+    pair: std::borrow::Cow<'a, str>,
+}
+
+/// The request that [`TextClassification`] reads this sample from: the text itself, or of a pair the JSON object
+/// `{"text": .., "pair": ..}`.
+#[must_use]
+pub fn text_request(sample: &TextSample) -> Vec<u8> {
+    match &sample.pair {
+        None => sample.text.clone().into_bytes(),
+        Some(pair) => {
+            let pair = Pair { text: sample.text.as_str().into(), pair: pair.as_str().into() };
+            serde_json::to_vec(&pair).unwrap_or_else(|error| panic!("two strings as JSON: {error}"))
+        }
+    }
+}
+
+impl Task for TextClassification {
+    type Sample = TextSample;
+    type Truth = Target;
+    type Input = Tokens;
+    type Batch = TextBatch;
+    type Model = SequenceClassifier;
+    type Outcome = ClassificationOutcome;
+    type Response = ClassificationResponse;
+
+    fn init(&self, device: &Device) -> Result<SequenceClassifier, TaskError> {
+        let TextClassificationConfig { model, dropout, labels, .. } = &self.config;
+        let network =
+            SequenceClassifier::init(model, *dropout, [self.vocabulary, labels.len()], device).map_err(wrong)?;
+        let Some(start) = &self.start else { return Ok(network) };
+        let mut tensors = Weights::of(&network).tensors().clone();
+        tensors.retain(|name, _| !name.starts_with("network."));
+        tensors.extend(start.tensors().iter().map(|(name, data)| (format!("network.{name}"), data.clone())));
+        let started = Weights::from_tensors(tensors).apply(network);
+        started.map_err(|error| TaskError::new(format!("the weights to start with do not fit: {error}")))
+    }
+
+    fn read(&self, bytes: &[u8]) -> Result<TextSample, InputError> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| InputError::new(format!("the text is no UTF-8: byte {} is wrong", error.valid_up_to())))?;
+        Ok(match serde_json::from_str(text) {
+            Ok(Pair { text, pair }) => TextSample { text: text.into_owned(), pair: Some(pair.into_owned()) },
+            Err(_) => TextSample { text: text.to_owned(), pair: None },
+        })
+    }
+
+    fn prepare(&self, sample: TextSample) -> Result<Tokens, InputError> {
+        self.config.prepare.apply(&self.tokenizer, &sample.text, sample.pair.as_deref()).map_err(reason)
+    }
+
+    fn collate(&self, inputs: &[Tokens], device: &Device) -> TextBatch {
+        let batch = TokenBatch::new(inputs, self.tokenizer.pad(), 1);
+        let shape = [batch.texts(), batch.length()];
+        let numbers = |values: &[u32]| -> Tensor<2, Int> {
+            let values: Vec<i32> = values.iter().map(|&value| value.cast_signed()).collect();
+            Tensor::from_data(TensorData::new(values, shape), device)
+        };
+        let has_pairs = batch.types.iter().any(|&kind| kind > 0);
+        let types = has_pairs.then(|| numbers(&batch.types));
+        let (ids, is_filled_up) = (numbers(&batch.ids), batch.is_padding.contains(&true));
+        let padding = || -> Tensor<2, Bool> { Tensor::from_data(TensorData::new(batch.is_padding, shape), device) };
+        TextBatch(SequenceInput { ids, types, padding: is_filled_up.then(padding) })
+    }
+
+    fn loss(
+        &self,
+        model: &SequenceClassifier,
+        TextBatch(input): TextBatch,
+        truths: &[Target],
+    ) -> ClassificationOutcome {
+        ClassificationOutcome::of(model.forward(&input, self.config.pooling), truths, &self.config.loss)
+    }
+
+    fn respond(&self, model: &SequenceClassifier, TextBatch(input): TextBatch) -> Vec<ClassificationResponse> {
+        ClassificationResponse::of(model.forward(&input, self.config.pooling), self.labels(), &self.config.loss)
+    }
+
+    fn agree(&self, expected: &ClassificationResponse, found: &ClassificationResponse, tolerance: f64) -> bool {
+        expected.agrees(found, tolerance)
+    }
+}

@@ -1,0 +1,189 @@
+//! Networks for sequences against torch and transformers, and the promises that all of them keep.
+
+use std::collections::BTreeMap;
+
+use crate::device;
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{DType, Device, Distribution, Gradients, Int, Tensor, TensorData},
+};
+use homeostat_models::{
+    Pooling, RecurrentConfig, SequenceClassifier, SequenceInput, SequenceModel, SequenceModelConfig, TransformerConfig,
+    bert_weights,
+};
+use homeostat_task::{ParamPath, Weights};
+
+/// What `tests/fixtures/sequences.py` has made.
+struct Fixture(BTreeMap<String, TensorData>);
+
+impl Fixture {
+    fn read(name: &str) -> Self {
+        let path = format!("{}/tests/fixtures/sequences/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        Self(Weights::from_safetensors(&std::fs::read(path).unwrap()).unwrap().0.tensors().clone())
+    }
+
+    fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
+        Tensor::from_data(self.0[name].clone(), device)
+    }
+
+    fn input(&self, device: &Device) -> SequenceInput {
+        SequenceInput {
+            ids: self.tensor::<2>("ids", device).int(),
+            types: Some(self.tensor::<2>("types", device).int()),
+            padding: Some(self.tensor::<2>("mask", device).equal_elem(0.0)),
+        }
+    }
+
+    /// The tensors below a name.
+    fn below(&self, prefix: &str) -> BTreeMap<String, TensorData> {
+        let own = self.0.iter().filter_map(|(name, data)| Some((name.strip_prefix(prefix)?.to_owned(), data.clone())));
+        own.collect()
+    }
+}
+
+fn values(data: &TensorData) -> Vec<f32> {
+    data.as_slice::<f32>().unwrap().to_vec()
+}
+
+/// The largest difference, relative to the largest value.
+fn difference(found: &TensorData, expected: &TensorData) -> f32 {
+    assert_eq!(found.shape(), expected.shape());
+    let (found, expected) = (values(found), values(expected));
+    let largest = expected.iter().fold(1e-6_f32, |largest, value| largest.max(value.abs()));
+    found.iter().zip(&expected).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f32::max)
+}
+
+/// Compares the output, and the gradient of each parameter; `ours` gives their tensors our names and shapes.
+fn check(
+    name: &str,
+    config: &SequenceModelConfig,
+    ours: fn(BTreeMap<String, TensorData>) -> BTreeMap<String, TensorData>,
+) {
+    let (fixture, device) = (Fixture::read(name), device().autodiff());
+    let network = config.init(23, &device).unwrap();
+    let network = Weights::from_tensors(ours(fixture.below("weights."))).apply(network).unwrap();
+    let real = fixture.tensor::<2>("mask", &device).unsqueeze_dim::<3>(2);
+    let output = network.forward(&fixture.input(&device)) * real;
+    let apart = difference(&output.clone().inner().into_data_dtype(DType::F32), &fixture.0["output"]);
+    assert!(apart <= 1e-4, "{name}: {apart}");
+    let gradients = (output * fixture.tensor::<3>("probe", &device)).sum().backward();
+    let found = GradientReader::read(&network, &gradients);
+    for (parameter, expected) in ours(fixture.below("gradients.")) {
+        let apart = difference(&found[&parameter], &expected);
+        assert!(apart <= 1e-3, "{name}, gradient of {parameter}: {apart}");
+    }
+}
+
+/// The gradient of each parameter, by its path.
+struct GradientReader<'a> {
+    path: ParamPath,
+    gradients: &'a Gradients,
+    found: BTreeMap<String, TensorData>,
+}
+
+impl<'a> GradientReader<'a> {
+    fn read<M: Module>(network: &M, gradients: &'a Gradients) -> BTreeMap<String, TensorData> {
+        let mut reader = Self { path: ParamPath::default(), gradients, found: BTreeMap::new() };
+        network.visit(&mut reader);
+        reader.found
+    }
+}
+
+impl ModuleVisitor for GradientReader<'_> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        let gradient = parameter.val().grad(self.gradients);
+        let gradient = gradient.unwrap_or_else(|| panic!("{} has no gradient", self.path.name()));
+        self.found.insert(self.path.name(), gradient.into_data_dtype(DType::F32));
+    }
+}
+
+#[test]
+fn bert_is_that_of_transformers() {
+    let config = TransformerConfig {
+        width: 12,
+        depth: 2,
+        heads: 3,
+        hidden: 20,
+        positions: 9,
+        dropout: 0.0,
+        ..TransformerConfig::default()
+    };
+    check("bert", &SequenceModelConfig::Transformer(config), |theirs| bert_weights(&theirs).unwrap());
+}
+
+#[test]
+fn recurrent_networks_are_those_of_torch() {
+    let config = RecurrentConfig { width: 5, features: 6, layers: 2, bidirectional: true, dropout: 0.0 };
+    check("lstm", &SequenceModelConfig::Lstm(config.clone()), |ours| ours);
+    check("gru", &SequenceModelConfig::Gru(config.clone()), |ours| ours);
+    let forward = RecurrentConfig { layers: 1, bidirectional: false, ..config };
+    check("lstm-forward", &SequenceModelConfig::Lstm(forward), |ours| ours);
+}
+
+fn ids(batch: usize, length: usize, device: &Device) -> Tensor<2, Int> {
+    Tensor::<2>::random([batch, length], Distribution::Uniform(0.0, 30.0), device).int()
+}
+
+const POOLINGS: [Pooling; 4] = [Pooling::Cls, Pooling::Mean, Pooling::Max, Pooling::Last];
+
+#[test]
+fn filling_up_never_changes_an_answer() {
+    let device = device();
+    for config in SequenceModelConfig::examples() {
+        let network = SequenceClassifier::init(&config, 0.0, [30, 3], &device).unwrap();
+        for length in [1, 2, 5] {
+            let text = ids(1, length, &device);
+            let padded = Tensor::cat(vec![text.clone(), ids(1, 7 - length, &device)], 1);
+            let places = Tensor::<1, Int>::arange(0..7, &device).unsqueeze::<2>();
+            let padding = Some(places.greater_equal_elem(i64::try_from(length).unwrap()));
+            for pooling in POOLINGS {
+                let alone = network.forward(&SequenceInput::full(text.clone()), pooling);
+                let input = SequenceInput { ids: padded.clone(), types: None, padding: padding.clone() };
+                let apart = (alone - network.forward(&input, pooling)).abs().max().into_scalar::<f32>();
+                assert!(apart <= 1e-5, "{config:?} {pooling:?}, {length} tokens: {apart}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_network_gives_features_to_each_token_and_a_gradient_to_each_parameter() {
+    let device = device().autodiff();
+    for config in SequenceModelConfig::examples() {
+        let network: SequenceModel = config.init(30, &device).unwrap();
+        for (batch, length) in [(1, 1), (3, 5), (5, 16)] {
+            let features = network.forward(&SequenceInput::full(ids(batch, length, &device)));
+            assert_eq!(features.dims(), [batch, length, network.features()], "{config:?}");
+        }
+        let all: Vec<i32> = (0..32).map(|id| id % 30).collect();
+        let all = Tensor::<1, Int>::from_data(all.as_slice(), &device).reshape([2, 16]);
+        let kinds = (ids(2, 16, &device) * 0 + Tensor::<1, Int>::arange(0..16, &device).unsqueeze::<2>()) % 2;
+        let features = network.forward(&SequenceInput { ids: all, types: Some(kinds), padding: None });
+        let probe = Tensor::random(features.dims(), Distribution::Default, &device);
+        let gradients = (features.powf_scalar(2.0) * probe).sum().backward();
+        for (name, gradient) in GradientReader::read(&network, &gradients) {
+            assert!(values(&gradient).iter().any(|value| *value != 0.0), "{config:?}: {name}");
+        }
+    }
+}
+
+#[test]
+fn settings_out_of_range_are_said_in_one_line() {
+    let transformer = TransformerConfig { width: 10, heads: 3, ..TransformerConfig::default() };
+    let recurrent = RecurrentConfig { layers: 0, ..RecurrentConfig::default() };
+    for (config, words) in [
+        (SequenceModelConfig::Transformer(transformer), "multiple of heads = 3"),
+        (SequenceModelConfig::Gru(recurrent), "`gru`: layers is 0"),
+    ] {
+        let error = config.init(30, &device()).unwrap_err().to_string();
+        assert!(error.contains(words) && error.lines().count() == 1, "{error}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Texts through the whole task: what training and serving see, and what is refused.
+
+use burn::{
+    module::Module,
+    optim::{AdamConfig, GradientsParams},
+};
+use homeostat_data::{TextSample, Tokenizer, TokenizerConfig, TokenizerKind};
+use homeostat_models::{SequenceModelConfig, TransformerConfig};
+use homeostat_task::{Outcome, Task, Weights};
+use homeostat_tasks::{Target, TaskConfig, TextClassification, TextClassificationConfig, text_request};
+
+use crate::{device, losses, seeded};
+
+const TEXTS: [&str; 8] = [
+    "where is my card",
+    "my card is lost",
+    "the card has not come",
+    "what is the rate",
+    "is the rate good today",
+    "the rate of the euro",
+    "close my account",
+    "i want to close it",
+];
+
+fn tokenizer() -> Tokenizer {
+    let config = TokenizerConfig { kind: TokenizerKind::Wordpiece, size: 80, lowercase: true };
+    Tokenizer::train(&config, TEXTS).unwrap()
+}
+
+fn config(model: SequenceModelConfig) -> TextClassificationConfig {
+    let mut config = TextClassificationConfig {
+        labels: ["card", "rate", "account"].map(str::to_owned).to_vec(),
+        vocabulary: Some(tokenizer().size()),
+        model,
+        dropout: 0.0,
+        ..TextClassificationConfig::default()
+    };
+    config.prepare.max_length = 16;
+    config
+}
+
+fn small() -> SequenceModelConfig {
+    SequenceModelConfig::examples().remove(1)
+}
+
+fn task(config: &TextClassificationConfig) -> TextClassification {
+    config.init(tokenizer()).unwrap()
+}
+
+#[test]
+fn every_network_overfits_eight_texts_and_every_loss_does() {
+    let (device, _guard) = seeded(3);
+    let device = device.autodiff();
+    let truths = [0, 0, 0, 1, 1, 1, 2, 2].map(Target::Class);
+    let all = SequenceModelConfig::examples().into_iter().map(|model| (model, losses().remove(0)));
+    let all = all.chain(losses().into_iter().map(|loss| (small(), loss)));
+    for (model, loss) in all {
+        let what = format!("{model:?} under {loss:?}");
+        let task = task(&TextClassificationConfig { loss, ..config(model) });
+        let inputs: Vec<_> =
+            TEXTS.iter().map(|text| task.prepare(task.read(text.as_bytes()).unwrap()).unwrap()).collect();
+        let mut network = task.init(&device).unwrap();
+        let mut optimizer = AdamConfig::new().init();
+        for _ in 0..150 {
+            let loss = task.loss(&network, task.collate(&inputs, &device), &truths).loss();
+            let gradients = GradientsParams::from_grads(loss.backward(), &network);
+            network = optimizer.step(2e-2, network, gradients);
+        }
+        let answers = task.respond(&network.valid(), task.collate(&inputs, &device.clone().inner()));
+        for (answer, truth) in answers.iter().zip(&truths) {
+            assert_eq!(answer.label, task.labels()[truth.label() as usize], "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_sample_is_read_from_its_request() {
+    let task = task(&config(small()));
+    for (text, pair) in [("is it so?", None), ("{\"text\": 1}", None), ("a \"b\"", Some("c\n\u{e4}")), ("", Some(""))] {
+        let sample = TextSample { text: text.to_owned(), pair: pair.map(str::to_owned) };
+        assert_eq!(task.read(&text_request(&sample)).unwrap(), sample);
+    }
+    assert_eq!(task.read(b"good \xff").unwrap_err().to_string(), "the text is no UTF-8: byte 5 is wrong");
+    let empty = task.read(b"").unwrap();
+    assert_eq!(task.prepare(empty).unwrap_err().to_string(), "is empty");
+}
+
+/// Alone, among longer ones, and with a second text.
+#[test]
+fn an_answer_does_not_depend_on_its_batch() {
+    let device = device();
+    let task = task(&config(small()));
+    let network = task.init(&device).unwrap();
+    let pair = |text: &str| TextSample { text: text.to_owned(), pair: Some("is it lost".to_owned()) };
+    let single = TEXTS.iter().map(|text| TextSample { text: (*text).to_owned(), pair: None });
+    let inputs: Vec<_> = single.chain([pair(TEXTS[0])]).map(|sample| task.prepare(sample).unwrap()).collect();
+    let together = task.respond(&network, task.collate(&inputs, &device));
+    for (input, found) in inputs.iter().zip(&together) {
+        let alone = task.respond(&network, task.collate(std::slice::from_ref(input), &device)).remove(0);
+        assert!(task.agree(&alone, found, 1e-5), "{alone:?} {found:?}");
+    }
+    assert_ne!(together[0], together[8], "a second text matters");
+}
+
+#[test]
+fn a_network_starts_with_the_weights_that_it_is_given() {
+    let (device, _guard) = seeded(1);
+    let first = task(&config(small()));
+    let tensors = Weights::of(&first.init(&device).unwrap()).tensors().clone();
+    let encoder =
+        tensors.iter().filter_map(|(name, data)| Some((name.strip_prefix("network.")?.to_owned(), data.clone())));
+    let encoder = Weights::from_tensors(encoder.collect());
+    let second = Weights::of(&first.clone().starting_with(encoder.clone()).init(&device).unwrap());
+    for (name, data) in second.tensors() {
+        if name != "head.bias" {
+            assert_eq!(*data == tensors[name], name.starts_with("network."), "{name}");
+        }
+    }
+    let wider = TransformerConfig { width: 12, heads: 2, ..TransformerConfig::default() };
+    let other = task(&config(SequenceModelConfig::Transformer(wider))).starting_with(encoder);
+    let error = other.init(&device).unwrap_err().to_string();
+    assert!(error.contains("the weights to start with do not fit"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_in_one_line() {
+    let good = config(small());
+    let mut long = good.clone();
+    long.prepare.max_length = 17;
+    let no_labels = TextClassificationConfig { labels: vec![], ..good.clone() };
+    let no_size = TextClassificationConfig { vocabulary: None, ..good.clone() };
+    let other = TextClassificationConfig { vocabulary: Some(7), ..good.clone() };
+    let dropout = TextClassificationConfig { dropout: 1.0, ..good };
+    for (config, words) in [
+        (long, "places for 16 tokens"),
+        (no_labels, "labels is not known yet"),
+        (no_size, "vocabulary is not known yet"),
+        (other, "is 7, but the tokenizer knows"),
+        (dropout, "dropout"),
+    ] {
+        let error = config.init(tokenizer()).unwrap_err().to_string();
+        assert!(error.contains(words) && error.lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
+fn an_artifact_without_a_tokenizer_is_refused() {
+    struct Nothing;
+    impl homeostat_task::TaskVisitor for Nothing {
+        type Output = ();
+        fn visit<T: Task>(self, _: T) {}
+    }
+    let config = TaskConfig::TextClassification(config(small()));
+    let give = |bytes: &'static [u8]| move |_: &str| Ok(bytes.to_vec());
+    let error = config.open(&give(b"{}"), Nothing).unwrap_err().to_string();
+    assert!(error.starts_with("tokenizer.json: is no tokenizer"), "{error}");
+    let json: &'static str = Box::leak(tokenizer().to_json().into_boxed_str());
+    config.open(&give(json.as_bytes()), Nothing).unwrap();
+}
