@@ -152,6 +152,14 @@ fn bucketing_gives_each_sample_once_and_batches_of_like_length() {
     assert!(plain > 2 * needed && bucketed * 100 < needed * 106, "{needed} tokens: {plain}, bucketed {bucketed}");
 }
 
+#[test]
+fn a_sample_that_comes_again_has_its_own_length() {
+    let buckets = Buckets { lengths: vec![5, 1], window: 4 };
+    let arranged = buckets.arrange(&[0, 1, 2, 3], 2, (1, 0));
+    let lengths: Vec<usize> = arranged.iter().map(|&position| buckets.lengths[position % 2]).collect();
+    assert!(lengths == [1, 1, 5, 5] || lengths == [5, 5, 1, 1], "{arranged:?}");
+}
+
 /// When a sample comes says nothing about its length: over many epochs, the mean place of short and long ones is the same.
 #[test]
 fn bucketing_is_fair() {

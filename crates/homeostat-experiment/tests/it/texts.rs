@@ -1,11 +1,11 @@
 //! Experiments with texts: from tables to an artifact that answers.
 
-use std::fs;
+use std::{fs, sync::atomic::AtomicBool};
 
 use homeostat_artifact::{Artifact, Run};
 use homeostat_config::Resolved;
-use homeostat_data::Tokenizer;
-use homeostat_experiment::{Experiment, ExperimentError};
+use homeostat_data::{TestViews, Tokenizer};
+use homeostat_experiment::{Experiment, ExperimentError, evaluate_run};
 use homeostat_tasks::TaskConfig;
 
 use crate::place::{Place, recorded};
@@ -76,6 +76,17 @@ fn a_run_that_was_stopped_ends_as_one_that_was_not() {
     let stopped = place.train_until(pets(&[]), 7);
     assert_eq!(place.resume(&stopped).unwrap().test, result.test);
     assert!(remains(&stopped) == remains(&straight));
+}
+
+#[test]
+fn texts_are_drawn_and_repeated_as_pictures_are() {
+    let place = Place::new();
+    sentences(&place);
+    let words = ["train.repeats=2", "data.sampling=class-balanced", "data.fraction=0.5", "epochs=2"];
+    let (run, _) = place.train(pets(&words));
+    let tta = Some(TestViews::Mirror);
+    let error = evaluate_run(&run, None, tta, &place.setting(&AtomicBool::new(false))).unwrap_err().to_string();
+    assert!(error.contains("--tta") && error.contains("the run is about texts"), "{error}");
 }
 
 #[test]
