@@ -22,8 +22,8 @@ pub enum OnCorrupt {
 
 impl OnCorrupt {
     /// What becomes of a broken sample: an error that says how to mend it, or an entry in the list of what is left out.
-    pub(crate) fn judge(self, name: String, why: String, folder: Option<&Path>) -> Result<Skipped, DataError> {
-        let (name, why) = (printable(&name), one_line(&why));
+    pub(crate) fn judge(self, name: &str, why: &str, folder: Option<&Path>) -> Result<Skipped, DataError> {
+        let (name, why) = (printable(name), one_line(why));
         match self {
             Self::Skip => Ok(Skipped { name, reason: why }),
             Self::Error => {
@@ -74,7 +74,7 @@ impl<T> Rows<T> {
                     rows.samples.push(sample);
                 }
                 Err(DataError::Corrupt { name, why }) => {
-                    rows.skipped.push(on_corrupt.judge(name, why, source.folder())?);
+                    rows.skipped.push(on_corrupt.judge(&name, &why, source.folder())?);
                 }
                 Err(error) => return Err(error),
             }

@@ -54,7 +54,7 @@ impl<'a> Tabled<'a> {
             gathered.suggest(classes);
         }
         let mut rows = table.rows(&asked)?;
-        let broken = |name, why| self.on_corrupt.judge(name, why, Some(self.folder));
+        let broken = |name: String, why: String| self.on_corrupt.judge(&name, &why, Some(self.folder));
         let (mut current, mut begun, mut any) = (None, false, false);
         let unit = rows.unit();
         while let Some(row) = rows.next() {

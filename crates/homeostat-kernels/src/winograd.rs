@@ -95,13 +95,18 @@ impl Winograd {
     /// Whether fewer products outweigh the transforms, that of the weights among them.
     pub(crate) fn pays(&self) -> bool {
         let [from, to] = self.channels;
-        self.pays_with_weights() && self.batch * self.out[0] * self.out[1] >= 4 * from.max(to)
+        self.is_wide() && self.batch * self.out[0] * self.out[1] >= 4 * from.max(to)
     }
 
     /// The same where the weights are transformed already. It does not depend on the batch, so that an image gets the
     /// same bits alone and among others.
     pub(crate) fn pays_with_weights(&self) -> bool {
-        self.channels.iter().all(|&channels| channels >= 32) && self.out[0] * self.out[1] >= FEWEST
+        self.is_wide() && self.out[0] * self.out[1] >= FEWEST
+    }
+
+    /// Whether a pixel's channels fill vectors.
+    fn is_wide(&self) -> bool {
+        self.channels.iter().all(|&channels| channels >= 32)
     }
 
     /// Tiles of an image, along height and width.

@@ -237,15 +237,16 @@ fn training_from_a_pack_is_training_from_its_source() {
     }
     let said = place.well(&["data", "pack", "image-folder:pets", "pets.pack"]);
     says(&said, &["pets.pack: 40 samples", "source.packed.file=pets.pack"]);
-    let trained = |source: &str, name: &str| {
+    let trained = |source: &str, out: &str| {
+        let prepare = "prepare=[\"normalize-from-train\"]";
         let words =
-            ["train", "digits", source, name, "model=mlp", "epochs=1", "prepare=[\"normalize-from-train\"]", "--quiet"];
+            ["train", "digits", source, "model=mlp", "epochs=1", prepare, "train.metrics=[]", "--quiet", "--out", out];
         place.well(&words);
-        let [run] = &runs_in(&place.path("runs").join(name.trim_start_matches("name=")))[..] else { panic!("one run") };
+        let [run] = &runs_in(&place.path(out))[..] else { panic!("one run") };
         fs::read(run.join("artifact/model.safetensors")).unwrap()
     };
-    let source = trained("source.image-folder.folder=pets", "name=plain");
-    assert!(source == trained("source.packed.file=pets.pack", "name=packed"), "other weights");
+    let source = trained("source.image-folder.folder=pets", "plain");
+    assert!(source == trained("source.packed.file=pets.pack", "packed"), "other weights");
     place.well(&["data", "pack", "image-folder:pets", "small.pack", "--size", "4", "--json"]);
     says(&place.well(&["data", "describe", "packed:small.pack"]), &["pets: 40 samples", "4 x 4 pixels"]);
 }

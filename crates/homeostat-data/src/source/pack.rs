@@ -290,7 +290,7 @@ impl Pack {
         let fault = |error| DataError::read(path, error);
         let mut file = File::open(path).map_err(fault)?;
         let length = file.metadata().map_err(fault)?.len();
-        let mut magic = [0; HEAD as usize];
+        let mut magic = [0; 16];
         let short = |why: &str| DataError::format(path, format!("is no whole packed file: {why}; pack it anew"));
         if length < HEAD + FOOT as u64 {
             return Err(short("it is too short"));
@@ -471,7 +471,7 @@ mod tests {
         assert!((0..source.len()).all(|i| memory.get(i).unwrap() == file.get(i).unwrap()));
         assert_eq!(file.store.folder(), None);
         let mut bytes = std::fs::read(&out).unwrap();
-        bytes[HEAD as usize + 64 * 5] ^= 1;
+        bytes[16 + 64 * 5] ^= 1;
         std::fs::write(&out, bytes).unwrap();
         assert_eq!((damaged(&open(u64::MAX)), damaged(&open(0))), (vec![5], vec![5]));
     }

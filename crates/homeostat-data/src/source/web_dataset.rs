@@ -76,7 +76,7 @@ impl WebDatasetConfig {
                         kept.push(start + picture);
                     }
                     Err(DataError::Corrupt { why, .. }) => {
-                        gathered.leave_out(on_corrupt.judge(name, why, Some(&folder))?);
+                        gathered.leave_out(on_corrupt.judge(&name, &why, Some(&folder))?);
                     }
                     Err(error) => return Err(error),
                 }

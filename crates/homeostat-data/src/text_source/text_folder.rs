@@ -57,7 +57,7 @@ impl TextFolderConfig {
             let text = match self.read(&path)? {
                 Ok(text) => text,
                 Err(why) => {
-                    gathered.leave_out(on_corrupt.judge(name, why, Some(&folder))?);
+                    gathered.leave_out(on_corrupt.judge(&name, &why, Some(&folder))?);
                     continue;
                 }
             };

@@ -1,5 +1,6 @@
 //! The promises of `homeostat-data`, a module for each of its types.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, in its helpers, too")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
 mod augment;
 mod decode;
