@@ -4,7 +4,7 @@ use std::fs;
 
 use burn::tensor::Device;
 use homeostat_artifact::{Artifact, ArtifactError};
-use homeostat_task::{InputError, Task, TaskVisitor, Weights};
+use homeostat_task::{InputError, Task, TaskError, TaskVisitor, Weights};
 use serde_json::Value;
 
 use crate::DeployError;
@@ -112,6 +112,10 @@ pub struct OpenEndpoint<'a> {
 
 impl TaskVisitor for OpenEndpoint<'_> {
     type Output = Result<Box<dyn Endpoint>, DeployError>;
+
+    fn asset(&self, name: &str) -> Result<Vec<u8>, TaskError> {
+        self.artifact.asset(name).map_err(|error| TaskError::new(error.to_string()))
+    }
 
     fn visit<T: Task>(self, task: T) -> Self::Output {
         Ok(Box::new(Predictor::open(task, self.artifact, self.device)?))

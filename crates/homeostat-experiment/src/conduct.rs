@@ -18,7 +18,7 @@ use homeostat_data::{DataError, DataRoot, Skipped, SplitRecord};
 use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify};
 use homeostat_models::NameTable;
 use homeostat_report::Shown;
-use homeostat_task::{Adopted, ForeignNames, Task, TaskError, Weights, WeightsError, read_foreign};
+use homeostat_task::{Adopted, ForeignNames, Task, Weights, WeightsError, read_foreign};
 use homeostat_tasks::TaskConfig;
 use homeostat_train::{End, Event, Finished, Job, PretrainedConfig, Reached, Workers, fit};
 
@@ -424,8 +424,7 @@ fn publish<K: Kind>(
         golden: golden(plan, &predictor)?,
     };
     let artifact = Artifact::publish(&run.artifact_dir(), &parts)?;
-    let asset = |name: &str| artifact.asset(name).map_err(|error| TaskError::new(error.to_string()));
-    let endpoint = experiment.task.open(&asset, OpenEndpoint { artifact: &artifact, device: setting.device })??;
+    let endpoint = experiment.task.open(OpenEndpoint { artifact: &artifact, device: setting.device })??;
     let verified = verify(endpoint.as_ref(), &artifact)?;
     Ok((artifact, verified.requests))
 }

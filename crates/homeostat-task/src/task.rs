@@ -62,6 +62,14 @@ pub trait TaskVisitor {
     /// What comes of it.
     type Output;
 
+    /// A further file that the task needs, such as a tokenizer.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    fn asset(&self, name: &str) -> Result<Vec<u8>, TaskError> {
+        Err(TaskError::new(format!("{name}: there is no such file")))
+    }
+
     /// Does it.
     fn visit<T: Task>(self, task: T) -> Self::Output;
 }

@@ -62,19 +62,15 @@ impl TaskConfig {
         Err(TaskError::new(format!("task.toml {problem}")))
     }
 
-    /// The one `match` that opens an artifact's task; `asset` gives a further file of the artifact.
+    /// The one `match` that opens an artifact's task; the visitor brings the artifact's further files.
     ///
     /// # Errors
     /// The table is incomplete: it was not written by a training; or a further file is missing or broken.
-    pub fn open<V: TaskVisitor>(
-        &self,
-        asset: &dyn Fn(&str) -> Result<Vec<u8>, TaskError>,
-        visitor: V,
-    ) -> Result<V::Output, TaskError> {
+    pub fn open<V: TaskVisitor>(&self, visitor: V) -> Result<V::Output, TaskError> {
         match self {
             Self::ImageClassification(config) => Ok(visitor.visit(config.init()?)),
             Self::TextClassification(config) => {
-                let tokenizer = Tokenizer::from_json(&asset(TOKENIZER_FILE)?);
+                let tokenizer = Tokenizer::from_json(&visitor.asset(TOKENIZER_FILE)?);
                 let tokenizer = tokenizer.map_err(|error| TaskError::new(error.to_string()))?;
                 Ok(visitor.visit(config.init(tokenizer)?))
             }

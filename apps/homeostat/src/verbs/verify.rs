@@ -4,7 +4,6 @@ use std::io::Write;
 
 use homeostat_artifact::Artifact;
 use homeostat_deploy::{Endpoint, OpenEndpoint, verify};
-use homeostat_task::TaskError;
 use homeostat_tasks::TaskConfig;
 
 use super::Done;
@@ -32,7 +31,6 @@ pub(crate) fn run(arguments: &Verify) -> anyhow::Result<Done> {
 /// An artifact at work on a device.
 pub(super) fn open(artifact: &Artifact, device: &str) -> anyhow::Result<Box<dyn Endpoint>> {
     let device = homeostat_device::open(device.parse()?)?;
-    let asset = |name: &str| artifact.asset(name).map_err(|error| TaskError::new(error.to_string()));
     let task = TaskConfig::parse(artifact.kind(), &artifact.task()?)?;
-    Ok(task.open(&asset, OpenEndpoint { artifact, device: &device })??)
+    Ok(task.open(OpenEndpoint { artifact, device: &device })??)
 }

@@ -15,7 +15,7 @@ use homeostat_config::to_toml;
 use homeostat_data::{CenterCrop, Image, ImagePrepare, Normalize, PrepareStep, Resize, Rng, Shape, Size};
 use homeostat_deploy::{DeployError, Endpoint, OpenEndpoint, Predictor};
 use homeostat_models::{ImageModelConfig, ImageShape, MlpConfig};
-use homeostat_task::{Task, TaskError, Weights};
+use homeostat_task::{Task, Weights};
 use homeostat_tasks::{ImageClassificationConfig, InputShape, LossConfig, TaskConfig};
 use tempfile::TempDir;
 
@@ -103,8 +103,7 @@ fn publish(parts: &Parts) -> (TempDir, Artifact) {
 /// As a server opens it: all that it knows is the folder.
 fn open(artifact: &Artifact) -> Result<Box<dyn Endpoint>, DeployError> {
     let task = TaskConfig::parse(artifact.kind(), &artifact.task().unwrap()).unwrap();
-    let asset = |name: &str| artifact.asset(name).map_err(|error| TaskError::new(error.to_string()));
-    task.open(&asset, OpenEndpoint { artifact, device: &device() }).unwrap()
+    task.open(OpenEndpoint { artifact, device: &device() }).unwrap()
 }
 
 /// The message, which must be one line.

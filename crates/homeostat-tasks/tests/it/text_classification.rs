@@ -6,7 +6,7 @@ use burn::{
 };
 use homeostat_data::{TextSample, Tokenizer, TokenizerConfig, TokenizerKind};
 use homeostat_models::{SequenceModelConfig, TransformerConfig};
-use homeostat_task::{Outcome, Task, Weights};
+use homeostat_task::{Outcome, Task, TaskError, Weights};
 use homeostat_tasks::{Target, TaskConfig, TextClassification, TextClassificationConfig, text_request};
 
 use crate::{device, losses, seeded};
@@ -145,15 +145,17 @@ fn what_does_not_fit_together_is_refused_in_one_line() {
 
 #[test]
 fn an_artifact_without_a_tokenizer_is_refused() {
-    struct Nothing;
-    impl homeostat_task::TaskVisitor for Nothing {
+    struct Give(Option<String>);
+    impl homeostat_task::TaskVisitor for Give {
         type Output = ();
+        fn asset(&self, name: &str) -> Result<Vec<u8>, TaskError> {
+            self.0.clone().map(String::into_bytes).ok_or_else(|| TaskError::new(format!("{name}: there is none")))
+        }
         fn visit<T: Task>(self, _: T) {}
     }
     let config = TaskConfig::TextClassification(config(small()));
-    let give = |bytes: &'static [u8]| move |_: &str| Ok(bytes.to_vec());
-    let error = config.open(&give(b"{}"), Nothing).unwrap_err().to_string();
-    assert!(error.starts_with("tokenizer.json: is no tokenizer"), "{error}");
-    let json: &'static str = Box::leak(tokenizer().to_json().into_boxed_str());
-    config.open(&give(json.as_bytes()), Nothing).unwrap();
+    let error = |given: Option<&str>| config.open(Give(given.map(str::to_owned))).unwrap_err().to_string();
+    assert_eq!(error(None), "tokenizer.json: there is none");
+    assert!(error(Some("{}")).starts_with("tokenizer.json: is no tokenizer"), "{}", error(Some("{}")));
+    config.open(Give(Some(tokenizer().to_json()))).unwrap();
 }
