@@ -131,14 +131,14 @@ fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
     };
     print_table(out, &header, &classes.iter().map(row).collect::<Vec<_>>())?;
     writeln!(out, "duplicates: {} with the content of another sample", description.repeated())?;
-    print_alike(out, "look-alikes", "that look the same", description.near_duplicates.iter().collect())?;
+    print_alike(out, "look-alikes", "that look the same", &description.near_duplicates.iter().collect::<Vec<_>>())?;
     print_alike(
         out,
         "leaks",
         "in several parts, so what is learnt from is measured with",
-        description.leaks().collect(),
+        &description.leaks().collect::<Vec<_>>(),
     )?;
-    print_alike(out, "contradictions", "under several classes", description.contradictions().collect())?;
+    print_alike(out, "contradictions", "under several classes", &description.contradictions().collect::<Vec<_>>())?;
     if let Some(groups) = &description.groups {
         let (count, largest, size) = (groups.count, &groups.largest, groups.size);
         writeln!(out, "names: {count} groups by the file names, the largest `{largest}` with {size} samples")?;
@@ -181,7 +181,7 @@ fn print_spread(out: &mut dyn Write, name: &str, values: &Distribution, decimals
     writeln!(out, "{name}: {least} to {most}, half of them up to {median}, 95 in 100 up to {high}")
 }
 
-fn print_alike(out: &mut dyn Write, title: &str, what: &str, groups: Vec<&Alike>) -> io::Result<()> {
+fn print_alike(out: &mut dyn Write, title: &str, what: &str, groups: &[&Alike]) -> io::Result<()> {
     let word = if groups.len() == 1 { "group" } else { "groups" };
     writeln!(out, "{title}: {} {word} {what}", groups.len())?;
     for group in groups.iter().take(SHOWN) {

@@ -27,8 +27,10 @@ fn folder(place: &Place, name: &str, classes: &[(&str, usize)], shape: Shape) ->
         fs::create_dir_all(place.data().join(name).join(class)).unwrap();
         for at in 0..*count {
             number += 1;
-            let level = |i: usize| (number.wrapping_mul(2_654_435_761).rotate_left(i as u32 % 31) >> 13) as u8;
-            let bytes = Image::new(shape, (0..shape.len()).map(level).collect()).encode_png();
+            let mixed = number.wrapping_mul(2_654_435_761).to_le_bytes();
+            let levels = (0..=250_u8).cycle().zip(mixed.into_iter().cycle());
+            let levels = levels.take(shape.len()).map(|(at, mixed)| mixed.rotate_left(u32::from(at % 7))).collect();
+            let bytes = Image::new(shape, levels).encode_png();
             fs::write(place.data().join(name).join(class).join(format!("{at:03}.png")), bytes).unwrap();
         }
     }
