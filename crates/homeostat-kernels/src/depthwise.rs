@@ -50,6 +50,7 @@ impl Kernel for Line<'_> {
             })
             .collect();
         assert_eq!(self.out.len(), columns.len() * channels, "a line of {} columns", columns.len());
+        assert!(self.finish.bias.is_none_or(|bias| bias.len() == channels), "a bias of another length than {channels}");
         assert_eq!(self.weight.len(), rows.taps * columns.taps * channels, "weights of {channels} channels");
         assert_eq!(self.source.len(), self.gather.batch * self.gather.source.iter().product::<usize>() * channels);
         for at in (0..channels).step_by(ABREAST * V::LANES) {
@@ -72,13 +73,14 @@ impl Line<'_> {
         let last = count - (N - 1) * V::LANES;
         for x in 0..self.gather.axes[1].len() {
             let out = x * channels + at;
-            // SAFETY (all blocks): `run` has checked that source, weights and line are whole; a tap and what it sees
-            // lie inside of them, and `at + count` is at most the number of channels.
+            // SAFETY: `run` has checked that the line is whole, and `at + count` is at most the number of channels.
             let mut sums = unsafe {
                 if self.finish.residual.is_some() { load::<V, N>(self.out, out, last) } else { [V::splat(0.0); N] }
             };
             for &[weight, source] in rows {
                 for (tap, seen) in self.gather.axes[1].seen(x) {
+                    // SAFETY: `run` has checked that source and weights are whole, `Gather::run` that all that is seen
+                    // lies in the source; see above.
                     unsafe {
                         let weight = load::<V, N>(self.weight, weight + tap * channels + at, last);
                         let source = load::<V, N>(self.source, source + seen * channels + at, last);
@@ -88,6 +90,7 @@ impl Line<'_> {
                     }
                 }
             }
+            // SAFETY: `run` has checked that the bias has a float a channel; see above.
             unsafe {
                 if let Some(bias) = self.finish.bias {
                     let bias = load::<V, N>(bias, at, last);
