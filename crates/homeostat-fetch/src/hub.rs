@@ -1,5 +1,5 @@
-//! Files of a hub of models, by the paths of huggingface.co: which commit a revision is, what is in it, and one file of that. It does
-//! not know what is in a file.
+//! Files of a hub of models, by the paths of huggingface.co: which commit a revision is, what is in it, and one file of that; and files
+//! from other addresses into the same cache. It does not know what is in a file.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use crate::partial::sha256_of_text;
 use crate::{Cache, FetchError, FetchOptions, Fetcher, Progress, Remote};
 
 /// The hub, where the environment names no other one.
@@ -51,6 +52,8 @@ impl FromStr for HubFile {
 pub struct Hub {
     endpoint: String,
     folder: PathBuf,
+    /// Of files that are not from the hub.
+    others: PathBuf,
     lists: Fetcher,
     files: Fetcher,
 }
@@ -84,7 +87,27 @@ impl Hub {
         let named = variable("HF_ENDPOINT").and_then(|word| word.into_string().ok()).filter(|word| !word.is_empty());
         let endpoint = named.map_or_else(|| ENDPOINT.to_owned(), |word| word.trim_end_matches('/').to_owned());
         let lists = Fetcher::new(FetchOptions { limit: LIST_LIMIT, ..options.clone() });
-        Self { endpoint, folder: cache.hub(), lists, files: Fetcher::new(options) }
+        Self { endpoint, folder: cache.hub(), others: cache.weights(), lists, files: Fetcher::new(options) }
+    }
+
+    /// Puts a file from any address into the cache, and gives its path.
+    ///
+    /// # Errors
+    /// As [`Fetcher::file`].
+    pub fn from_address(
+        &self,
+        url: &str,
+        sha256: Option<&str>,
+        watch: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<PathBuf, FetchError> {
+        let name = url.split(['?', '#']).next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        let remote = Remote {
+            name: name.to_owned(),
+            urls: vec![url.to_owned()],
+            sha256: sha256.map(str::to_owned),
+            bytes: None,
+        };
+        self.files.file(&remote, &self.others.join(&sha256_of_text(url)[..16]), watch)
     }
 
     /// Puts a file into the cache, and gives its path; of a repository whose file is not named, the first of `usual` that it has.
@@ -110,7 +133,8 @@ impl Hub {
         };
         let Some(Sibling { rfilename: name, size, lfs }) = found else {
             let missing = wanted.file.clone().unwrap_or_else(|| usual.join(" nor "));
-            let files: Vec<&str> = revision.siblings.iter().map(|sibling| sibling.rfilename.as_str()).take(20).collect();
+            let files: Vec<&str> =
+                revision.siblings.iter().map(|sibling| sibling.rfilename.as_str()).take(20).collect();
             return refuse(format!("it has no {missing}; name one of its files after a colon: {}", files.join(", ")));
         };
         let url = format!("{}/{}/resolve/{}/{name}", self.endpoint, wanted.repository, revision.sha);

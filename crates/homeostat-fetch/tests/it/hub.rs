@@ -25,9 +25,8 @@ fn hub(large: &'static [u8], sha256: &'static str) -> Server {
              {{\"rfilename\": \"model.safetensors\", \"size\": 7, \"lfs\": {{\"sha256\": \"{sha256}\", \"size\": 7}}}}]}}"
         );
         match path {
-            "/api/models/owner/name/revision/main?blobs=true" | "/api/models/owner/name/revision/refs%2Fpr%2F1?blobs=true" => {
-                (list.into_bytes(), Play::Serve)
-            }
+            "/api/models/owner/name/revision/main?blobs=true"
+            | "/api/models/owner/name/revision/refs%2Fpr%2F1?blobs=true" => (list.into_bytes(), Play::Serve),
             "/owner/name/resolve/0123456789abcdef0123456789abcdef01234567/config.json" => (b"{}".to_vec(), Play::Serve),
             "/owner/name/resolve/0123456789abcdef0123456789abcdef01234567/model.safetensors" => {
                 (vec![], Play::Status("302 Found", "Location: /storage/7\r\n".to_owned()))
@@ -95,7 +94,20 @@ fn words_that_name_no_file_are_refused() {
     let wanted = word("hf:timm/resnet18.a1_in1k@v1:onnx/model.onnx");
     assert_eq!((wanted.repository.as_str(), wanted.revision.as_str()), ("timm/resnet18.a1_in1k", "v1"));
     assert_eq!(wanted.file.as_deref(), Some("onnx/model.onnx"));
-    for text in ["timm/resnet18", "hf:resnet18", "hf:a/b/c", "hf:../b", "hf:a/b@", "hf:a/b@../..", "hf:/b", "hf:a b/c"] {
+    for text in ["timm/resnet18", "hf:resnet18", "hf:a/b/c", "hf:../b", "hf:a/b@", "hf:a/b@../..", "hf:/b", "hf:a b/c"]
+    {
         assert!(matches!(text.parse::<HubFile>(), Err(FetchError::Refused { .. })), "{text}");
     }
+}
+
+#[test]
+fn a_file_from_elsewhere_has_a_place_of_its_own() {
+    let (server, folder) = (hub(b"weights", SHA256), tempfile::tempdir().unwrap());
+    let hub = at(server.endpoint(), folder.path());
+    let url = format!("{}/storage/7", server.endpoint());
+    let path = hub.from_address(&url, Some(SHA256), &mut |_| {}).unwrap();
+    assert_eq!((fs::read(&path).unwrap().as_slice(), path.file_name().unwrap().to_str()), (&b"weights"[..], Some("7")));
+    let line = hub.from_address(&url, Some(&SHA256.replace('a', "b")), &mut |_| {}).unwrap_err().to_string();
+    assert!(line.contains("its SHA-256 is "), "{line}");
+    assert!(hub.from_address(&format!("{}/", server.endpoint()), None, &mut |_| {}).is_err());
 }
