@@ -350,7 +350,10 @@ fn train_and_conclude<K: Kind>(
         tensorboard.observe(&event);
         observe(Stage::Training(event));
     };
+    let since = Instant::now();
     let probed = probe(&job, checkpoint, K::moves(&experiment.data).map(str::to_owned), &mut listen)?;
+    // What computing features took belongs to the training.
+    let before = since.elapsed().as_secs_f64();
     let end = match probed {
         Ok(Probed { task, train, valid }) => fit(&job.on(&task, &train, &valid), run, checkpoint, &mut listen)?,
         Err(reason) => {
@@ -361,7 +364,10 @@ fn train_and_conclude<K: Kind>(
         }
     };
     match end {
-        End::Finished(finished) => conclude(plan, run, finished, tensorboard, setting, observe),
+        End::Finished(finished) => {
+            let finished = Finished { seconds: before + finished.seconds, ..finished };
+            conclude(plan, run, finished, tensorboard, setting, observe)
+        }
         End::Interrupted { .. } => Ok(Outcome::Interrupted),
     }
 }
