@@ -56,8 +56,9 @@ pub fn evaluate_ensemble(
         if source.is_some() || tta.is_some() {
             return Err(ExperimentError::setting("--data, --tta", "are for pictures, but the runs are about texts"));
         }
-        let plans = pairs().map(|(run, (text, _))| reopen::<Texts>(run, text, setting)).collect::<Result<_, _>>()?;
-        return together(runs, plans, None, tta, setting);
+        let plans =
+            pairs().map(|(run, (text, _))| reopen::<Texts>(run, text, setting)).collect::<Result<Vec<_>, _>>()?;
+        return together(runs, &plans, None, tta, setting);
     }
     let plan = |(run, (text, _)): (&Run, &(String, bool))| match source {
         Some(source) => plan_of_source(text, source.clone(), setting),
@@ -68,7 +69,7 @@ pub fn evaluate_ensemble(
         Some(_) => Some(unknown_to_all(runs, &plans)?),
         None => None,
     };
-    together(runs, plans, strangers, tta, setting)
+    together(runs, &plans, strangers, tta, setting)
 }
 
 /// The samples that none of the runs knows.
@@ -84,15 +85,22 @@ fn unknown_to_all(runs: &[Run], plans: &[Plan<Images>]) -> Result<Vec<usize>, Ex
     Ok(shared.unwrap_or_default())
 }
 
+/// What the members said of a sample.
+struct Sum {
+    label: u32,
+    probabilities: Vec<f64>,
+    members: usize,
+}
+
 fn together<K: Kind>(
     runs: &[Run],
-    plans: Vec<Plan<K>>,
+    plans: &[Plan<K>],
     strangers: Option<Vec<usize>>,
     tta: Option<TestViews>,
     setting: &Setting<'_>,
 ) -> Result<Ensemble, ExperimentError> {
     let (first, record) = (&plans[0], runs[0].split::<SplitRecord>()?);
-    for (run, plan) in runs.iter().zip(&plans).skip(1) {
+    for (run, plan) in runs.iter().zip(plans).skip(1) {
         if plan.labels() != first.labels() {
             return Err(ExperimentError::run(run.path(), "has other classes than the first run"));
         }
@@ -105,23 +113,23 @@ fn together<K: Kind>(
     }
     let indices = strangers.unwrap_or_else(|| first.splits.test.clone());
     let known = if first.splits.test.is_empty() { first.source.len() - indices.len() } else { 0 };
-    let (mut sums, mut members): (BTreeMap<usize, (u32, Vec<f64>, usize)>, Vec<Evaluation>) =
-        (BTreeMap::new(), Vec::new());
-    for (run, plan) in runs.iter().zip(&plans) {
+    let (mut sums, mut members) = (BTreeMap::<usize, Sum>::new(), Vec::new());
+    for (run, plan) in runs.iter().zip(plans) {
         let mut answers = Answers::default();
         members.push(measure_published(run, plan, (&indices, known), tta, Some(&mut answers), setting)?);
         for (position, (label, row)) in answers.rows {
-            let (_, sum, count) = sums.entry(position).or_insert_with(|| (label, vec![0.0; row.len()], 0));
-            sum.iter_mut().zip(&row).for_each(|(sum, p)| *sum += f64::from(*p));
-            *count += 1;
+            let fresh = || Sum { label, probabilities: vec![0.0; row.len()], members: 0 };
+            let sum = sums.entry(position).or_insert_with(fresh);
+            sum.probabilities.iter_mut().zip(&row).for_each(|(sum, p)| *sum += f64::from(*p));
+            sum.members += 1;
         }
     }
     // What one of them could not read has no answer of all.
-    sums.retain(|_, (_, _, count)| *count == runs.len());
+    sums.retain(|_, sum| sum.members == runs.len());
     let mut meter = first.meters()?.valid;
-    for (label, sum, count) in sums.values() {
+    for Sum { label, probabilities, members } in sums.values() {
         #[expect(clippy::cast_possible_truncation, reason = "probabilities are 32-bit floats")]
-        let mean: Vec<f32> = sum.iter().map(|sum| (sum / *count as f64) as f32).collect();
+        let mean: Vec<f32> = probabilities.iter().map(|sum| (sum / *members as f64) as f32).collect();
         let loss = -f64::from(mean[*label as usize].max(f32::MIN_POSITIVE)).ln();
         let truth = Truth::OneOf(vec![*label]);
         Meter::update(&mut meter, &Predictions::new(mean.len(), mean, truth, Loss { mean: loss, weight: 1.0 }));

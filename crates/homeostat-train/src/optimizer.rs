@@ -684,7 +684,7 @@ fn layers(paths: &[String]) -> (Vec<usize>, usize) {
     let numbered = |path: &String| {
         let parts: Vec<&str> = path.split('.').collect();
         let number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
-        let first = parts.iter().position(|part| number(part))?;
+        let first = parts.iter().position(number)?;
         let count = parts[first..].iter().take_while(|part| number(part)).count();
         Some(parts[..first + count].join("."))
     };

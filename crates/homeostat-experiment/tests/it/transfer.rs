@@ -51,7 +51,7 @@ fn a_run_begins_with_the_weights_of_another_and_what_is_frozen_stays() {
 }
 
 /// A hub with the repository `owner/digits`, whose `model.safetensors` is this; after so many bytes it hangs up.
-fn hub(bytes: Vec<u8>, sha256: String, most: usize) -> String {
+fn hub(bytes: Vec<u8>, sha256: &str, most: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let length = bytes.len();
@@ -87,16 +87,16 @@ fn weights_come_from_a_hub_and_what_it_spoils_makes_no_run() {
     let before = runs();
     assert!(place.try_train(digits(&words)).unwrap_err().to_string().contains("set HOMEOSTAT_CACHE"));
     let other = |endpoint: &str| place_with(&place, endpoint, &words).unwrap_err().to_string();
-    let broken = other(&hub(bytes.clone(), hash.clone(), 1000));
+    let broken = other(&hub(bytes.clone(), &hash, 1000));
     assert!(broken.contains("model.safetensors") && broken.contains("broken off"), "{broken}");
-    let lie = other(&hub(bytes.clone(), hash.replace('a', "b"), usize::MAX));
+    let lie = other(&hub(bytes.clone(), &hash.replace('a', "b"), usize::MAX));
     assert!(lie.contains("its SHA-256 is ") && !lie.contains('\n'), "{lie}");
     let torn = bytes[..bytes.len() - 8].to_vec();
     let torn_hash = homeostat_artifact::sha256(&torn);
-    let torn = other(&hub(torn, torn_hash, usize::MAX));
+    let torn = other(&hub(torn, &torn_hash, usize::MAX));
     assert!(torn.contains("not a file of weights"), "{torn}");
     assert_eq!(runs(), before, "what fails before it learns leaves nothing");
-    let second = place_with(&place, &hub(bytes, hash, usize::MAX), &words).unwrap();
+    let second = place_with(&place, &hub(bytes, &hash, usize::MAX), &words).unwrap();
     assert!(apart("hidden.0.weight", [&published(&first), &published(&second)]) < 1e-6);
 }
 
