@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::bail;
 use homeostat_artifact::Run;
-use homeostat_data::{DataRoot, PackedConfig, SourceConfig};
+use homeostat_data::{AnySource, DataRoot, PackedConfig, SourceConfig};
 use homeostat_experiment::{Experiment, ExperimentText, Setting};
 use homeostat_fetch::{Cache, FetchOptions, Hub};
 use homeostat_kernels::Kernels;
@@ -18,6 +18,21 @@ use crate::cli::{ExperimentArgs, KernelChoice, Place};
 
 /// The kinds of sources of pictures that are folders.
 const KINDS: [&str; 7] = ["idx", "cifar10", "cifar100", "numpy", "image-folder", "image-table", "web-dataset"];
+
+/// The kinds of sources of texts.
+const TEXTS: [&str; 2] = ["table", "text-folder"];
+
+/// What [`source`] takes, or texts: `table:FOLDER,KEY=VALUE,...`, `text-folder:FOLDER`, or a folder or a table's file that looks so.
+pub(crate) fn any_source(word: &str, roots: &DataRoot) -> anyhow::Result<AnySource> {
+    let kind = word.split_once(':').map(|(kind, _)| kind);
+    if kind.is_some_and(|kind| TEXTS.contains(&kind)) {
+        return Ok(word.parse()?);
+    }
+    match roots.find(word).or_else(|_| roots.find_file(word)) {
+        Ok(path) if kind.is_none() && word != "digits" => Ok(AnySource::guess(&path, word.trim_end_matches('/'))?),
+        _ => Ok(AnySource::Pictures(source(word, roots)?)),
+    }
+}
 
 /// `digits`, a folder that is found, `packed:FILE`, `KIND:FOLDER`, or `KIND:FOLDER,KEY=VALUE,...`.
 pub(crate) fn source(word: &str, roots: &DataRoot) -> anyhow::Result<SourceConfig> {

@@ -159,7 +159,8 @@ pub(crate) struct Train {
 
 #[derive(Debug, Args)]
 pub(crate) struct Init {
-    /// A folder of data, digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder.
+    /// A folder of pictures, a table of texts or a folder with one, digits, or KIND:FOLDER,KEY=VALUE,... such as
+    /// table:FOLDER,text=COLUMN,label=COLUMN.
     pub(crate) source: String,
     /// The file to write; by default the folder's name with .toml, here.
     #[arg(long, value_name = "FILE")]

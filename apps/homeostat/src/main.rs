@@ -19,6 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    homeostat_kernels::keep_freed_memory();
     let cli = cli::Cli::try_parse().unwrap_or_else(|error| slip::explain(&error));
     let run = || cli.start_log().and_then(|()| threads::within(cli.common.threads, || verbs::run(&cli)));
     match run() {

@@ -107,6 +107,7 @@ enum Choice {
 }
 
 fn main() {
+    homeostat_kernels::keep_freed_memory();
     let (name, mut options) = match Cli::parse().what {
         What::TrainStep(options) => ("train", options),
         What::Infer(options) => ("infer", options),

@@ -26,10 +26,25 @@ pub fn to_toml<T: Serialize>(value: &T) -> String {
     lines.concat()
 }
 
-/// The value as TOML in one line, as it may stand behind a key.
+/// The value as TOML in one line, as it may stand behind a key, without the entries that are as in `usual`.
 #[must_use]
-pub fn to_inline_toml<T: Serialize>(value: &T) -> String {
-    inline(&Node::of(value, &Origin::Default))
+pub fn to_inline_toml<T: Serialize>(value: &T, usual: Option<&T>) -> String {
+    let mut tree = Node::of(value, &Origin::Default);
+    if let Some(usual) = usual {
+        drop_usual(&mut tree, &Node::of(usual, &Origin::Default));
+    }
+    inline(&tree)
+}
+
+fn drop_usual(node: &mut Node, usual: &Node) {
+    let (Kind::Table(entries), Kind::Table(usual)) = (&mut node.kind, &usual.kind) else { return };
+    let of = |name: &String| usual.iter().find(|(other, _)| other == name).map(|(_, node)| node);
+    entries.retain(|(name, node)| of(name).is_none_or(|usual| inline(usual) != inline(node)));
+    for (name, node) in entries {
+        if let Some(usual) = of(name) {
+            drop_usual(node, usual);
+        }
+    }
 }
 
 /// The tree as TOML with the origin of each line in a comment.

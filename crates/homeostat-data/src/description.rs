@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use distribution::{Bin, Distribution};
 pub use groups::NameGroups;
+pub(crate) use groups::before_number;
 pub use words::TextFacts;
 
 use crate::{

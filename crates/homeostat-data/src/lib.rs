@@ -17,6 +17,7 @@
 //! It does not know Burn, tensors or devices, what a label means to a loss, nor the experiment that names its sources.
 
 mod affine;
+mod any_source;
 mod augment;
 mod buckets;
 mod data_root;
@@ -53,6 +54,7 @@ mod views;
 mod widest;
 mod windows;
 
+pub use any_source::AnySource;
 pub use augment::{
     AugMix, AugmentStep, AutoAugment, AutoAugmentPolicy, Blur, Chance, ColorJitter, Cutout, Elastic, Erasing, Flip,
     ImageAugment, Jitter, JpegArtefacts, Noise, Operation, Perspective, Posterize, RandAugment, RandomCrop,

@@ -3,8 +3,11 @@
 //! Forward and towards the input, pixels gather through the kernel's taps ([`crate::gather`]); towards the weights,
 //! channels of the output's gradient are multiplied with patches over all pixels ([`crate::conv_weights`]).
 
+use std::ops::Range;
+
 use crate::{
     conv_weights::WeightGradient,
+    depthwise,
     gather::{Axis, Finish, Gather, Packed, WeightSteps},
     simd::Isa,
     winograd::{Transformed, Winograd},
@@ -56,6 +59,16 @@ impl Conv {
         let at = (input + self.padding[axis]).checked_sub(tap * self.dilation[axis])?;
         let out = at / self.stride[axis];
         (at.is_multiple_of(self.stride[axis]) && out < self.out[axis]).then_some(out)
+    }
+
+    /// Which of `count` output columns from `first` on see a column of the input through a tap, counted from `first`.
+    #[inline(always)]
+    pub(crate) fn columns_seen(&self, tap: usize, first: usize, count: usize) -> Range<usize> {
+        let (stride, offset) = (self.stride[1], tap * self.dilation[1]);
+        let start = self.padding[1].saturating_sub(offset).div_ceil(stride);
+        let end = (self.input[1] + self.padding[1]).saturating_sub(offset).div_ceil(stride);
+        let start = start.saturating_sub(first).min(count);
+        start..end.saturating_sub(first).clamp(start, count)
     }
 
     /// How output gathers input.
@@ -142,6 +155,9 @@ impl Conv {
 
     /// The gradient of the weights, `[out, in / groups, rows, columns]`.
     pub(crate) fn weight_gradient(&self, isa: Isa, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+        if self.group_channels() == [1, 1] {
+            return depthwise::weight_gradient(isa, self, x, gradient);
+        }
         WeightGradient::new(self, isa).run(x, gradient)
     }
 }
@@ -176,7 +192,26 @@ mod tests {
             Conv { channels: [70, 34], out: [5, 4], padding: [1, 1], stride: [2, 2], ..base.clone() },
             Conv { batch: 40, channels: [18, 17], out: [3, 3], padding: [0, 1], stride: [3, 4], ..base.clone() },
             Conv { channels: [4, 6], groups: 2, out: [5, 4], dilation: [2, 2], ..base.clone() },
-            Conv { channels: [5, 5], groups: 5, kernel: [1, 1], out: [9, 8], ..base },
+            Conv { channels: [5, 5], groups: 5, kernel: [1, 1], out: [9, 8], ..base.clone() },
+            Conv { channels: [70, 70], groups: 70, padding: [1, 1], out: [9, 8], ..base.clone() },
+            Conv {
+                channels: [37, 37],
+                groups: 37,
+                batch: 3,
+                padding: [1, 0],
+                stride: [2, 3],
+                out: [5, 2],
+                ..base.clone()
+            },
+            Conv {
+                channels: [16, 16],
+                groups: 16,
+                kernel: [5, 4],
+                padding: [4, 3],
+                dilation: [2, 1],
+                out: [9, 11],
+                ..base
+            },
         ]
     }
 

@@ -270,7 +270,8 @@ impl Patches<'_> {
             let row = &self.x[(image * conv.input[0] + row) * conv.input[1] * conv.channels[0]..];
             let row = &row[self.group * conv.group_channels()[0]..];
             // Where both ends of the piece are inside, all of it is.
-            let (start, end) = (inside(conv, piece.column, first, count).start, inside(conv, last, first, count).end);
+            let (start, end) =
+                (conv.columns_seen(piece.column, first, count).start, conv.columns_seen(last, first, count).end);
             let end = end.max(start);
             for column in (0..start).chain(end..count) {
                 border(conv, piece, row, first + column, &mut to[column * self.width..]);
@@ -297,16 +298,6 @@ fn border(conv: &Conv, piece: Piece, row: &[f32], x: usize, to: &mut [f32]) {
         }
         (done, column) = (done + len, column + 1);
     }
-}
-
-/// Which of `count` output columns from `first` on see a column of the image through a tap.
-#[inline(always)]
-fn inside(conv: &Conv, tap: usize, first: usize, count: usize) -> std::ops::Range<usize> {
-    let (stride, offset) = (conv.stride[1], tap * conv.dilation[1]);
-    let start = conv.padding[1].saturating_sub(offset).div_ceil(stride);
-    let end = (conv.input[1] + conv.padding[1]).saturating_sub(offset).div_ceil(stride);
-    let start = start.saturating_sub(first).min(count);
-    start..end.saturating_sub(first).clamp(start, count)
 }
 
 /// Copies `count` times `len` floats, each of them `step` floats after the one before.

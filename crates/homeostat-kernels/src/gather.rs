@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use crate::{
+    depthwise::{self, Line},
     lines::Lines,
     pool::Pool,
     product::{End, Panel, Product, Rows, Segment, Walk, panels},
@@ -21,6 +22,8 @@ const PIXELS: usize = 384;
 /// What positions along one axis of the result see of the source.
 #[derive(Debug)]
 pub(crate) struct Axis {
+    /// Of the kernel.
+    pub(crate) taps: usize,
     /// Taps, and how far each lies from the first source position; in the order of the source.
     sights: Vec<Vec<(usize, usize)>>,
     /// For each position: its sight, and the first source position.
@@ -49,7 +52,26 @@ impl Axis {
             places.push((known, first));
             seers[known].push((position, first));
         }
-        Self { sights, places, seers }
+        Self { taps, sights, places, seers }
+    }
+
+    /// Positions.
+    #[inline(always)]
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The taps that see something from a position, and what.
+    #[inline(always)]
+    pub(crate) fn seen(&self, position: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let (sight, first) = self.places[position];
+        self.sights[sight].iter().map(move |&(tap, at)| (tap, first + at))
+    }
+
+    /// One more than the last source position that is seen.
+    fn reach(&self) -> usize {
+        let last = |&(sight, first): &(usize, usize)| self.sights[sight].last().map_or(0, |&(_, at)| first + at + 1);
+        self.places.iter().map(last).max().unwrap_or(0)
     }
 }
 
@@ -69,7 +91,8 @@ pub(crate) struct Gather {
 }
 
 /// Weights as a gather reads them: a group after the other, a panel of the result's channels after the other, each
-/// `[tap, source channel, panel]`, filled up with zeros to whole vectors.
+/// `[tap, source channel, panel]`, filled up with zeros to whole vectors. Of groups of one channel: `[tap, group]`, and
+/// there are no panels.
 #[derive(Debug)]
 pub(crate) struct Packed {
     panels: Vec<Panel>,
@@ -95,6 +118,10 @@ impl Packed {
     ) -> Self {
         // So many source channels at a time that their lines stay in the first cache.
         const BLOCK: usize = 8;
+        if [source, result] == [1, 1] {
+            assert_eq!((steps.group, weight.len()), (taps, groups * taps), "weights of {groups} groups");
+            return Self { panels: vec![], floats: depthwise::transposed(weight, groups, taps) };
+        }
         let panels = panels(result, isa, 4);
         let lanes = isa.lanes();
         let vectors: usize = panels.iter().map(|panel| panel.vectors).sum();
@@ -183,6 +210,7 @@ impl Gather {
         let [rows, width] = [0, 1].map(|axis| self.axes[axis].places.len());
         let lines = self.batch * rows;
         assert_eq!(source.len(), self.batch * self.source[0] * self.source[1] * source_channels, "{self:?}");
+        assert!([0, 1].iter().all(|&axis| self.axes[axis].reach() <= self.source[axis]), "{self:?}");
         if let Some(residual) = finish.residual {
             assert_eq!(residual.len(), lines * width * channels, "a residual of another shape than the result");
         }
@@ -206,7 +234,14 @@ impl Gather {
                 if let Some(residual) = finish.residual {
                     out.copy_from_slice(&residual[first * width * channels..][..out.len()]);
                 }
-                let alike = self.alike(first..first + out.len() / (width * channels));
+                let lines = out.chunks_exact_mut(width * channels);
+                if self.channels == [1, 1] {
+                    for (number, out) in (first..).zip(lines) {
+                        isa.run(Line { gather: self, number, weight: &packed.floats, source, finish, out });
+                    }
+                    return;
+                }
+                let alike = self.alike(first..first + lines.len());
                 for index in 0..panels {
                     let at = self.place(packed, index).at;
                     self.panel(&shared, index, &alike, (channels, at), out);

@@ -20,6 +20,8 @@
 
 #[cfg(feature = "cpu")]
 mod activation;
+#[cfg(feature = "mimalloc")]
+mod allocator;
 #[cfg(feature = "cpu")]
 mod attention;
 #[cfg(feature = "cpu")]
@@ -37,6 +39,8 @@ mod conv_weights;
 mod curves;
 #[cfg(feature = "cpu")]
 mod dense;
+#[cfg(feature = "cpu")]
+mod depthwise;
 #[cfg(feature = "cpu")]
 mod entropy;
 #[cfg(feature = "cpu")]
@@ -86,6 +90,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Tensor, activation::relu, module, ops::ConvOptions};
 
+#[cfg(feature = "mimalloc")]
+pub use allocator::keep_freed_memory;
 pub use conv_norm::{batch_norm, conv_norm};
 pub use levels::scaled_levels;
 pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_pool2d, max_pool2d};

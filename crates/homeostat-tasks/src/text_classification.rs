@@ -63,7 +63,7 @@ impl TextClassificationConfig {
     /// Names the first of them.
     pub fn check(&self) -> Result<(), TaskError> {
         self.prepare.check(&format!("{KEY}.prepare")).map_err(|error: DataError| TaskError::new(error.to_string()))?;
-        self.model.check().map_err(wrong)?;
+        self.model.check().map_err(|error| wrong(&error))?;
         let (length, positions) = (self.prepare.max_length, self.model.positions());
         if let Some(positions) = positions.filter(|&positions| positions < length) {
             let name = self.model.name();
@@ -149,7 +149,7 @@ impl TextClassification {
     }
 }
 
-fn wrong(error: ModelError) -> TaskError {
+fn wrong(error: &ModelError) -> TaskError {
     TaskError::new(error.to_string())
 }
 
@@ -185,8 +185,8 @@ impl Task for TextClassification {
 
     fn init(&self, device: &Device) -> Result<SequenceClassifier, TaskError> {
         let TextClassificationConfig { model, dropout, labels, .. } = &self.config;
-        let network =
-            SequenceClassifier::init(model, *dropout, [self.vocabulary, labels.len()], device).map_err(wrong)?;
+        let network = SequenceClassifier::init(model, *dropout, [self.vocabulary, labels.len()], device)
+            .map_err(|error| wrong(&error))?;
         let Some(start) = &self.start else { return Ok(network) };
         let mut tensors = Weights::of(&network).tensors().clone();
         tensors.retain(|name, _| !name.starts_with("network."));

@@ -9,8 +9,9 @@ use std::{
 
 use anyhow::{Context, bail};
 use homeostat_data::{
-    Alike, ClassCount, DataRoot, Description, Distribution, ImageFacts, LoaderOptions, OnCorrupt, Skipped, Source,
-    SourceConfig, TextFacts, TextSourceConfig, Tokenizer, TokenizerConfig, TokenizerKind, describe, describe_texts,
+    Alike, AnySource, ClassCount, DataRoot, Description, Distribution, ImageFacts, LoaderOptions, OnCorrupt, Skipped,
+    Source, SourceConfig, TextFacts, TextSource, TextSourceConfig, Tokenizer, TokenizerConfig, TokenizerKind, describe,
+    describe_texts,
 };
 use homeostat_experiment::{Experiment, report_of_data, report_of_texts, training_texts};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -35,15 +36,14 @@ fn describe_source(arguments: &Describe) -> anyhow::Result<Done> {
     let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
     let is_quiet = arguments.json;
     let (description, page) = match find(&arguments.source, &roots)? {
-        Found::Pictures(config) => {
+        AnySource::Pictures(config) => {
             let (source, description) = look(&config, &roots, is_quiet)?;
             let page = || report_of_data(&source, &description, &when, &arguments.source).render();
             let page = arguments.html.as_ref().map(|_| page());
             (description, page)
         }
-        Found::Texts(config) => {
-            let source = Arc::new(config.open_with(&roots, OnCorrupt::Skip)?);
-            let description = with_bar(source.len(), is_quiet, |bar| describe_texts(&source, options(), bar))?;
+        AnySource::Texts(config) => {
+            let (source, description) = look_at_texts(&config, &roots, is_quiet)?;
             let page = arguments.html.as_ref().map(|_| report_of_texts(&source, &description, &when).render());
             (description, page)
         }
@@ -65,6 +65,17 @@ fn describe_source(arguments: &Describe) -> anyhow::Result<Done> {
 pub(super) fn look(config: &SourceConfig, roots: &DataRoot, quiet: bool) -> anyhow::Result<(Arc<Source>, Description)> {
     let source = Arc::new(config.open_with(roots, OnCorrupt::Skip)?);
     let description = with_bar(source.len(), quiet, |bar| describe(&source, options(), bar))?;
+    Ok((source, description))
+}
+
+/// Opens a source of texts and describes it.
+pub(super) fn look_at_texts(
+    config: &TextSourceConfig,
+    roots: &DataRoot,
+    quiet: bool,
+) -> anyhow::Result<(Arc<TextSource>, Description)> {
+    let source = Arc::new(config.open_with(roots, OnCorrupt::Skip)?);
+    let description = with_bar(source.len(), quiet, |bar| describe_texts(&source, options(), bar))?;
     Ok((source, description))
 }
 
@@ -131,14 +142,14 @@ fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
     };
     print_table(out, &header, &classes.iter().map(row).collect::<Vec<_>>())?;
     writeln!(out, "duplicates: {} with the content of another sample", description.repeated())?;
-    print_alike(out, "look-alikes", "that look the same", description.near_duplicates.iter().collect())?;
+    print_alike(out, "look-alikes", "that look the same", &description.near_duplicates.iter().collect::<Vec<_>>())?;
     print_alike(
         out,
         "leaks",
         "in several parts, so what is learnt from is measured with",
-        description.leaks().collect(),
+        &description.leaks().collect::<Vec<_>>(),
     )?;
-    print_alike(out, "contradictions", "under several classes", description.contradictions().collect())?;
+    print_alike(out, "contradictions", "under several classes", &description.contradictions().collect::<Vec<_>>())?;
     if let Some(groups) = &description.groups {
         let (count, largest, size) = (groups.count, &groups.largest, groups.size);
         writeln!(out, "names: {count} groups by the file names, the largest `{largest}` with {size} samples")?;
@@ -181,7 +192,7 @@ fn print_spread(out: &mut dyn Write, name: &str, values: &Distribution, decimals
     writeln!(out, "{name}: {least} to {most}, half of them up to {median}, 95 in 100 up to {high}")
 }
 
-fn print_alike(out: &mut dyn Write, title: &str, what: &str, groups: Vec<&Alike>) -> io::Result<()> {
+fn print_alike(out: &mut dyn Write, title: &str, what: &str, groups: &[&Alike]) -> io::Result<()> {
     let word = if groups.len() == 1 { "group" } else { "groups" };
     writeln!(out, "{title}: {} {word} {what}", groups.len())?;
     for group in groups.iter().take(SHOWN) {
@@ -205,34 +216,22 @@ fn print_rest(out: &mut dyn Write, count: usize) -> io::Result<()> {
     if count > SHOWN { writeln!(out, "  and {} more; --json lists all", count - SHOWN) } else { Ok(()) }
 }
 
-/// What was named.
-enum Found {
-    Pictures(SourceConfig),
-    Texts(TextSourceConfig),
-}
-
-/// The kinds of sources of texts.
-const TEXTS: [&str; 2] = ["table:", "text-folder:"];
-
 /// A source, or that of an experiment.
-fn find(word: &str, roots: &DataRoot) -> anyhow::Result<Found> {
+fn find(word: &str, roots: &DataRoot) -> anyhow::Result<AnySource> {
     if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
         let data = args::find(word)?.load()?.value.data;
         return Ok(match data.text {
-            Some(text) => Found::Texts(text.source),
-            None => Found::Pictures(data.source),
+            Some(text) => AnySource::Texts(text.source),
+            None => AnySource::Pictures(data.source),
         });
     }
-    if TEXTS.iter().any(|kind| word.starts_with(kind)) {
-        return Ok(Found::Texts(word.parse()?));
-    }
-    Ok(Found::Pictures(args::source(word, roots)?))
+    args::any_source(word, roots)
 }
 
 /// A source of pictures, or that of an experiment.
 pub(super) fn pictures(word: &str, roots: &DataRoot) -> anyhow::Result<SourceConfig> {
     match find(word, roots)? {
-        Found::Pictures(config) => Ok(config),
-        Found::Texts(_) => bail!("{word}: a packed file holds pictures, but these are texts"),
+        AnySource::Pictures(config) => Ok(config),
+        AnySource::Texts(_) => bail!("{word}: a packed file holds pictures, but these are texts"),
     }
 }

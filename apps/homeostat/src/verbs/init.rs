@@ -7,10 +7,14 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use homeostat_data::{DataRoot, SourceConfig};
+use homeostat_data::{AnySource, DataRoot, Description};
 use homeostat_experiment::{Draft, Experiment, draft};
 
-use super::{Done, data::look, train};
+use super::{
+    Done,
+    data::{look, look_at_texts},
+    train,
+};
 use crate::{
     args,
     cli::{ExperimentArgs, Init, Train},
@@ -21,14 +25,21 @@ pub(crate) fn run(arguments: &Init) -> anyhow::Result<Done> {
     let (source, above) = find(&arguments.source, &place.roots.find()?)?;
     place.roots.prepend(above.clone());
     let talks = !arguments.output.quiet && !arguments.output.json;
-    let (_, description) = look(&source, &place.roots.find()?, !talks)?;
+    let roots = place.roots.find()?;
+    let description = match &source {
+        AnySource::Pictures(source) => look(source, &roots, !talks)?.1,
+        AnySource::Texts(source) => look_at_texts(source, &roots, !talks)?.1,
+    };
+    if description.classes.is_empty() {
+        bail!("{} has no labels to learn: name their column, as in table:FOLDER,label=COLUMN", description.title);
+    }
     let draft = draft(&source, &description);
     // What cannot be read would be a mistake of ours, and is found here rather than by who trains it.
     Experiment::text("the draft", &draft.text).load()?;
     let file = arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.toml", draft.name)));
     write(&file, &draft.text)?;
     if talks {
-        print(&file, &draft, description.samples, above.as_deref())?;
+        print(&file, &draft, &description, above.as_deref())?;
     }
     if !arguments.train {
         return Ok(Done::Well);
@@ -39,20 +50,20 @@ pub(crate) fn run(arguments: &Init) -> anyhow::Result<Done> {
 
 /// The source as an experiment names it, and the folder above it where that is not the current one: an experiment says what, not
 /// where.
-fn find(word: &str, roots: &DataRoot) -> anyhow::Result<(SourceConfig, Option<PathBuf>)> {
-    let (kind, folder) = word.split_once(':').map_or((None, word), |(kind, folder)| (Some(kind), folder));
-    let path = Path::new(folder);
+fn find(word: &str, roots: &DataRoot) -> anyhow::Result<(AnySource, Option<PathBuf>)> {
+    let (kind, place) = word.split_once(':').map_or((None, word), |(kind, place)| (Some(kind), place));
+    let path = Path::new(place);
     let plain = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
-    if plain || !path.is_dir() {
-        return Ok((args::source(word, roots)?, None));
+    if plain || !path.exists() {
+        return Ok((args::any_source(word, roots)?, None));
     }
-    let full = path.canonicalize().with_context(|| format!("cannot open {folder}"))?;
-    let (Some(above), Some(name)) = (full.parent(), full.file_name().and_then(|name| name.to_str())) else {
-        bail!("{folder} has no name; give a folder below it");
-    };
+    let full = path.canonicalize().with_context(|| format!("cannot open {place}"))?;
+    let folder = if full.is_file() { full.parent().unwrap_or(&full) } else { &full };
+    let Some(above) = folder.parent() else { bail!("{place} has no name; give a folder below it") };
+    let name = full.strip_prefix(above).unwrap_or(&full).display().to_string();
     let source = match kind {
-        Some(kind) => args::source(&format!("{kind}:{name}"), roots)?,
-        None => SourceConfig::of_folder(&full, name),
+        Some(kind) => format!("{kind}:{name}").parse()?,
+        None => AnySource::guess(&full, &name)?,
     };
     let here = std::env::current_dir().and_then(|here| here.canonicalize()).is_ok_and(|here| here == above);
     Ok((source, (!here).then(|| above.to_owned())))
@@ -73,14 +84,17 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn print(file: &Path, draft: &Draft, samples: usize, above: Option<&Path>) -> io::Result<()> {
+fn print(file: &Path, draft: &Draft, description: &Description, above: Option<&Path>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let file = file.display();
-    writeln!(out, "{file}: an experiment for {samples} samples, with the reason of each choice")?;
+    writeln!(out, "{file}: an experiment for {} samples, with the reason of each choice", description.samples)?;
     for doubt in &draft.doubts {
         writeln!(out, "doubt: {doubt}")?;
     }
     let root = above.map_or_else(String::new, |above| format!(" --data-root {}", above.display()));
     writeln!(out, "next    homeostat train {file}{root}")?;
-    writeln!(out, "        homeostat inspect {file}{root} --png {}.png", draft.name)
+    if description.images.is_some() {
+        writeln!(out, "        homeostat inspect {file}{root} --png {}.png", draft.name)?;
+    }
+    Ok(())
 }

@@ -22,7 +22,7 @@ impl NameGroups {
         let mut groups: BTreeMap<String, usize> = BTreeMap::new();
         let mut samples = 0;
         for name in names {
-            *groups.entry(group(&name)?.to_owned()).or_default() += 1;
+            *groups.entry(before_number(&name)?.to_owned()).or_default() += 1;
             samples += 1;
         }
         let (largest, &size) = groups.iter().max_by_key(|(_, count)| **count)?;
@@ -31,7 +31,8 @@ impl NameGroups {
     }
 }
 
-fn group(name: &str) -> Option<&str> {
+/// The group that a name tells, if it ends in a number.
+pub(crate) fn before_number(name: &str) -> Option<&str> {
     let file = name.rsplit('/').next().unwrap_or(name);
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let group = stem.trim_end_matches(|c: char| c.is_ascii_digit());

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::description::before_number;
 use crate::{DataError, Rng, Source, Store, stream};
 
 /// What tells the group of a sample: the patient on a picture, the camera, the day.
@@ -19,6 +20,9 @@ pub enum GroupBy {
     Folder,
     /// The name of the file up to the first such text: with `_`, `p12_003.png` is of the group `p12`, in whatever folder.
     NameUntil(String),
+    /// The name of the file without the number at its end: `film3-120.jpg` is of the group `film3`; a file without such a number
+    /// is a group of its own.
+    NameBeforeNumber,
 }
 
 /// A group as the data number it, or as a name tells it.
@@ -44,6 +48,10 @@ impl GroupBy {
                 let file = name.rsplit('/').next().unwrap_or_default();
                 let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
                 stem.split_once(text.as_str()).map_or(stem, |(group, _)| group).to_owned()
+            }
+            Self::NameBeforeNumber => {
+                let name = name();
+                before_number(&name).map_or_else(|| name.clone(), str::to_owned)
             }
         };
         Ok(Group::Name(group))

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, in its helpers, too")]
 #![allow(clippy::cast_possible_truncation, reason = "small numbers")]
 
+mod any_source;
 mod augment;
 mod decode;
 mod description;

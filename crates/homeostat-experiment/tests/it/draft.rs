@@ -5,7 +5,9 @@
 use std::{fs, path::Path, sync::Arc};
 
 use homeostat_artifact::RunState;
-use homeostat_data::{DataRoot, Description, Image, LoaderOptions, Shape, SourceConfig, describe};
+use homeostat_data::{
+    AnySource, DataRoot, Description, Image, LoaderOptions, Shape, SourceConfig, describe, describe_texts,
+};
 use homeostat_experiment::{Draft, Experiment, draft, report_of_data};
 
 use crate::place::Place;
@@ -17,7 +19,7 @@ fn look(config: &SourceConfig, root: &Path) -> (Arc<homeostat_data::Source>, Des
 }
 
 fn drafted(config: &SourceConfig, root: &Path) -> Draft {
-    draft(config, &look(config, root).1)
+    draft(&AnySource::Pictures(config.clone()), &look(config, root).1)
 }
 
 /// A folder with pictures of these classes, so many of each, no two alike.
@@ -27,8 +29,10 @@ fn folder(place: &Place, name: &str, classes: &[(&str, usize)], shape: Shape) ->
         fs::create_dir_all(place.data().join(name).join(class)).unwrap();
         for at in 0..*count {
             number += 1;
-            let level = |i: usize| (number.wrapping_mul(2_654_435_761).rotate_left(i as u32 % 31) >> 13) as u8;
-            let bytes = Image::new(shape, (0..shape.len()).map(level).collect()).encode_png();
+            let mixed = number.wrapping_mul(2_654_435_761).to_le_bytes();
+            let levels = (0..=250_u8).cycle().zip(mixed.into_iter().cycle());
+            let levels = levels.take(shape.len()).map(|(at, mixed)| mixed.rotate_left(u32::from(at % 7))).collect();
+            let bytes = Image::new(shape, levels).encode_png();
             fs::write(place.data().join(name).join(class).join(format!("{at:03}.png")), bytes).unwrap();
         }
     }
@@ -79,7 +83,7 @@ fn what_is_wrong_with_the_data_is_said_and_dealt_with() {
     fs::copy(mess.join("many/001.png"), mess.join("many/999.png")).unwrap();
     fs::write(mess.join("many/broken.png"), b"no picture").unwrap();
     let (source, description) = look(&config, place.data());
-    let Draft { text, doubts, .. } = draft(&config, &description);
+    let Draft { text, doubts, .. } = draft(&AnySource::Pictures(config), &description);
     for part in ["under several classes", "1 samples are broken", "repeat the content", "unequal", "fewer than 20"] {
         assert!(doubts.iter().any(|doubt| doubt.contains(part)), "{part}: {doubts:?}");
         assert!(text.replace("\n# ", " ").contains(part), "{part}: {text}");
@@ -95,6 +99,51 @@ fn what_is_wrong_with_the_data_is_said_and_dealt_with() {
     {
         assert!(page.contains(part), "{part}");
     }
+}
+
+#[test]
+fn what_names_tell_to_be_of_one_group_stays_in_one_part() {
+    let place = Place::new();
+    let config = folder(&place, "scans", &[("ill", 30), ("well", 30)], COLOUR);
+    for class in ["ill", "well"] {
+        for at in 0..30 {
+            let of = |name: String| place.data().join("scans").join(class).join(name);
+            fs::rename(of(format!("{at:03}.png")), of(format!("{class}p{}_{}.png", at / 3, at % 3))).unwrap();
+        }
+    }
+    let Draft { text, doubts, .. } = drafted(&config, place.data());
+    assert!(text.contains("by = \"name-before-number\""), "{text}");
+    assert!(!doubts.iter().any(|doubt| doubt.contains("groups, such as")), "{doubts:?}");
+    let resolved = Experiment::text("scans.toml", &text).overrides(&["epochs=1", "model.cnn.widths=[4, 4]"]);
+    assert_eq!(place.train(resolved.load().unwrap()).1.state, RunState::Finished);
+}
+
+#[test]
+fn a_table_of_texts_is_drafted_and_trains_as_it_is() {
+    let place = Place::new();
+    fs::create_dir_all(place.data().join("mail")).unwrap();
+    let lines: String = (0..120)
+        .map(|at| {
+            let (said, kind) = if at % 3 == 0 { ("win a free prize now", "spam") } else { ("see you at lunch", "ham") };
+            format!("{kind},\"{said}, dear number {at}\",{}\n", at / 4)
+        })
+        .collect();
+    fs::write(place.data().join("mail/all.csv"), format!("what,said,writer\n{lines}")).unwrap();
+    let source = AnySource::guess(&place.data().join("mail"), "mail").unwrap();
+    let AnySource::Texts(texts) = &source else { panic!("{source:?}") };
+    let opened = Arc::new(texts.open(&DataRoot::new([place.data()])).unwrap());
+    let description = describe_texts(&opened, LoaderOptions::default(), &mut |_| ()).unwrap();
+    let Draft { name, text, .. } = draft(&source, &description);
+    assert_eq!(name, "mail");
+    for part in ["text = \"said\"", "label = \"what\"", "group = \"writer\"", "by = \"data\"", "text-cnn", "2 classes"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let small = ["epochs=1", "model.text-cnn.filters=4", "model.text-cnn.width=8"];
+    let resolved = Experiment::text("mail.toml", &text).overrides(&small).load().unwrap();
+    let (run, result) = place.train(resolved);
+    assert_eq!(result.state, RunState::Finished);
+    assert!(run.artifact_dir().exists());
 }
 
 /// Real data, if the variable `HOMEOSTAT_DATA` names a folder that has them.

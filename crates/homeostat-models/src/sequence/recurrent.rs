@@ -141,9 +141,9 @@ impl Cell {
             let known =
                 dense(hidden.clone(), self.memory_weight.val(), Some(self.memory_bias.val()), Curve::Straight, kernels);
             let (next, next_content) = if is_gru {
-                (gru(said, known, hidden.clone(), features), content.clone())
+                (gru(&said, &known, hidden.clone(), features), content.clone())
             } else {
-                lstm(said + known, content.clone(), features)
+                lstm(&(said + known), content.clone(), features)
             };
             let output = match real {
                 None => {
@@ -170,17 +170,17 @@ impl Cell {
 }
 
 /// The hidden state and the content, each `[batch, features]`.
-fn lstm(gates: Tensor<2>, content: Tensor<2>, features: usize) -> (Tensor<2>, Tensor<2>) {
+fn lstm(gates: &Tensor<2>, content: Tensor<2>, features: usize) -> (Tensor<2>, Tensor<2>) {
     let gate = |index: usize| gates.clone().narrow(1, index * features, features);
     let content = sigmoid(gate(1)) * content + sigmoid(gate(0)) * tanh(gate(2));
     (sigmoid(gate(3)) * tanh(content.clone()), content)
 }
 
 /// The hidden state, `[batch, features]`.
-fn gru(said: Tensor<2>, known: Tensor<2>, hidden: Tensor<2>, features: usize) -> Tensor<2> {
+fn gru(said: &Tensor<2>, known: &Tensor<2>, hidden: Tensor<2>, features: usize) -> Tensor<2> {
     let of = |gates: &Tensor<2>, index: usize| gates.clone().narrow(1, index * features, features);
-    let reset = sigmoid(of(&said, 0) + of(&known, 0));
-    let update = sigmoid(of(&said, 1) + of(&known, 1));
-    let content = tanh(of(&said, 2) + reset * of(&known, 2));
+    let reset = sigmoid(of(said, 0) + of(known, 0));
+    let update = sigmoid(of(said, 1) + of(known, 1));
+    let content = tanh(of(said, 2) + reset * of(known, 2));
     content.clone() + update * (hidden - content)
 }

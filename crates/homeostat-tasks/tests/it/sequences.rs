@@ -165,7 +165,7 @@ fn every_network_gives_features_to_each_token_and_a_gradient_to_each_parameter()
         }
         let all: Vec<i32> = (0..32).map(|id| id % 30).collect();
         let all = Tensor::<1, Int>::from_data(all.as_slice(), &device).reshape([2, 16]);
-        let kinds = (ids(2, 16, &device) * 0 + Tensor::<1, Int>::arange(0..16, &device).unsqueeze::<2>()) % 2;
+        let kinds = Tensor::<1, Int>::arange(0..32, &device).reshape([2, 16]) % 2;
         let features = network.forward(&SequenceInput { ids: all, types: Some(kinds), padding: None });
         let probe = Tensor::random(features.dims(), Distribution::Default, &device);
         let gradients = (features.powf_scalar(2.0) * probe).sum().backward();
