@@ -61,7 +61,7 @@ impl<K: Kind> Plan<K> {
     /// Refuses what would stop the first step, or all that comes after the last, before a directory is made.
     pub(crate) fn check(&self, device: &Device, workers: Workers) -> Result<(), ExperimentError> {
         let Experiment { train, .. } = self.experiment();
-        train.optimizer.init(&self.task.init(device)?, &train.groups)?;
+        train.check_network(&self.task.init(&device.clone().autodiff())?)?;
         if train.calibrate && K::settings(&self.experiment().task).1.probabilities() == Probabilities::AnyOf {
             let problem =
                 "is of classes of which one is right, but binary-cross-entropy makes each a question of its own";

@@ -103,6 +103,9 @@ pub fn probe<T: Headed, M>(
     moves: Option<String>,
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Result<Probed<T>, NoProbe>, TrainError> {
+    if job.config.freeze.is_empty() {
+        return Ok(Err(NoProbe::Learns));
+    }
     let device = job.device.clone().autodiff();
     let model = first_model(job, resume, &device)?;
     if !head_alone_learns(job, &model) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
 use homeostat_control::Goal;
 use homeostat_metrics::MetricConfig;
 use schemars::JsonSchema;
@@ -11,6 +12,7 @@ use crate::{
     AverageConfig, ClipConfig, EmaConfig, GroupConfig, OptimizerConfig, ScheduleConfig, StatisticsConfig, TrainError,
     UnfreezeConfig,
     bound::{DECAY, POSITIVE, SHARE},
+    freeze::Freezing,
 };
 
 /// How a network is trained.
@@ -181,6 +183,15 @@ impl TrainConfig {
         self.pretrained.as_ref().map_or(Ok(()), PretrainedConfig::check)?;
         self.optimizer.check(&self.groups)?;
         self.schedule.check()
+    }
+
+    /// Refuses names that the network has not.
+    ///
+    /// # Errors
+    /// A pattern of `groups`, `freeze` or `unfreeze` fits no parameter, or nothing is left to learn.
+    pub fn check_network<M: Module>(&self, network: &M) -> Result<(), TrainError> {
+        self.optimizer.init(network, &self.groups)?;
+        Freezing::of(network, self).map(drop)
     }
 
     /// The figures that evaluations give, with the direction in which each is good: what may be watched.

@@ -46,8 +46,11 @@ fn a_run_begins_with_the_weights_of_another_and_what_is_frozen_stays() {
     assert!(deeper.contains("model.safetensors: the weights are of another network"), "{deeper}");
     let (third, _) = place.train(digits(&[&from("'*'"), "model.mlp.hidden=[16, 12]"]));
     assert_eq!(published(&third).tensors()["hidden.1.weight"].shape().to_vec(), [16, 12]);
+    let runs = || fs::read_dir(place.out().join("digits")).unwrap().count();
+    let before = runs();
     assert!(refused(&["train.freeze=['nothing.*']"]).contains("`nothing.*` matches no parameter"));
     assert!(refused(&["train.freeze=['*']"]).contains("leaves nothing to learn"));
+    assert_eq!(runs(), before, "what fits no network makes no run");
 }
 
 /// A hub with the repository `owner/digits`, whose `model.safetensors` is this; after so many bytes it hangs up.
