@@ -19,12 +19,13 @@ use crate::{
 };
 
 pub(crate) const HELP: &str = "\
-Usage: cargo xtask bench peers [--only TEXT] [--rounds N] [--seconds S] [--scripts DIR]
+Usage: cargo xtask bench peers [--works main|zoo] [--only TEXT] [--rounds N] [--seconds S] [--scripts DIR]
 
 Installs PyTorch, TensorFlow and ONNX Runtime into target/peers (once; needs python3 and a network), then lets ours and
 theirs take turns on the same works with 1 and 2 threads, and prints a table. Without --only the table goes into
 docs/benchmarks.md too.
 
+  --works zoo     a training step of each network of the zoo against torchvision's, timm's or plain PyTorch's, with 2 threads
   --only TEXT     only works whose line holds TEXT, such as `resnet18` or `infer`
   --rounds N      turns of each side (default 3)
   --seconds S     how long a turn measures (default 5)
@@ -71,7 +72,38 @@ const WORKS: &[Work] = &[
     },
 ];
 
+/// The zoo: a batch and a size for each network, so that a step takes about a second or less.
+const ZOO: &[Work] = &[
+    zoo("train-zoo --network lenet5 --batch 256 --size 32", 256.0 * 0.000_42),
+    zoo("train-zoo --network alexnet --batch 32 --size 224", 32.0 * 0.715),
+    zoo("train-zoo --network vgg11 --batch 4 --size 224", 4.0 * 7.610),
+    zoo("train-zoo --network vgg11_bn --batch 4 --size 224", 4.0 * 7.610),
+    zoo("train-zoo --network vgg16_bn --batch 2 --size 224", 2.0 * 15.471),
+    zoo("train-zoo --network resnet18 --batch 16 --size 224", 16.0 * 1.815),
+    zoo("train-zoo --network resnet34 --batch 8 --size 224", 8.0 * 3.664),
+    zoo("train-zoo --network resnet50 --batch 8 --size 224", 8.0 * 4.090),
+    zoo("train-zoo --network wide_resnet50_2 --batch 4 --size 224", 4.0 * 11.399),
+    zoo("train-zoo --network seresnet18 --batch 16 --size 224", 16.0 * 1.815),
+    zoo("train-zoo --network cifar_resnet20 --batch 128 --size 32", 128.0 * 0.041),
+    zoo("train-zoo --network cifar_resnet56 --batch 128 --size 32", 128.0 * 0.126),
+    zoo("train-zoo --network googlenet --batch 16 --size 224", 16.0 * 1.499),
+    zoo("train-zoo --network inception_v3 --batch 4 --size 299", 4.0 * 5.714),
+    zoo("train-zoo --network mobilenet_v2 --batch 16 --size 224", 16.0 * 0.301),
+    zoo("train-zoo --network efficientnet_lite0 --batch 16 --size 224", 16.0 * 0.386),
+    zoo("train-zoo --network convnext_tiny --batch 8 --size 224", 8.0 * 4.456),
+    zoo("train-zoo --network vit_tiny_patch16_224 --batch 16 --size 224", 16.0 * 1.254),
+    zoo("train-zoo --network vit_small_patch16_224 --batch 8 --size 224", 8.0 * 4.599),
+    zoo("train-zoo --network vit_tiny_patch4_32 --batch 64 --size 32", 64.0 * 0.366),
+];
+
+/// A training step, whose forward pass has so many products.
+const fn zoo(line: &'static str, giga_macs: f64) -> Work {
+    Work { line, peers: &[("torch", 1.0)], giga_macs: 3.0 * giga_macs }
+}
+
 pub(crate) struct Options {
+    /// Whether the works are those of the zoo.
+    zoo: bool,
     pub(crate) only: String,
     pub(crate) rounds: usize,
     pub(crate) seconds: String,
@@ -81,24 +113,27 @@ pub(crate) struct Options {
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     let options = Options::parse(workspace, args, "peers")?;
     let python = options.install_and_build(workspace)?;
-    let sides = Sides { ours: workspace.root.join("target/release/peer"), python, options };
+    let zoo_scripts = workspace.root.join("benches");
+    let sides = Sides { ours: workspace.root.join("target/release/peer"), python, zoo_scripts, options };
     let mut table = sides.heading()?;
-    for threads in ["1", "2"] {
+    let (works, threads, mark): (_, &[&str], _) =
+        if sides.options.zoo { (ZOO, &["2"], "peers --works zoo") } else { (WORKS, &["1", "2"], "peers") };
+    for threads in threads {
         let limit = sides.sgemm(threads)?;
-        for work in WORKS.iter().filter(|work| work.line.contains(&sides.options.only)) {
+        for work in works.iter().filter(|work| work.line.contains(&sides.options.only)) {
             for row in sides.compare(work, threads, limit)? {
                 say(&row);
                 table += &format!("{row}\n");
             }
         }
     }
-    if "epoch".contains(&sides.options.only) {
+    if !sides.options.zoo && "epoch".contains(&sides.options.only) {
         let row = sides.epoch(workspace)?;
         say(&row);
         table += &format!("{row}\n");
     }
     if sides.options.only.is_empty() {
-        put(workspace, "peers", &table)?;
+        put(workspace, mark, &table)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -107,11 +142,15 @@ impl Options {
     /// The options of `cargo xtask bench WHAT`.
     pub(crate) fn parse(workspace: &Workspace, args: &[String], what: &str) -> Result<Self> {
         let scripts = workspace.root.join("../shared/peers");
-        let mut options = Self { only: String::new(), rounds: 3, seconds: "5".to_owned(), scripts };
+        let mut options = Self { zoo: false, only: String::new(), rounds: 3, seconds: "5".to_owned(), scripts };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let value = args.next().with_context(|| format!("`{arg}` needs a value"))?;
             match arg.as_str() {
+                "--works" => {
+                    ensure!(matches!(value.as_str(), "main" | "zoo"), "--works {value}: give main or zoo");
+                    options.zoo = value == "zoo";
+                }
                 "--only" => options.only.clone_from(value),
                 "--rounds" => options.rounds = value.parse().with_context(|| format!("--rounds {value}: no number"))?,
                 "--seconds" => options.seconds.clone_from(value),
@@ -128,7 +167,11 @@ impl Options {
     /// Makes both sides ready, and gives the peers' Python.
     pub(crate) fn install_and_build(&self, workspace: &Workspace) -> Result<PathBuf> {
         let requirements = self.scripts.join("requirements.txt").display().to_string();
-        let python = environment(&workspace.root.join("target/peers"), &["--requirement", &requirements])?;
+        let python = if self.zoo {
+            environment(&workspace.root.join("target/zoo-peers"), &["torch", "torchvision", "timm"])?
+        } else {
+            environment(&workspace.root.join("target/peers"), &["--requirement", &requirements])?
+        };
         let built = status(&mut workspace.cargo(["build", "--release", "--workspace"]))?;
         ensure!(built.success(), "the build failed, see above");
         Ok(python)
@@ -139,6 +182,8 @@ impl Options {
 struct Sides {
     ours: PathBuf,
     python: PathBuf,
+    /// The peers' side of the zoo.
+    zoo_scripts: PathBuf,
     options: Options,
 }
 
@@ -193,7 +238,8 @@ impl Sides {
     fn their_side(&self, work: &Work, threads: &str, peer: &str) -> Command {
         let (verb, line) = work.line.split_once(' ').unwrap_or((work.line, ""));
         let mut command = Command::new(&self.python);
-        command.current_dir(&self.options.scripts).arg(format!("{}.py", verb.replace('-', "_")));
+        let scripts = if verb == "train-zoo" { &self.zoo_scripts } else { &self.options.scripts };
+        command.current_dir(scripts).arg(format!("{}.py", verb.replace('-', "_")));
         command.args(["--system", peer]).args(line.split(' '));
         command.args(["--threads", threads, "--seconds", &self.options.seconds]);
         command
@@ -242,8 +288,9 @@ print(2 * 2048 ** 3 / sorted(times)[6] / 1e9)";
 const VERSIONS: &str = "\
 import datetime, importlib.metadata as m
 cpu = next(l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name'))
-names = [('PyTorch', 'torch'), ('TensorFlow', 'tensorflow-cpu'), ('ONNX Runtime', 'onnxruntime')]
-print(f'{datetime.date.today()}, {cpu}; ' + ', '.join(f'{n} {m.version(p)}' for n, p in names))";
+names = [('PyTorch', 'torch'), ('TensorFlow', 'tensorflow-cpu'), ('ONNX Runtime', 'onnxruntime'), ('torchvision', 'torchvision'), ('timm', 'timm')]
+there = {d.metadata['Name'] for d in m.distributions()}
+print(f'{datetime.date.today()}, {cpu}; ' + ', '.join(f'{n} {m.version(p)}' for n, p in names if p in there))";
 
 /// Runs a command line, and tells its wall time and memory.
 const WHOLE: &str = "\

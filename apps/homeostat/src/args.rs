@@ -10,6 +10,7 @@ use anyhow::bail;
 use homeostat_artifact::Run;
 use homeostat_data::{AnySource, DataRoot, PackedConfig, SourceConfig};
 use homeostat_experiment::{Experiment, ExperimentText, Setting};
+use homeostat_fetch::{Cache, FetchOptions, Hub};
 use homeostat_kernels::Kernels;
 use homeostat_train::Workers;
 
@@ -116,11 +117,14 @@ pub(crate) fn with_setting<R>(
         KernelChoice::Burn => Kernels::Burn,
     }
     .select();
+    let cache = Cache::find(|name| std::env::var_os(name));
+    let hub = cache.map(|cache| Hub::find(|name| std::env::var_os(name), &cache, FetchOptions::default()));
     act(&Setting {
         device: &device,
         device_name: &choice.to_string(),
         workers: workers(place.workers),
         roots,
+        hub: hub.as_ref(),
         stop,
         features: features(),
         git: git_revision(),

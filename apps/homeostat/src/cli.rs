@@ -189,8 +189,9 @@ pub(crate) struct Resume {
 
 #[derive(Debug, Args)]
 pub(crate) struct Eval {
-    /// The run's directory, or runs/latest.
-    pub(crate) run: PathBuf,
+    /// The run's directory, or runs/latest; several are measured alone and together, as the mean of their probabilities.
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
     /// Another source to measure on: a folder, digits, packed:FILE, or KIND:FOLDER with the kind idx, cifar10 or image-folder. What the run has learnt from is left out.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,

@@ -9,7 +9,7 @@ use std::{
 use homeostat_artifact::Figures;
 use homeostat_experiment::Stage;
 use homeostat_train::{Event, StepReport};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::cli::Output;
@@ -93,6 +93,10 @@ impl Progress {
         }
         match stage {
             Stage::Prepared { run, experiment, data, samples: [train, valid, test], resumed } => {
+                if let Manner::Bar(bar) = &mut self.manner {
+                    bar.finish_and_clear();
+                    *bar = ProgressBar::hidden();
+                }
                 self.epochs = experiment.train.epochs;
                 let test = if *test == 0 { "no test part".to_owned() } else { format!("{test} to test with") };
                 self.say(&format!("{}: {train} samples to learn from, {valid} to choose by, {test}", experiment.name));
@@ -104,11 +108,35 @@ impl Progress {
                     self.say(&format!("goes on from the checkpoint of step {step}"));
                 }
             }
+            Stage::Fetching(progress) => self.fetching(progress),
             Stage::Training(event) => self.training(event),
             Stage::Testing => self.say("testing, once"),
             Stage::Published { golden, .. } => {
                 self.say(&format!("published and verified: {golden} golden requests answered alike"));
             }
+        }
+    }
+
+    fn fetching(&mut self, progress: &homeostat_fetch::Progress<'_>) {
+        match progress {
+            homeostat_fetch::Progress::Waiting => self.say("another process fetches the weights; waiting for that"),
+            homeostat_fetch::Progress::Failed { tried, .. } => self.say(&tried.to_string()),
+            homeostat_fetch::Progress::Bytes { name, have, total } => match &mut self.manner {
+                Manner::Bar(bar) => {
+                    if bar.is_hidden() {
+                        *bar = fetching_bar();
+                    }
+                    bar.set_message((*name).to_owned());
+                    total.iter().for_each(|total| bar.set_length(*total));
+                    bar.set_position(*have);
+                }
+                _ if self.last_line.elapsed() >= PLAIN_EVERY => {
+                    let of = total.map_or_else(String::new, |total| format!(" of {}", HumanBytes(total)));
+                    self.say(&format!("fetching {name}: {}{of}", HumanBytes(*have)));
+                    self.last_line = Instant::now();
+                }
+                _ => {}
+            },
         }
     }
 
@@ -134,6 +162,19 @@ impl Progress {
                 ));
             }
             Event::Skipped(skipped) => self.say(&format!("left out {}: {}", skipped.name, skipped.reason)),
+            Event::Features { done, total } => {
+                if let Manner::Bar(bar) = &mut self.manner {
+                    if bar.is_hidden() {
+                        *bar = ProgressBar::new(*total as u64);
+                        bar.set_style(style());
+                        bar.set_prefix("features");
+                    }
+                    bar.set_position(*done as u64);
+                }
+                if done == total {
+                    self.say(&format!("only the head learns: the features of {total} samples are computed once"));
+                }
+            }
             Event::Evaluated { done, total } => {
                 if let Manner::Bar(bar) = &self.manner {
                     bar.set_message(format!("validating {done}/{total}"));
@@ -254,6 +295,14 @@ impl Progress {
     }
 }
 
+/// For files on their way.
+pub(crate) fn fetching_bar() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    let style = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -284,8 +333,9 @@ fn as_json(stage: &Stage<'_>) -> Option<serde_json::Value> {
                 json!({ "event": "epoch", "epoch": epoch, "step": step, "rate": rate, "train": train, "valid": valid, "improved": improved })
             }
             Event::Checkpoint { step } => json!({ "event": "checkpoint", "step": step }),
-            Event::Evaluated { .. } => return None,
+            Event::Evaluated { .. } | Event::Features { .. } => return None,
         },
+        Stage::Fetching(_) => return None,
         Stage::Testing => json!({ "event": "testing" }),
         Stage::Published { artifact, golden } => {
             json!({ "event": "published", "artifact": artifact, "golden": golden })

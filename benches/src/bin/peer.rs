@@ -15,8 +15,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_device::{DeviceChoice, open};
 use homeostat_kernels::{Curve, Kernels, dense};
 use homeostat_models::{
-    CnnConfig, ImageModel, ImageModelConfig, ImageShape, NormPlace, Pooling, ResNetConfig, SequenceClassifier,
-    SequenceInput, SequenceModel, SequenceModelConfig, Stem, TransformerConfig,
+    CnnConfig, ImageModel, ImageModelConfig, ImageShape, KnownNetwork, NormPlace, Pooling, ResNetConfig,
+    SequenceClassifier, SequenceInput, SequenceModel, SequenceModelConfig, Stem, TrainingScores, TransformerConfig,
 };
 use homeostat_train::{AdamConfig, AdamwConfig, OptimizerConfig, SgdConfig};
 
@@ -35,6 +35,23 @@ enum What {
     TrainStep(Options),
     /// Forward, without gradients.
     Infer(Options),
+    /// As `train-step`, of a network of the zoo.
+    TrainZoo(ZooOptions),
+}
+
+#[derive(Args)]
+struct ZooOptions {
+    /// Its name, as `homeostat models list` has it.
+    #[arg(long)]
+    network: String,
+    #[arg(long)]
+    batch: usize,
+    #[arg(long)]
+    size: usize,
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    #[arg(long, default_value_t = 8.0)]
+    seconds: f64,
 }
 
 #[derive(Args, Clone)]
@@ -70,13 +87,16 @@ enum Work {
     Transformer,
     /// The shape of MiniLM-L6, inference alone.
     Minilm,
+    /// A network of the zoo; `train-zoo` says which.
+    #[value(skip)]
+    Zoo,
     /// One product of two square matrices of `size`: what the machine gives. Inference alone.
     Product,
 }
 
 impl Work {
     fn name(self) -> String {
-        self.to_possible_value().expect("no work is hidden").get_name().to_owned()
+        self.to_possible_value().map_or_else(|| "zoo".to_owned(), |value| value.get_name().to_owned())
     }
 }
 
@@ -91,16 +111,50 @@ fn main() {
     let (name, mut options) = match Cli::parse().what {
         What::TrainStep(options) => ("train", options),
         What::Infer(options) => ("infer", options),
+        What::TrainZoo(options) => {
+            Kernels::Own.select();
+            let line = pool(options.threads).install(|| train_zoo(&options));
+            println!("{line}");
+            return;
+        }
     };
     options.length.get_or_insert(if name == "train" { 128 } else { 64 });
     match options.kernels {
         Choice::Own => Kernels::Own.select(),
         Choice::Burn => Kernels::Burn.select(),
     }
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build().expect("a thread pool");
     // Inside the pool, so that a step is not handed from thread to thread.
-    let line = pool.install(|| if name == "train" { train_step(&options) } else { infer(&options) });
+    let line = pool(options.threads).install(|| if name == "train" { train_step(&options) } else { infer(&options) });
     println!("{line}");
+}
+
+fn pool(threads: usize) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool")
+}
+
+/// A step of SGD with momentum; further heads count in the loss, as their networks' papers have it.
+fn train_zoo(options: &ZooOptions) -> serde_json::Value {
+    let &ZooOptions { batch, size, threads, seconds, .. } = options;
+    let known = KnownNetwork::find(&options.network).expect("a network of the zoo");
+    let device = open(DeviceChoice::Cpu).expect("the CPU").autodiff();
+    device.seed(0);
+    let shape = ImageShape { height: size, width: size, ..known.input };
+    let model = known.config.init(shape, known.classes, &device).expect("a size that the network takes");
+    let x = Tensor::<4>::random([batch, shape.channels, size, size], Distribution::Normal(0.0, 1.0), &device);
+    let classes = i32::try_from(known.classes).expect("classes are few");
+    let y = Tensor::<1, Int>::from_data(labels(classes, batch).as_slice(), &device);
+    let criterion = CrossEntropyLossConfig::new().init(&device);
+    let options = Options { work: Work::Zoo, batch, size, length: None, threads, seconds, kernels: Choice::Own };
+    train(&options, model, &OptimizerConfig::Sgd(SgdConfig::default()), 0.01, |model| {
+        let TrainingScores { main, auxiliary } = model.training_scores(x.clone());
+        let main = criterion.forward(main, y.clone());
+        auxiliary.into_iter().fold(main, |sum, (weight, scores)| sum + criterion.forward(scores, y.clone()) * weight)
+    })
+}
+
+/// The classes one after the other.
+fn labels(classes: i32, batch: usize) -> Vec<i32> {
+    (0..classes).cycle().take(batch).collect()
 }
 
 fn cnn(options: &Options, device: &Device) -> ImageModel {
@@ -162,21 +216,53 @@ fn train_step(options: &Options) -> serde_json::Value {
         Work::Cnn => {
             let (model, x) = (cnn(options, &device), images(options, options.size, &device));
             let optimizer = OptimizerConfig::Adam(AdamConfig::default());
-            train(options, model, &optimizer, 1e-3, 10, |model| model.forward(x.clone()))
+            train(
+                options,
+                model,
+                &optimizer,
+                1e-3,
+                classed(options, 10, &device, |model: &ImageModel| model.forward(x.clone())),
+            )
         }
         Work::Transformer => {
             let (model, x) = (transformer(length, &device), texts(options, length, 8000, &device));
             let optimizer = OptimizerConfig::Adamw(AdamwConfig::default());
-            train(options, model, &optimizer, 1e-4, 2, |model| scores(model, &x))
+            train(
+                options,
+                model,
+                &optimizer,
+                1e-4,
+                classed(options, 2, &device, |model: &SequenceClassifier| scores(model, &x)),
+            )
         }
         Work::Resnet18 => {
             let model = resnet18(Stem::Small, options.size, 10, &device);
             let x = images(options, options.size, &device);
             let optimizer = OptimizerConfig::Sgd(SgdConfig::default());
-            train(options, model, &optimizer, 0.01, 10, |model| model.forward(x.clone()))
+            train(
+                options,
+                model,
+                &optimizer,
+                0.01,
+                classed(options, 10, &device, |model: &ImageModel| model.forward(x.clone())),
+            )
         }
-        Work::Minilm | Work::Resnet18At224 | Work::Product => panic!("{}: inference alone", options.work.name()),
+        Work::Minilm | Work::Resnet18At224 | Work::Product | Work::Zoo => {
+            panic!("{}: inference alone", options.work.name())
+        }
     }
+}
+
+/// The cross-entropy of scores, where each class is right in turn.
+fn classed<M>(
+    options: &Options,
+    classes: i32,
+    device: &Device,
+    scores: impl Fn(&M) -> Tensor<2>,
+) -> impl Fn(&M) -> Tensor<1> {
+    let y = Tensor::<1, Int>::from_data(labels(classes, options.batch).as_slice(), device);
+    let criterion = CrossEntropyLossConfig::new().init(device);
+    move |model| criterion.forward(scores(model), y.clone())
 }
 
 fn train<M: Module>(
@@ -184,19 +270,14 @@ fn train<M: Module>(
     model: M,
     optimizer: &OptimizerConfig,
     rate: f64,
-    classes: i32,
-    forward: impl Fn(&M) -> Tensor<2>,
+    loss: impl Fn(&M) -> Tensor<1>,
 ) -> serde_json::Value {
-    let device = model.devices().pop().expect("a network with parameters");
-    let labels: Vec<i32> = (0..classes).cycle().take(options.batch).collect();
-    let y = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
-    let criterion = CrossEntropyLossConfig::new().init(&device);
     let mut optimizer = optimizer.init(&model, &[]).expect("default settings");
     let parameters = parameters(&model);
     let mut taken = Some(model);
     time(options, parameters, || {
         let model = taken.take().expect("the model is put back after each step");
-        let loss = criterion.forward(forward(&model), y.clone());
+        let loss = loss(&model);
         let value = loss.clone().into_scalar::<f32>();
         let gradients = GradientsParams::from_grads(loss.backward(), &model);
         taken = Some(optimizer.step(rate, model, gradients));
@@ -231,6 +312,7 @@ fn infer(options: &Options) -> serde_json::Value {
             let (model, x) = (minilm(&device), SequenceInput::full(texts(options, length, 30_000, &device)));
             time(options, parameters(&model), || read(Pooling::Mean.of(model.forward(&x), &x)))
         }
+        Work::Zoo => panic!("a network of the zoo is only trained here"),
         Work::Product => {
             let matrix = || Tensor::random([options.size; 2], Distribution::Normal(0.0, 1.0), &device);
             let (a, b): (Tensor<2>, Tensor<2>) = (matrix(), matrix());

@@ -154,15 +154,16 @@ impl Checkpoints {
         best.map(|step| self.open(step)).transpose()
     }
 
-    /// Removes all but the newest `keep_last` (at least one) and the best of each of those. Damaged ones do not count.
+    /// Removes all but the newest `keep_last` (at least one), the best of each of those, and those of the steps `also`. Damaged ones do
+    /// not count.
     ///
     /// # Errors
     /// [`ArtifactError::Read`] or [`ArtifactError::Write`].
-    pub fn prune(&self, keep_last: usize) -> Result<(), ArtifactError> {
+    pub fn prune(&self, keep_last: usize, also: &[u64]) -> Result<(), ArtifactError> {
         let steps = self.steps()?;
         let newest = steps.iter().rev().filter_map(|&step| self.peek(step).ok()).take(keep_last.max(1));
         let keep: Vec<u64> = newest.flat_map(|kept| [Some(kept.step()), kept.best()]).flatten().collect();
-        for step in steps.into_iter().filter(|step| !keep.contains(step)) {
+        for step in steps.into_iter().filter(|step| !keep.contains(step) && !also.contains(step)) {
             atomic::remove_dir(&self.path(step))?;
         }
         Ok(())

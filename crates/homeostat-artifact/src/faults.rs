@@ -53,7 +53,7 @@ fn go_on(root: &Path) -> Result<(), ArtifactError> {
     save(&run, 20, "first")?;
     save(&run, 30, "first")?;
     save(&run, 20, "second")?;
-    run.checkpoints()?.prune(1)?;
+    run.checkpoints()?.prune(1, &[])?;
     publish(&run, "new")?;
     atomic::write_file(&run.report_file(), b"new")
 }

@@ -16,11 +16,11 @@ use homeostat_artifact::{
 use homeostat_config::{Resolved, to_toml};
 use homeostat_data::{DataError, DataRoot, Skipped, SplitRecord};
 use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify};
-use homeostat_models::NameTable;
+use homeostat_fetch::Hub;
 use homeostat_report::Shown;
-use homeostat_task::{Adopted, ForeignNames, Task, Weights, WeightsError, read_foreign};
+use homeostat_task::{Adopted, Task, Weights};
 use homeostat_tasks::TaskConfig;
-use homeostat_train::{End, Event, Finished, Job, PretrainedConfig, Reached, Workers, fit};
+use homeostat_train::{End, Event, Finished, Job, NoProbe, Probed, Reached, Workers, fit, probe};
 
 use crate::{
     Experiment, ExperimentError, ExperimentText,
@@ -28,6 +28,7 @@ use crate::{
     images::Images,
     kind::Kind,
     plan::Plan,
+    pretrained::adopted,
     report_of_run::{augmented_pictures, report_of_run},
     tensorboard::TensorBoard,
     texts::Texts,
@@ -47,6 +48,8 @@ pub struct Setting<'a> {
     pub workers: Workers,
     /// Where sources are looked for.
     pub roots: DataRoot,
+    /// Where weights that are not on this machine come from; nothing where there is no place to keep them.
+    pub hub: Option<&'a Hub>,
     /// Set from outside to end after the step under way, with a checkpoint, or after the batch that is being measured
     /// with the trained network. Looked at from [`Stage::Prepared`] on: before it there is nothing to be kept.
     pub stop: &'a AtomicBool,
@@ -59,6 +62,8 @@ pub struct Setting<'a> {
 /// What happens in a run, for whoever watches.
 #[derive(Debug)]
 pub enum Stage<'a> {
+    /// Weights to begin with come over the network.
+    Fetching(homeostat_fetch::Progress<'a>),
     /// The run's directory is there, the data are divided.
     Prepared {
         /// The run's directory.
@@ -121,10 +126,11 @@ fn begin<K: Kind>(
     let plan = Plan::<K>::make(resolved, &setting.roots, setting.workers)?;
     let text = plan.resolved.show();
     plan.check(setting.device, setting.workers)?;
+    let initial = initial(&plan, setting, observe)?;
     let record = plan.splits.record(&plan.source)?;
     let run = Run::create(out, &plan.experiment().name, when, &text)?;
     write_records(&plan, &run, &record, when, setting)?;
-    let outcome = conduct(&plan, &run, None, setting, observe)?;
+    let outcome = conduct(&plan, &run, Start::Fresh(initial.as_ref()), setting, observe)?;
     Ok((run.path().to_owned(), outcome))
 }
 
@@ -162,7 +168,42 @@ fn go_on<K: Kind>(
         complete_records::<K>(&run, &text, setting)?;
     }
     let plan = reopen::<K>(&run, &text, setting)?;
-    conduct(&plan, &run, checkpoint.as_ref(), setting, observe)
+    match &checkpoint {
+        Some(checkpoint) => conduct(&plan, &run, Start::At(checkpoint), setting, observe),
+        None => {
+            let initial = initial(&plan, setting, observe)?;
+            conduct(&plan, &run, Start::Fresh(initial.as_ref()), setting, observe)
+        }
+    }
+}
+
+/// What a training begins with.
+#[derive(Clone, Copy)]
+enum Start<'a> {
+    /// Weights that are drawn, or those of a file.
+    Fresh(Option<&'a Adopted>),
+    /// A checkpoint.
+    At(&'a Checkpoint),
+}
+
+impl<'a> Start<'a> {
+    fn checkpoint(self) -> Option<&'a Checkpoint> {
+        if let Self::At(checkpoint) = self { Some(checkpoint) } else { None }
+    }
+
+    fn weights(self) -> Option<&'a Adopted> {
+        if let Self::Fresh(weights) = self { weights } else { None }
+    }
+}
+
+/// The weights of `train.pretrained`, which are looked at before anything is written.
+fn initial<K: Kind>(
+    plan: &Plan<K>,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<Option<Adopted>, ExperimentError> {
+    let from = plan.experiment().train.pretrained.as_ref();
+    from.map(|from| adopted::<K>(&plan.task, from, setting, observe)).transpose()
 }
 
 /// What tells a run's data and making.
@@ -232,14 +273,14 @@ fn provenance<K: Kind>(
 fn conduct<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
-    checkpoint: Option<&Checkpoint>,
+    start: Start<'_>,
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
-    let mut reached = checkpoint.map(Reached::at).transpose()?.unwrap_or_default();
+    let mut reached = start.checkpoint().map(Reached::at).transpose()?.unwrap_or_default();
     run.remove_result()?;
     let since = Instant::now();
-    let ended = train_and_conclude(plan, run, checkpoint, setting, &mut |stage| {
+    let ended = train_and_conclude(plan, run, start, setting, &mut |stage| {
         if let Stage::Training(event) = &stage {
             reached.observe(event);
         }
@@ -280,11 +321,11 @@ fn unfinished(state: RunState, reason: &str, reached: Reached) -> RunResult {
 fn train_and_conclude<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
-    checkpoint: Option<&Checkpoint>,
+    start: Start<'_>,
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
-    let experiment = plan.experiment();
+    let (experiment, checkpoint) = (plan.experiment(), start.checkpoint());
     let samples = [plan.splits.train.len(), plan.splits.valid.len(), plan.splits.test.len()];
     let resumed = checkpoint.map(Checkpoint::step);
     let data = experiment.data.locate(&setting.roots)?;
@@ -292,11 +333,9 @@ fn train_and_conclude<K: Kind>(
     let mut tensorboard = TensorBoard::open(run, resumed);
     let (train, valid) = (plan.examples(&plan.splits.train), plan.examples(&plan.splits.valid));
     let meters = plan.meters()?;
-    let pretrained = experiment.train.pretrained.as_ref().filter(|_| checkpoint.is_none());
-    let initial = pretrained.map(|from| adopted::<K>(&plan.task, from, setting)).transpose()?;
     let job = Job {
         task: &plan.task,
-        initial: initial.as_ref(),
+        initial: start.weights(),
         train: &train,
         valid: &valid,
         config: &experiment.train,
@@ -311,32 +350,26 @@ fn train_and_conclude<K: Kind>(
         tensorboard.observe(&event);
         observe(Stage::Training(event));
     };
-    match fit(&job, run, checkpoint, &mut listen)? {
-        End::Finished(finished) => conclude(plan, run, finished, tensorboard, setting, observe),
+    let since = Instant::now();
+    let probed = probe(&job, checkpoint, K::moves(&experiment.data).map(str::to_owned), &mut listen)?;
+    // What computing features took belongs to the training.
+    let before = since.elapsed().as_secs_f64();
+    let end = match probed {
+        Ok(Probed { task, train, valid }) => fit(&job.on(&task, &train, &valid), run, checkpoint, &mut listen)?,
+        Err(reason) => {
+            if let NoProbe::Moves(reason) = reason {
+                tracing::warn!("only the head learns, but its features cannot be computed once: {reason}");
+            }
+            fit(&job, run, checkpoint, &mut listen)?
+        }
+    };
+    match end {
+        End::Finished(finished) => {
+            let finished = Finished { seconds: before + finished.seconds, ..finished };
+            conclude(plan, run, finished, tensorboard, setting, observe)
+        }
         End::Interrupted { .. } => Ok(Outcome::Interrupted),
     }
-}
-
-/// The weights of a file, in the names of the task's network.
-fn adopted<K: Kind>(
-    task: &K::Task,
-    from: &PretrainedConfig,
-    setting: &Setting<'_>,
-) -> Result<Adopted, ExperimentError> {
-    let wrong = |problem: String| ExperimentError::setting("train.pretrained", problem);
-    let path = setting.roots.find(&from.folder)?.join(&from.file);
-    let in_file = |error: WeightsError| wrong(format!("{}: {error}", path.display()));
-    let theirs = read_foreign(&path).map_err(in_file)?;
-    let network = task.init(setting.device).map_err(|error| wrong(error.to_string()))?;
-    let of_table = |table: NameTable| ForeignNames::of(&network, &table.rows).map_err(in_file);
-    let mut names = K::names(task).into_iter().map(of_table).collect::<Result<Vec<_>, _>>()?;
-    // What a run has published is in our own names.
-    names.push(ForeignNames::own(&network));
-    let best = names.into_iter().max_by_key(|names| names.hits(&theirs));
-    best.map_or_else(
-        || Err(wrong("has no names".to_owned())),
-        |names| names.adopt(&theirs, &from.allow).map_err(in_file),
-    )
 }
 
 /// Tests, publishes, verifies, reports. Stopped before anything is published, it is done anew by a resumption.
@@ -348,13 +381,33 @@ fn conclude<K: Kind>(
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
-    let Some(valid) = measure(plan, &finished.model, &plan.splits.valid, None, setting)? else {
+    let Some(valid) = measure(plan, &finished.model, &plan.splits.valid, (None, None), setting)? else {
         return Ok(Outcome::Interrupted);
     };
+    if plan.experiment().train.calibrate && !valid.scaling.is_empty() {
+        let calibrated = plan.at_temperature(valid.scaling.fit())?;
+        let Some(valid) = measure(&calibrated, &finished.model, &plan.splits.valid, (None, None), setting)? else {
+            return Ok(Outcome::Interrupted);
+        };
+        return conclude_measured(&calibrated, run, finished, valid, tensorboard, setting, observe);
+    }
+    conclude_measured(plan, run, finished, valid, tensorboard, setting, observe)
+}
+
+/// The rest, with the validation measured.
+fn conclude_measured<K: Kind>(
+    plan: &Plan<K>,
+    run: &RunWriter,
+    finished: Finished<<K::Task as Task>::Model>,
+    valid: Measured,
+    tensorboard: TensorBoard,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<Outcome, ExperimentError> {
     if !plan.splits.test.is_empty() {
         observe(Stage::Testing);
     }
-    let Some(test) = measure(plan, &finished.model, &plan.splits.test, None, setting)? else {
+    let Some(test) = measure(plan, &finished.model, &plan.splits.test, (None, None), setting)? else {
         return Ok(Outcome::Interrupted);
     };
     let skipped = [plan.source.left_out(), valid.skipped.as_slice(), test.skipped.as_slice()];

@@ -2,7 +2,7 @@
 //! who asks.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
     sync::{Arc, atomic::Ordering},
 };
@@ -10,7 +10,7 @@ use std::{
 use homeostat_artifact::{Artifact, Figures, Run};
 use homeostat_data::{Skipped, SourceConfig, SplitRecord, TestViews};
 use homeostat_deploy::published;
-use homeostat_metrics::{ConfusionMatrix, MetricSet, Predictions, ReliabilityBins, Truth};
+use homeostat_metrics::{ConfusionMatrix, MetricSet, Predictions, ReliabilityBins, TemperatureScaling, Truth};
 use homeostat_report::Mistake;
 use homeostat_task::Task;
 use homeostat_tasks::TaskConfig;
@@ -33,6 +33,10 @@ pub(crate) struct Measured {
     pub(crate) samples: usize,
     pub(crate) confusion: ConfusionMatrix,
     pub(crate) reliability: ReliabilityBins,
+    /// The calibration error of answers whose scores are not divided by the temperature.
+    pub(crate) uncalibrated: f64,
+    /// By what a temperature can be fitted, where the experiment asks for that.
+    pub(crate) scaling: TemperatureScaling,
     /// Wrong answers, the most confident first.
     pub(crate) mistakes: Vec<Mistake>,
     /// Samples that could not be read.
@@ -75,18 +79,35 @@ impl Meter for OverViews {
     }
 }
 
+/// What was answered to each sample.
+#[derive(Default)]
+pub(crate) struct Answers {
+    /// By position: the right class, and the probabilities.
+    pub(crate) rows: BTreeMap<usize, (u32, Vec<f32>)>,
+}
+
+impl Answers {
+    fn add(&mut self, positions: &[usize], predictions: &Predictions) {
+        let Truth::OneOf(labels) = predictions.truth() else { return };
+        let rows = predictions.rows().zip(labels).zip(positions);
+        self.rows.extend(rows.map(|((row, label), position)| (*position, (*label, row.to_vec()))));
+    }
+}
+
 /// Measures on these samples; without any, there are no figures. Gives nothing if it is stopped from outside.
 pub(crate) fn measure<K: Kind>(
     plan: &Plan<K>,
     model: &<K::Task as Task>::Model,
     indices: &[usize],
-    tta: Option<TestViews>,
+    (tta, mut answers): (Option<TestViews>, Option<&mut Answers>),
     setting: &Setting<'_>,
 ) -> Result<Option<Measured>, ExperimentError> {
     let examples = K::examples(plan, indices, tta);
     let views = tta.map_or(1, TestViews::count);
     let mut confusion = ConfusionMatrix::new(plan.labels().len());
-    let mut reliability = ReliabilityBins::new(BINS);
+    let [mut reliability, mut uncalibrated] = [ReliabilityBins::new(BINS), ReliabilityBins::new(BINS)];
+    let (mut scaling, calibrate) = (TemperatureScaling::default(), plan.experiment().train.calibrate);
+    let temperature = plan.experiment().task.temperature();
     let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
     let (mut samples, mut skipped) = (0, Vec::new());
     let mut each = |rows: &Rows<K::Task>, predictions: Option<&Predictions>| {
@@ -96,7 +117,14 @@ pub(crate) fn measure<K: Kind>(
             let positions: Vec<usize> = rows.positions.iter().step_by(views).copied().collect();
             confusion.update(&predictions);
             reliability.update(&predictions);
+            if calibrate {
+                uncalibrated.update(&predictions.at_temperature(1.0 / temperature));
+                scaling.update(&predictions);
+            }
             wrong.extend(mistakes(&positions, &predictions));
+            if let Some(answers) = &mut answers {
+                answers.add(&positions, &predictions);
+            }
         }
         // Only the worst are kept, so that a large part costs no memory.
         if wrong.len() > 8 * MISTAKES {
@@ -121,7 +149,9 @@ pub(crate) fn measure<K: Kind>(
         })
     });
     let mistakes = mistakes.collect::<Result<_, ExperimentError>>()?;
-    Ok(Some(Measured { part: "test", figures, samples, confusion, reliability, mistakes, skipped }))
+    let uncalibrated = uncalibrated.calibration_error();
+    let part = "test";
+    Ok(Some(Measured { part, figures, samples, confusion, reliability, uncalibrated, scaling, mistakes, skipped }))
 }
 
 /// Confidence, position and predicted class of each wrong answer.
@@ -157,7 +187,7 @@ pub fn evaluate_run(
         (TaskConfig::ImageClassification(_), Some(source)) => {
             let plan = plan_of_source(&text, source, setting)?;
             let (unknown, known) = unknown(run, &plan)?;
-            evaluate_plan(run, &plan, (&unknown, known), tta, setting)
+            measure_published(run, &plan, (&unknown, known), tta, None, setting)
         }
         (TaskConfig::TextClassification(_), Some(_)) => {
             Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts"))
@@ -177,14 +207,16 @@ fn evaluate_test<K: Kind>(
     setting: &Setting<'_>,
 ) -> Result<Evaluation, ExperimentError> {
     let plan = reopen::<K>(run, text, setting)?;
-    evaluate_plan(run, &plan, (&plan.splits.test, 0), tta, setting)
+    measure_published(run, &plan, (&plan.splits.test, 0), tta, None, setting)
 }
 
-fn evaluate_plan<K: Kind>(
+/// Measures the published network, at its temperature, on these samples; so many others it knows.
+pub(crate) fn measure_published<K: Kind>(
     run: &Run,
     plan: &Plan<K>,
     (indices, known): (&[usize], usize),
     tta: Option<TestViews>,
+    answers: Option<&mut Answers>,
     setting: &Setting<'_>,
 ) -> Result<Evaluation, ExperimentError> {
     if indices.is_empty() {
@@ -194,15 +226,21 @@ fn evaluate_plan<K: Kind>(
         ));
     }
     let artifact = Artifact::open(run.path())?;
+    let temperature = TaskConfig::parse(artifact.kind(), &artifact.task()?)?.temperature();
+    let plan = plan.at_temperature(temperature)?;
     let model = published(&plan.task, &artifact, setting.device)?;
-    let measured = measure(plan, &model, indices, tta, setting)?;
+    let measured = measure(&plan, &model, indices, (tta, answers), setting)?;
     let measured =
         measured.ok_or_else(|| ExperimentError::run(run.path(), "the measurement was stopped from outside"))?;
     Ok(Evaluation { figures: measured.figures, samples: measured.samples, known, skipped: measured.skipped })
 }
 
 /// The experiment of a run with its data replaced; labels and sizes stay those of the network.
-fn plan_of_source(text: &str, source: SourceConfig, setting: &Setting<'_>) -> Result<Plan<Images>, ExperimentError> {
+pub(crate) fn plan_of_source(
+    text: &str,
+    source: SourceConfig,
+    setting: &Setting<'_>,
+) -> Result<Plan<Images>, ExperimentError> {
     let mut resolved = Experiment::text("experiment.toml", text).load()?;
     let TaskConfig::ImageClassification(config) = &resolved.value.task else { panic!("the task was looked at") };
     let task = config.init()?;
@@ -217,7 +255,7 @@ fn plan_of_source(text: &str, source: SourceConfig, setting: &Setting<'_>) -> Re
 }
 
 /// The samples that the run has neither learnt from nor been chosen by, and the number of the others.
-fn unknown<K: Kind>(run: &Run, plan: &Plan<K>) -> Result<(Vec<usize>, usize), ExperimentError> {
+pub(crate) fn unknown<K: Kind>(run: &Run, plan: &Plan<K>) -> Result<(Vec<usize>, usize), ExperimentError> {
     let record: SplitRecord = run.split()?.ok_or_else(|| ExperimentError::run(run.path(), "has no split.json"))?;
     let known: BTreeSet<usize> = record.leaks(&plan.source)?.into_iter().collect();
     let unknown = (0..plan.source.len()).filter(|index| !known.contains(index)).collect();

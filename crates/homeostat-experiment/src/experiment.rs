@@ -45,12 +45,16 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 7] = [
+pub const BUILTIN: [(&str, &str); 11] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
     ("cifar10-jpeg", include_str!("../../../experiments/cifar10-jpeg.toml")),
     ("cifar10-cnn", include_str!("../../../experiments/cifar10-cnn.toml")),
+    ("cifar-resnet20", include_str!("../../../experiments/cifar-resnet20.toml")),
+    ("fashion-vit", include_str!("../../../experiments/fashion-vit.toml")),
+    ("flowers-transfer", include_str!("../../../experiments/flowers-transfer.toml")),
+    ("flowers-finetune", include_str!("../../../experiments/flowers-finetune.toml")),
     ("banking77", include_str!("../../../experiments/banking77.toml")),
     ("banking77-minilm", include_str!("../../../experiments/banking77-minilm.toml")),
 ];

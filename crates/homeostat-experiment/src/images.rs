@@ -17,6 +17,7 @@ use crate::{
     image_examples::ImageExamples,
     kind::Kind,
     plan::{Plan, check_source, in_pieces},
+    pretrained::choose_prepare,
 };
 
 /// Pictures.
@@ -45,8 +46,9 @@ impl Kind for Images {
         resolved: &mut Resolved<Experiment>,
         source: &Arc<Source>,
         splits: &Splits,
-        (_, workers): (&DataRoot, Workers),
+        (roots, workers): (&DataRoot, Workers),
     ) -> Result<ImageClassification, ExperimentError> {
+        choose_prepare(resolved, roots)?;
         choose_input(resolved, source, splits)?;
         choose_normalization(resolved, source, splits, workers)?;
         let task = config(&resolved.value.task).init()?;
@@ -62,6 +64,19 @@ impl Kind for Images {
         views: Option<TestViews>,
     ) -> Arc<dyn Examples<ImageClassification>> {
         Arc::new(examples(plan, indices).in_views(views))
+    }
+
+    fn moves(data: &DataConfig) -> Option<&'static str> {
+        let reasons = [
+            (!data.augment.0.is_empty(), "data.augment changes the pictures"),
+            (!data.mix.is_off(), "data.mix mixes the pictures"),
+            (data.progressive.is_some(), "data.progressive changes the size of the pictures"),
+        ];
+        reasons.into_iter().find(|(moves, _)| *moves).map(|(_, reason)| reason)
+    }
+
+    fn at_temperature(task: &ImageClassification, temperature: f64) -> ImageClassification {
+        task.clone().at_temperature(temperature)
     }
 
     fn request(source: &Source, index: usize) -> Result<Vec<u8>, DataError> {

@@ -7,7 +7,7 @@ use homeostat_config::Resolved;
 use homeostat_data::{DataError, DataRoot, Source, Splits, Store, TestViews};
 use homeostat_models::NameTable;
 use homeostat_report::{Picture, Shown};
-use homeostat_task::Task;
+use homeostat_task::Headed;
 use homeostat_tasks::{ClassificationOutcome, ClassificationResponse, LossConfig, Target, TaskConfig};
 use homeostat_train::{Examples, Workers};
 
@@ -16,7 +16,7 @@ use crate::{DataConfig, Experiment, ExperimentError, plan::Plan};
 /// Samples of one kind, and the task that sorts them into classes.
 pub(crate) trait Kind: Sized + 'static {
     /// The task.
-    type Task: Task<Truth = Target, Outcome = ClassificationOutcome, Response = ClassificationResponse>;
+    type Task: Headed<Truth = Target, Outcome = ClassificationOutcome, Response = ClassificationResponse>;
     /// What holds the samples.
     type Store: Store + 'static;
 
@@ -42,6 +42,12 @@ pub(crate) trait Kind: Sized + 'static {
 
     /// A part of the data as the loop sees it, where pictures are measured in these views.
     fn examples(plan: &Plan<Self>, indices: &[usize], views: Option<TestViews>) -> Arc<dyn Examples<Self::Task>>;
+
+    /// Why the samples of training are not the same in each epoch; nothing if they are.
+    fn moves(data: &DataConfig) -> Option<&'static str>;
+
+    /// The same task, whose scores are divided by this.
+    fn at_temperature(task: &Self::Task, temperature: f64) -> Self::Task;
 
     /// A sample as a request.
     fn request(source: &Source<Self::Store>, index: usize) -> Result<Vec<u8>, DataError>;

@@ -10,7 +10,7 @@ use homeostat_data::{
 };
 use homeostat_metrics::{Classes, MetricSet};
 use homeostat_task::Task;
-use homeostat_tasks::{ClassWeights, LossConfig};
+use homeostat_tasks::{ClassWeights, LossConfig, Probabilities};
 use homeostat_train::{Examples, Meters, Workers};
 
 use crate::{Experiment, ExperimentError, kind::Kind};
@@ -41,6 +41,14 @@ impl<K: Kind> Plan<K> {
         Ok(Self { resolved, task, source, splits })
     }
 
+    /// The same, whose answers are calibrated: scores are divided by this.
+    pub(crate) fn at_temperature(&self, temperature: f64) -> Result<Self, ExperimentError> {
+        let mut resolved = self.resolved.clone();
+        resolved.choose(&format!("{}.temperature", K::KEY), temperature, "fitted on the validation part")?;
+        let task = K::at_temperature(&self.task, temperature);
+        Ok(Self { resolved, task, source: Arc::clone(&self.source), splits: self.splits.clone() })
+    }
+
     pub(crate) fn experiment(&self) -> &Experiment {
         &self.resolved.value
     }
@@ -53,7 +61,12 @@ impl<K: Kind> Plan<K> {
     /// Refuses what would stop the first step, or all that comes after the last, before a directory is made.
     pub(crate) fn check(&self, device: &Device, workers: Workers) -> Result<(), ExperimentError> {
         let Experiment { train, .. } = self.experiment();
-        train.optimizer.init(&self.task.init(device)?, &train.groups)?;
+        train.check_network(&self.task.init(&device.clone().autodiff())?)?;
+        if train.calibrate && K::settings(&self.experiment().task).1.probabilities() == Probabilities::AnyOf {
+            let problem =
+                "is of classes of which one is right, but binary-cross-entropy makes each a question of its own";
+            return Err(ExperimentError::setting("train.calibrate", problem));
+        }
         self.meters()?;
         self.check_samples(workers)
     }

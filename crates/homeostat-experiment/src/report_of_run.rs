@@ -45,7 +45,7 @@ pub(crate) fn report_of_run<K: Kind>(
         title: plan.experiment().name.clone(),
         when: provenance.started.clone(),
         state: State::Finished,
-        headlines: headlines(result, measured),
+        headlines: headlines(result, measured).into_iter().chain(calibration(plan, measured)).collect(),
         curves: curves(&lines, &events),
         rate: lines.iter().filter(|line| line.part == Part::Train).map(|line| point(line, line.rate)).collect(),
         chosen_step: result.best.as_ref().map(|best| best.step),
@@ -108,6 +108,19 @@ fn headlines(result: &RunResult, measured: &Measured) -> Vec<Headline> {
         note: result.reason.clone().unwrap_or_default(),
     });
     headlines
+}
+
+/// How far the confidence is from the accuracy, where it was calibrated.
+fn calibration<K: Kind>(plan: &Plan<K>, measured: &Measured) -> Option<Headline> {
+    let temperature = plan.experiment().task.temperature();
+    plan.experiment().train.calibrate.then(|| Headline {
+        label: format!("{} calibration error", measured.part),
+        value: Value::Share(measured.reliability.calibration_error()),
+        note: format!(
+            "{:.2} % before scores were divided by {temperature:.3}, fitted on the validation part",
+            100.0 * measured.uncalibrated
+        ),
+    })
 }
 
 fn point(line: &MetricsLine, value: f64) -> Point {

@@ -63,6 +63,14 @@ impl Kind for Texts {
         Arc::new(TextExamples::new(&plan.task, &plan.source, indices, (data, table(data))))
     }
 
+    fn moves(data: &DataConfig) -> Option<&'static str> {
+        (!table(data).augment.0.is_empty()).then_some("data.text.augment changes the texts")
+    }
+
+    fn at_temperature(task: &TextClassification, temperature: f64) -> TextClassification {
+        task.clone().at_temperature(temperature)
+    }
+
     fn request(source: &TextSource, index: usize) -> Result<Vec<u8>, DataError> {
         Ok(text_request(&source.get(index)?))
     }

@@ -32,4 +32,16 @@ impl Cache {
     pub fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
+
+    /// Where files of a hub of models lie, a folder a repository.
+    #[must_use]
+    pub fn hub(&self) -> PathBuf {
+        self.folder.join("hub")
+    }
+
+    /// Where weights from elsewhere lie.
+    #[must_use]
+    pub fn weights(&self) -> PathBuf {
+        self.folder.join("weights")
+    }
 }

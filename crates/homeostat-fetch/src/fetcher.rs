@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ureq::Agent;
 
@@ -14,6 +14,8 @@ use crate::{FetchError, Remote, Tried};
 
 /// A request that brought less than this counts as a failed one.
 const HEADWAY: u64 = 1 << 20;
+/// A server that sends less than this in the time that it may be silent is as good as silent.
+const TRICKLE: u64 = 4 << 10;
 /// The longest wait that a server can ask for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -22,8 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct FetchOptions {
     /// How long a connection may take.
     pub connect: Duration,
-    /// How long a server may be silent.
+    /// How long a server may be silent, or send less than 4 KiB.
     pub stall: Duration,
+    /// How long a file may take in all.
+    pub longest: Duration,
     /// Failed requests at a place before the next one is tried; one that brought a mebibyte is none.
     pub attempts: u32,
     /// The wait after the first of them, doubled after each.
@@ -37,6 +41,7 @@ impl Default for FetchOptions {
         Self {
             connect: Duration::from_secs(15),
             stall: Duration::from_secs(30),
+            longest: Duration::from_secs(6 * 3600),
             attempts: 4,
             pause: Duration::from_secs(1),
             limit: 64 << 30,
@@ -95,6 +100,7 @@ impl Fault {
 struct Job<'a, 'w> {
     remote: &'a Remote,
     target: PathBuf,
+    since: Instant,
     watch: &'a mut (dyn FnMut(Progress<'_>) + 'w),
 }
 
@@ -161,7 +167,7 @@ impl Fetcher {
         }
         let folder = target.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(FetchError::disk(folder))?;
-        self.transfer(&mut Job { remote, target: target.to_owned(), watch })
+        self.transfer(&mut Job { remote, target: target.to_owned(), since: Instant::now(), watch })
     }
 
     /// Tries one place after the other.
@@ -257,8 +263,19 @@ impl Fetcher {
             return Ok(Err(Fault::never(format!("it is larger than the limit of {limit} bytes"))));
         }
         let mut block = vec![0; 1 << 16];
+        let mut trickle = (Instant::now(), partial.length());
         loop {
             (job.watch)(Progress::Bytes { name: &job.remote.name, have: partial.length(), total });
+            if job.since.elapsed() > self.options.longest {
+                let seconds = self.options.longest.as_secs_f64();
+                return Ok(Err(Fault::never(format!("it has not come in {seconds} s; the next try goes on there"))));
+            }
+            if trickle.0.elapsed() > self.options.stall {
+                if partial.length() < trickle.1 + TRICKLE {
+                    return Ok(Err(Fault::later("the server sends next to nothing".into())));
+                }
+                trickle = (Instant::now(), partial.length());
+            }
             let read = match bytes.next(&mut block) {
                 Ok(0) => break,
                 Ok(read) => read,

@@ -19,6 +19,7 @@
 mod cache;
 mod error;
 mod fetcher;
+mod hub;
 mod partial;
 mod remote;
 mod request;
@@ -26,4 +27,5 @@ mod request;
 pub use cache::Cache;
 pub use error::{FetchError, Tried};
 pub use fetcher::{FetchOptions, Fetcher, Progress};
+pub use hub::{Hub, HubFile};
 pub use remote::Remote;

@@ -102,6 +102,10 @@ pub(crate) fn sha256_of(path: &Path) -> Result<(String, u64), FetchError> {
     Ok((hex(hash.0), hash.1))
 }
 
+pub(crate) fn sha256_of_text(text: &str) -> String {
+    hex(Sha256::new().chain_update(text))
+}
+
 fn hash_of(file: &mut File) -> io::Result<(Sha256, u64)> {
     let (mut hash, mut length, mut block) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {

@@ -31,6 +31,7 @@ mod metric_set;
 mod predictions;
 mod ranking;
 mod reliability_bins;
+mod temperature;
 
 pub use class_counts::{ClassCounts, ClassReport};
 pub use confusion_matrix::ConfusionMatrix;
@@ -41,3 +42,4 @@ pub use metric_config::{CalibrationErrorConfig, MetricConfig, TopKConfig};
 pub use metric_set::MetricSet;
 pub use predictions::{Classes, Loss, Predictions, Truth};
 pub use reliability_bins::{ReliabilityBin, ReliabilityBins};
+pub use temperature::TemperatureScaling;

@@ -1,5 +1,5 @@
-//! Well-known networks by name, as torchvision and timm spell them, with what their published weights expect of an image.
-//! It does not know files.
+//! Well-known networks by name, as torchvision and timm spell them, with where their published weights are and what these
+//! expect of an image. It does not fetch, and does not know files.
 
 use crate::{
     AlexNetConfig, CifarResNetConfig, ConvNextConfig, EfficientNetLiteConfig, GoogLeNetConfig, ImageModelConfig,
@@ -20,7 +20,7 @@ pub struct KnownNetwork {
     pub classes: usize,
     /// Millions of products that are summed for one image.
     pub mega_macs: u32,
-    /// Who has published weights, in names that we read.
+    /// Where its published weights are, in names that we read: `hf:OWNER/NAME`, or an address.
     pub weights: Option<&'static str>,
     /// What the published weights expect.
     pub expects: Expects,
@@ -29,8 +29,8 @@ pub struct KnownNetwork {
 /// How an image is made ready for published weights: resized, cropped, and normalised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expects {
-    /// The share of a side of the resized image that the crop keeps.
-    pub crop: f64,
+    /// The shorter side of the resized image, of which the middle is taken.
+    pub resize: usize,
     /// Whether the image is resized with cubic splines; else linearly.
     pub bicubic: bool,
     /// The mean of each channel, for levels in 0..1.
@@ -40,11 +40,11 @@ pub struct Expects {
 }
 
 const IMAGENET: Expects =
-    Expects { crop: 0.875, bicubic: false, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+    Expects { resize: 256, bicubic: false, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 /// Levels in -1..1.
-const HALVES: Expects = Expects { crop: 0.875, bicubic: true, mean: [0.5; 3], std: [0.5; 3] };
-const TORCHVISION: Option<&str> = Some("torchvision");
-const TIMM: Option<&str> = Some("timm");
+const HALVES: Expects = Expects { resize: 256, bicubic: true, mean: [0.5; 3], std: [0.5; 3] };
+/// The images of 32 pixels, as they are.
+const SMALL: Expects = Expects { resize: 32, ..IMAGENET };
 
 impl KnownNetwork {
     /// The network of this name.
@@ -58,10 +58,9 @@ impl KnownNetwork {
     pub fn all() -> Vec<Self> {
         let mut all = vec![Self {
             input: ImageShape { channels: 1, height: 32, width: 32 },
-            weights: None,
-            ..known("lenet5", ImageModelConfig::LeNet(LeNetConfig::default()), 32, 10, None)
+            ..known("lenet5", ImageModelConfig::LeNet(LeNetConfig::default()), 32, 10)
         }];
-        let imagenet = |name, config| known(name, config, 224, 1000, TORCHVISION);
+        let imagenet = |name, config| known(name, config, 224, 1000);
         all.push(imagenet("alexnet", ImageModelConfig::AlexNet(AlexNetConfig::default())));
         for (depth, plain, normed) in
             [(11, "vgg11", "vgg11_bn"), (13, "vgg13", "vgg13_bn"), (16, "vgg16", "vgg16_bn"), (19, "vgg19", "vgg19_bn")]
@@ -83,10 +82,10 @@ impl KnownNetwork {
         ] {
             all.push(imagenet(name, ImageModelConfig::ResNet(resnet(depth, widening))));
         }
-        for (name, depth) in [("seresnet18", 18), ("seresnet34", 34), ("seresnet50", 50)] {
+        for (name, depth, resize) in [("seresnet18", 18, 256), ("seresnet34", 34, 256), ("seresnet50", 50, 235)] {
             let config = ResNetConfig { squeeze_excitation: true, ..resnet(depth, 1) };
-            let expects = Expects { bicubic: true, ..IMAGENET };
-            all.push(Self { expects, weights: TIMM, ..imagenet(name, ImageModelConfig::ResNet(config)) });
+            let expects = Expects { resize, bicubic: true, ..IMAGENET };
+            all.push(Self { expects, ..imagenet(name, ImageModelConfig::ResNet(config)) });
         }
         for (name, depth) in [
             ("cifar_resnet20", 20),
@@ -96,9 +95,7 @@ impl KnownNetwork {
             ("cifar_resnet110", 110),
         ] {
             let config = CifarResNetConfig { depth, ..CifarResNetConfig::default() };
-            let expects = Expects { crop: 1.0, ..IMAGENET };
-            let weights = Some("pytorch_resnet_cifar10");
-            all.push(Self { expects, ..known(name, ImageModelConfig::CifarResNet(config), 32, 10, weights) });
+            all.push(Self { expects: SMALL, ..known(name, ImageModelConfig::CifarResNet(config), 32, 10) });
         }
         for (name, depth, widening) in [
             ("wide_resnet16_8", 16, 8),
@@ -107,39 +104,43 @@ impl KnownNetwork {
             ("preact_resnet112", 112, 1),
         ] {
             let config = WideResNetConfig { depth, widening, ..WideResNetConfig::default() };
-            let expects = Expects { crop: 1.0, ..IMAGENET };
-            all.push(Self { expects, ..known(name, ImageModelConfig::WideResNet(config), 32, 10, None) });
+            all.push(Self { expects: SMALL, ..known(name, ImageModelConfig::WideResNet(config), 32, 10) });
         }
-        all.push(imagenet("googlenet", ImageModelConfig::GoogLeNet(GoogLeNetConfig::default())));
+        // With published weights, torchvision's two turn what is normalised as for ImageNet into levels in -1..1.
+        let halves = Expects { bicubic: false, ..HALVES };
+        let googlenet = ImageModelConfig::GoogLeNet(GoogLeNetConfig::default());
+        all.push(Self { expects: halves, ..imagenet("googlenet", googlenet) });
         let inception = ImageModelConfig::InceptionV3(InceptionV3Config::default());
-        all.push(known("inception_v3", inception, 299, 1000, TORCHVISION));
+        let expects = Expects { resize: 342, ..halves };
+        all.push(Self { expects, ..known("inception_v3", inception, 299, 1000) });
         all.push(imagenet("mobilenet_v2", ImageModelConfig::MobileNetV2(MobileNetV2Config::default())));
         for (name, width) in [("mobilenetv2_050", 0.5), ("mobilenetv2_100", 1.0), ("mobilenetv2_140", 1.4)] {
             let config = MobileNetV2Config { width, ..MobileNetV2Config::default() };
             let expects = Expects { bicubic: true, ..IMAGENET };
-            all.push(Self { expects, weights: TIMM, ..imagenet(name, ImageModelConfig::MobileNetV2(config)) });
+            all.push(Self { expects, ..imagenet(name, ImageModelConfig::MobileNetV2(config)) });
         }
-        for (size, name, tensorflow_name, side, crop) in [
-            (0, "efficientnet_lite0", "tf_efficientnet_lite0", 224, 0.875),
-            (1, "efficientnet_lite1", "tf_efficientnet_lite1", 240, 0.882),
-            (2, "efficientnet_lite2", "tf_efficientnet_lite2", 260, 0.890),
-            (3, "efficientnet_lite3", "tf_efficientnet_lite3", 300, 0.904),
-            (4, "efficientnet_lite4", "tf_efficientnet_lite4", 380, 0.920),
+        for (size, name, tensorflow_name, side, resize) in [
+            (0, "efficientnet_lite0", "tf_efficientnet_lite0", 224, 256),
+            (1, "efficientnet_lite1", "tf_efficientnet_lite1", 240, 272),
+            (2, "efficientnet_lite2", "tf_efficientnet_lite2", 260, 292),
+            (3, "efficientnet_lite3", "tf_efficientnet_lite3", 300, 331),
+            (4, "efficientnet_lite4", "tf_efficientnet_lite4", 380, 413),
         ] {
             let dropout = if size < 2 { 0.2 } else { 0.3 };
             for (name, tensorflow, expects) in
                 [(name, false, Expects { bicubic: true, ..IMAGENET }), (tensorflow_name, true, HALVES)]
             {
+                let bicubic = !tensorflow || size < 3;
                 let config = EfficientNetLiteConfig { size, tensorflow, dropout, ..EfficientNetLiteConfig::default() };
-                let expects = Expects { crop, ..expects };
+                let expects = Expects { resize, bicubic, ..expects };
                 let config = ImageModelConfig::EfficientNetLite(config);
-                all.push(Self { expects, ..known(name, config, side, 1000, TIMM) });
+                all.push(Self { expects, ..known(name, config, side, 1000) });
             }
         }
         for (name, blocks) in [("convnext_tiny", vec![3, 3, 9, 3]), ("convnext_small", vec![3, 3, 27, 3])] {
             let config = ConvNextConfig { blocks, ..ConvNextConfig::default() };
-            let expects = Expects { crop: 0.95, bicubic: true, ..IMAGENET };
-            all.push(Self { expects, ..known(name, ImageModelConfig::ConvNext(config), 224, 1000, TIMM) });
+            let expects = Expects { resize: 235, bicubic: true, ..IMAGENET };
+            all.push(Self { expects, ..known(name, ImageModelConfig::ConvNext(config), 224, 1000) });
         }
         for (name, patch, width, heads) in [
             ("vit_tiny_patch16_224", 16, 192, 3),
@@ -151,27 +152,85 @@ impl KnownNetwork {
             ("vit_base_patch32_224", 32, 768, 12),
         ] {
             let config = VitConfig { patch, width, heads, ..VitConfig::default() };
-            let expects = Expects { crop: 0.9, ..HALVES };
-            all.push(Self { expects, ..known(name, ImageModelConfig::Vit(config), 224, 1000, TIMM) });
+            let expects = Expects { resize: 248, ..HALVES };
+            all.push(Self { expects, ..known(name, ImageModelConfig::Vit(config), 224, 1000) });
         }
         let config = VitConfig { patch: 4, ..VitConfig::default() };
-        let expects = Expects { crop: 1.0, ..IMAGENET };
-        all.push(Self { expects, ..known("vit_tiny_patch4_32", ImageModelConfig::Vit(config), 32, 10, None) });
+        all.push(Self { expects: SMALL, ..known("vit_tiny_patch4_32", ImageModelConfig::Vit(config), 32, 10) });
         all
+    }
+
+    /// The names of the classes of its published weights, in the order of the scores; none without such weights.
+    #[must_use]
+    pub fn labels(&self) -> Vec<&'static str> {
+        match (self.weights, self.classes) {
+            (Some(_), 1000) => IMAGENET_LABELS.lines().collect(),
+            (Some(_), 10) => CIFAR10_LABELS.to_vec(),
+            _ => Vec::new(),
+        }
     }
 }
 
-fn known(
-    name: &'static str,
-    config: ImageModelConfig,
-    side: usize,
-    classes: usize,
-    weights: Option<&'static str>,
-) -> KnownNetwork {
+/// Those of ImageNet's challenge of 2012, as torchvision names them.
+const IMAGENET_LABELS: &str = include_str!("labels/imagenet.txt");
+const CIFAR10_LABELS: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+fn known(name: &'static str, config: ImageModelConfig, side: usize, classes: usize) -> KnownNetwork {
     let input = ImageShape { channels: 3, height: side, width: side };
     let mega_macs = MEGA_MACS.iter().find(|(known, _)| *known == name).map_or(0, |(_, macs)| *macs);
+    let weights = WEIGHTS.iter().find(|(known, _)| *known == name).map(|(_, weights)| *weights);
     KnownNetwork { name, config, input, classes, mega_macs, weights, expects: IMAGENET }
 }
+
+/// Where published weights are.
+const WEIGHTS: &[(&str, &str)] = &[
+    ("alexnet", "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"),
+    ("vgg11", "https://download.pytorch.org/models/vgg11-8a719046.pth"),
+    ("vgg11_bn", "https://download.pytorch.org/models/vgg11_bn-6002323d.pth"),
+    ("vgg13", "https://download.pytorch.org/models/vgg13-19584684.pth"),
+    ("vgg13_bn", "https://download.pytorch.org/models/vgg13_bn-abd245e5.pth"),
+    ("vgg16", "https://download.pytorch.org/models/vgg16-397923af.pth"),
+    ("vgg16_bn", "https://download.pytorch.org/models/vgg16_bn-6c64b313.pth"),
+    ("vgg19", "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"),
+    ("vgg19_bn", "https://download.pytorch.org/models/vgg19_bn-c79401a0.pth"),
+    ("resnet18", "https://download.pytorch.org/models/resnet18-f37072fd.pth"),
+    ("resnet34", "https://download.pytorch.org/models/resnet34-b627a593.pth"),
+    ("resnet50", "https://download.pytorch.org/models/resnet50-0676ba61.pth"),
+    ("resnet101", "https://download.pytorch.org/models/resnet101-63fe2227.pth"),
+    ("resnet152", "https://download.pytorch.org/models/resnet152-394f9c45.pth"),
+    ("wide_resnet50_2", "https://download.pytorch.org/models/wide_resnet50_2-95faca4d.pth"),
+    ("wide_resnet101_2", "https://download.pytorch.org/models/wide_resnet101_2-32ee1156.pth"),
+    ("googlenet", "https://download.pytorch.org/models/googlenet-1378be20.pth"),
+    ("inception_v3", "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth"),
+    ("mobilenet_v2", "https://download.pytorch.org/models/mobilenet_v2-b0353104.pth"),
+    (
+        "cifar_resnet20",
+        "https://github.com/akamaster/pytorch_resnet_cifar10/raw/d5489e8995e81e91ce6b1d69dcc98ad579b0b153/pretrained_models/resnet20-12fca82f.th",
+    ),
+    (
+        "cifar_resnet56",
+        "https://github.com/akamaster/pytorch_resnet_cifar10/raw/d5489e8995e81e91ce6b1d69dcc98ad579b0b153/pretrained_models/resnet56-4bfd9763.th",
+    ),
+    ("seresnet50", "hf:timm/seresnet50.a1_in1k"),
+    ("mobilenetv2_050", "hf:timm/mobilenetv2_050.lamb_in1k"),
+    ("mobilenetv2_100", "hf:timm/mobilenetv2_100.ra_in1k"),
+    ("mobilenetv2_140", "hf:timm/mobilenetv2_140.ra_in1k"),
+    ("efficientnet_lite0", "hf:timm/efficientnet_lite0.ra_in1k"),
+    ("tf_efficientnet_lite0", "hf:timm/tf_efficientnet_lite0.in1k"),
+    ("tf_efficientnet_lite1", "hf:timm/tf_efficientnet_lite1.in1k"),
+    ("tf_efficientnet_lite2", "hf:timm/tf_efficientnet_lite2.in1k"),
+    ("tf_efficientnet_lite3", "hf:timm/tf_efficientnet_lite3.in1k"),
+    ("tf_efficientnet_lite4", "hf:timm/tf_efficientnet_lite4.in1k"),
+    ("convnext_tiny", "hf:timm/convnext_tiny.in12k_ft_in1k"),
+    ("convnext_small", "hf:timm/convnext_small.in12k_ft_in1k"),
+    ("vit_tiny_patch16_224", "hf:timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k"),
+    ("vit_small_patch16_224", "hf:timm/vit_small_patch16_224.augreg_in21k_ft_in1k"),
+    ("vit_small_patch32_224", "hf:timm/vit_small_patch32_224.augreg_in21k_ft_in1k"),
+    ("vit_base_patch8_224", "hf:timm/vit_base_patch8_224.augreg2_in21k_ft_in1k"),
+    ("vit_base_patch16_224", "hf:timm/vit_base_patch16_224.augreg2_in21k_ft_in1k"),
+    ("vit_base_patch32_224", "hf:timm/vit_base_patch32_224.augreg_in21k_ft_in1k"),
+];
 
 /// Counted once, by sending an image through; `cargo xtask parity` counts again.
 const MEGA_MACS: &[(&str, u32)] = &[

@@ -11,9 +11,11 @@
 //! It does not know the loop, the server, or any concrete task.
 
 mod foreign;
+mod headed;
 mod task;
 mod weights;
 
 pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign};
+pub use headed::Headed;
 pub use task::{InputError, Outcome, Task, TaskError, TaskVisitor};
 pub use weights::{ParamPath, Weights, WeightsError};

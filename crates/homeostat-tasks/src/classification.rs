@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use homeostat_data::DataError;
 use homeostat_metrics::{Loss, Predictions, Truth};
 use homeostat_models::TrainingScores;
-use homeostat_task::{InputError, Outcome};
+use homeostat_task::{InputError, Outcome, TaskError};
 use serde::{Deserialize, Serialize};
 
 use crate::{LossConfig, Probabilities};
@@ -60,6 +60,20 @@ fn targets(truths: &[Target], classes: usize, device: &Device) -> Tensor<2> {
         }
     }
     Tensor::from_data(TensorData::new(rows, [truths.len(), classes]), device)
+}
+
+/// Scores divided by the temperature.
+pub(crate) fn tempered(scores: Tensor<2>, temperature: f64) -> Tensor<2> {
+    // What is not calibrated stays the same to the bit.
+    if (temperature - 1.0).abs() < f64::EPSILON { scores } else { scores.mul_scalar(1.0 / temperature) }
+}
+
+/// Refuses a temperature that makes no probabilities.
+pub(crate) fn check_temperature(key: &str, temperature: f64) -> Result<(), TaskError> {
+    if (1e-3..=1e3).contains(&temperature) {
+        return Ok(());
+    }
+    Err(TaskError::new(format!("`{key}.temperature` is {temperature}, but must lie in 0.001..=1000")))
 }
 
 /// The loss of a batch, and what metrics need.

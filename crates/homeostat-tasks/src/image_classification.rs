@@ -1,16 +1,19 @@
 //! Which class a picture belongs to. It does not know the loop, the server, or where pictures come from.
 
-use burn::tensor::{Device, Tensor};
+use burn::{
+    nn::Linear,
+    tensor::{Device, Tensor},
+};
 use homeostat_data::{DataError, Image, ImagePrepare, Normalize, PIXEL_LIMIT, PrepareStep, Shape};
 use homeostat_kernels::{Kernels, scaled_levels};
-use homeostat_models::{ImageModel, ImageModelConfig, ImageShape};
-use homeostat_task::{InputError, Task, TaskError};
+use homeostat_models::{ImageModel, ImageModelConfig, ImageShape, TrainingScores};
+use homeostat_task::{Headed, InputError, Task, TaskError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassWeights, LossConfig,
-    classification::{ClassificationOutcome, ClassificationResponse, Target, reason},
+    classification::{ClassificationOutcome, ClassificationResponse, Target, check_temperature, reason, tempered},
 };
 
 /// Which class a picture belongs to.
@@ -27,6 +30,8 @@ pub struct ImageClassificationConfig {
     pub model: ImageModelConfig,
     /// How wrong scores are.
     pub loss: LossConfig,
+    /// What scores are divided by, above 0; `train.calibrate` finds it at the end of a training.
+    pub temperature: f64,
 }
 
 impl Default for ImageClassificationConfig {
@@ -37,6 +42,7 @@ impl Default for ImageClassificationConfig {
             prepare: ImagePrepare(vec![PrepareStep::NormalizeFromTrain]),
             model: ImageModelConfig::default(),
             loss: LossConfig::default(),
+            temperature: 1.0,
         }
     }
 }
@@ -74,6 +80,7 @@ impl ImageClassificationConfig {
             self.prepare.check_channels(&format!("{KEY}.prepare"), input.channels).map_err(wrong)?;
         }
         self.model.check().map_err(|error| TaskError::new(error.to_string()))?;
+        check_temperature(KEY, self.temperature)?;
         let classes = (!self.labels.is_empty()).then_some(self.labels.len());
         self.loss.problem(classes).map_or(Ok(()), |problem| Err(TaskError::new(format!("`{KEY}.loss`: {problem}"))))
     }
@@ -137,6 +144,13 @@ impl ImageClassification {
     #[must_use]
     pub fn input(&self) -> InputShape {
         self.input
+    }
+
+    /// The same task, whose scores are divided by this.
+    #[must_use]
+    pub fn at_temperature(mut self, temperature: f64) -> Self {
+        self.config.temperature = temperature;
+        self
     }
 
     /// The table that it was made from.
@@ -205,14 +219,36 @@ impl Task for ImageClassification {
     }
 
     fn loss(&self, model: &ImageModel, ImageBatch(images): ImageBatch, truths: &[Target]) -> ClassificationOutcome {
-        ClassificationOutcome::of(model.training_scores(images), truths, &self.config.loss)
+        let TrainingScores { main, auxiliary } = model.training_scores(images);
+        let scores = TrainingScores { main: tempered(main, self.config.temperature), auxiliary };
+        ClassificationOutcome::of(scores, truths, &self.config.loss)
     }
 
-    fn respond(&self, model: &ImageModel, ImageBatch(images): ImageBatch) -> Vec<ClassificationResponse> {
-        ClassificationResponse::of(model.forward(images), self.labels(), &self.config.loss)
+    fn respond(&self, model: &ImageModel, batch: ImageBatch) -> Vec<ClassificationResponse> {
+        self.respond_to_features(model, self.features(model, batch))
     }
 
     fn agree(&self, expected: &ClassificationResponse, found: &ClassificationResponse, tolerance: f64) -> bool {
         expected.agrees(found, tolerance)
+    }
+}
+
+impl Headed for ImageClassification {
+    fn head<'a>(&self, model: &'a ImageModel) -> &'a Linear {
+        model.network().head()
+    }
+
+    fn features(&self, model: &ImageModel, ImageBatch(images): ImageBatch) -> Tensor<2> {
+        model.pooled(images)
+    }
+
+    fn loss_of_features(&self, model: &ImageModel, features: Tensor<2>, truths: &[Target]) -> ClassificationOutcome {
+        let scores = tempered(model.decide(features), self.config.temperature);
+        ClassificationOutcome::of(scores, truths, &self.config.loss)
+    }
+
+    fn respond_to_features(&self, model: &ImageModel, features: Tensor<2>) -> Vec<ClassificationResponse> {
+        let scores = tempered(model.decide(features), self.config.temperature);
+        ClassificationResponse::of(scores, self.labels(), &self.config.loss)
     }
 }

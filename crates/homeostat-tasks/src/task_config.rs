@@ -33,6 +33,15 @@ impl TaskConfig {
         }
     }
 
+    /// What scores are divided by.
+    #[must_use]
+    pub fn temperature(&self) -> f64 {
+        match self {
+            Self::ImageClassification(config) => config.temperature,
+            Self::TextClassification(config) => config.temperature,
+        }
+    }
+
     /// Refuses settings that make no task, whatever the data.
     ///
     /// # Errors

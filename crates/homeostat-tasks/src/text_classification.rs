@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::{
+    nn::Linear,
+    tensor::{Bool, Device, Int, Tensor, TensorData},
+};
 use homeostat_data::{DataError, TextPrepare, TextSample, TokenBatch, Tokenizer, Tokens};
 use homeostat_models::{ModelError, Pooling, SequenceClassifier, SequenceInput, SequenceModelConfig};
-use homeostat_task::{InputError, Task, TaskError, Weights};
+use homeostat_task::{Headed, InputError, Task, TaskError, Weights};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassWeights, LossConfig,
-    classification::{ClassificationOutcome, ClassificationResponse, Target, reason},
+    classification::{ClassificationOutcome, ClassificationResponse, Target, check_temperature, reason, tempered},
 };
 
 /// Which class a text belongs to, or a pair of texts. The tokenizer lies beside the weights.
@@ -32,6 +35,8 @@ pub struct TextClassificationConfig {
     pub dropout: f64,
     /// How wrong scores are.
     pub loss: LossConfig,
+    /// What scores are divided by, above 0; `train.calibrate` finds it at the end of a training.
+    pub temperature: f64,
 }
 
 impl Default for TextClassificationConfig {
@@ -44,6 +49,7 @@ impl Default for TextClassificationConfig {
             pooling: Pooling::default(),
             dropout: 0.1,
             loss: LossConfig::default(),
+            temperature: 1.0,
         }
     }
 }
@@ -70,6 +76,7 @@ impl TextClassificationConfig {
             let problem = format!("is {}, but must lie in 0..1 (1 excluded)", self.dropout);
             return Err(TaskError::new(format!("`{KEY}.dropout` {problem}")));
         }
+        check_temperature(KEY, self.temperature)?;
         let classes = (!self.labels.is_empty()).then_some(self.labels.len());
         self.loss.problem(classes).map_or(Ok(()), |problem| Err(TaskError::new(format!("`{KEY}.loss`: {problem}"))))
     }
@@ -120,6 +127,13 @@ impl TextClassification {
     #[must_use]
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
+    }
+
+    /// The same task, whose scores are divided by this.
+    #[must_use]
+    pub fn at_temperature(mut self, temperature: f64) -> Self {
+        self.config.temperature = temperature;
+        self
     }
 
     /// The table that it was made from.
@@ -208,20 +222,40 @@ impl Task for TextClassification {
         TextBatch(SequenceInput { ids, types, padding: is_filled_up.then(padding) })
     }
 
-    fn loss(
-        &self,
-        model: &SequenceClassifier,
-        TextBatch(input): TextBatch,
-        truths: &[Target],
-    ) -> ClassificationOutcome {
-        ClassificationOutcome::of(model.forward(&input, self.config.pooling), truths, &self.config.loss)
+    fn loss(&self, model: &SequenceClassifier, batch: TextBatch, truths: &[Target]) -> ClassificationOutcome {
+        self.loss_of_features(model, self.features(model, batch), truths)
     }
 
-    fn respond(&self, model: &SequenceClassifier, TextBatch(input): TextBatch) -> Vec<ClassificationResponse> {
-        ClassificationResponse::of(model.forward(&input, self.config.pooling), self.labels(), &self.config.loss)
+    fn respond(&self, model: &SequenceClassifier, batch: TextBatch) -> Vec<ClassificationResponse> {
+        self.respond_to_features(model, self.features(model, batch))
     }
 
     fn agree(&self, expected: &ClassificationResponse, found: &ClassificationResponse, tolerance: f64) -> bool {
         expected.agrees(found, tolerance)
+    }
+}
+
+impl Headed for TextClassification {
+    fn head<'a>(&self, model: &'a SequenceClassifier) -> &'a Linear {
+        model.head()
+    }
+
+    fn features(&self, model: &SequenceClassifier, TextBatch(input): TextBatch) -> Tensor<2> {
+        model.pooled(&input, self.config.pooling)
+    }
+
+    fn loss_of_features(
+        &self,
+        model: &SequenceClassifier,
+        features: Tensor<2>,
+        truths: &[Target],
+    ) -> ClassificationOutcome {
+        let scores = tempered(model.decide(features), self.config.temperature);
+        ClassificationOutcome::of(scores, truths, &self.config.loss)
+    }
+
+    fn respond_to_features(&self, model: &SequenceClassifier, features: Tensor<2>) -> Vec<ClassificationResponse> {
+        let scores = tempered(model.decide(features), self.config.temperature);
+        ClassificationResponse::of(scores, self.labels(), &self.config.loss)
     }
 }

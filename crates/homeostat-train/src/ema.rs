@@ -64,6 +64,8 @@ impl ModuleMapper for Mover {
         let Some(new) = self.new.remove::<D>(id) else {
             panic!("the averaged network and its original have the same parameters");
         };
-        Param::from_mapped_value(id, old.mul_scalar(self.decay) + new.mul_scalar(1.0 - self.decay), mapper)
+        // In this form a weight that does not move stays what it is to the bit: frozen ones have one value everywhere.
+        let moved = old.clone() + (new - old).mul_scalar(1.0 - self.decay);
+        Param::from_mapped_value(id, moved, mapper)
     }
 }

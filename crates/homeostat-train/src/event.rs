@@ -29,6 +29,13 @@ pub enum Event<'a> {
     },
     /// A sample could not be read and was left out.
     Skipped(&'a Skipped),
+    /// What the head sees of a batch was computed: nothing before it learns, so it is done once.
+    Features {
+        /// Samples so far.
+        done: usize,
+        /// All samples to learn from and to choose by.
+        total: usize,
+    },
     /// A batch of an evaluation was done.
     Evaluated {
         /// Samples so far.

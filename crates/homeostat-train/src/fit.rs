@@ -16,11 +16,12 @@ use homeostat_data::{Rng, Skipped};
 use homeostat_task::{Adopted, Outcome, Task};
 
 use crate::{
-    Accumulation, Event, Examples, Meter, Rows, Schedule, StepReport, TrainConfig, TrainError, Workers, clip, evaluate,
+    Accumulation, AverageConfig, Event, Examples, Meter, Rows, Schedule, StepReport, TrainConfig, TrainError, Workers,
+    average, clip, evaluate,
     examples::training_batches,
-    freeze::frozen,
+    freeze::Freezing,
     global_norm,
-    state::{Memory, Moving, Place, Snapshot, State, load_chosen},
+    state::{Memory, Moving, Place, Snapshot, State, load_chosen, load_weights},
 };
 
 /// A good snapshot is taken every so many steps while the guard is steady: copies of weights are not free.
@@ -52,6 +53,20 @@ pub struct Job<'a, T: Task, M> {
     pub workers: Workers,
     /// Set from outside to end after the step under way, with a checkpoint.
     pub stop: &'a AtomicBool,
+}
+
+impl<'a, T: Task, M> Job<'a, T, M> {
+    /// The same job for another form of the task and its data.
+    #[must_use]
+    pub fn on<U: Task>(
+        &self,
+        task: &'a U,
+        train: &'a Arc<dyn Examples<U>>,
+        valid: &'a Arc<dyn Examples<U>>,
+    ) -> Job<'a, U, M> {
+        let Job { initial, config, control, meters, seed, device, workers, stop, .. } = *self;
+        Job { task, train, valid, initial, config, control, meters, seed, device, workers, stop }
+    }
 }
 
 /// Untouched meters: a fresh copy starts each pass.
@@ -125,6 +140,37 @@ where
     fitting.finish().map(End::Finished)
 }
 
+/// The network that a job begins with, drawn from its seed or of its initial weights, and frozen as in the first epoch; with `resume`
+/// that of the checkpoint.
+pub(crate) fn first_model<T: Task, M>(
+    job: &Job<'_, T, M>,
+    resume: Option<&Checkpoint>,
+    device: &Device,
+) -> Result<T::Model, TrainError> {
+    let (model, freezing) = drawn(job, device)?;
+    let model = match resume {
+        Some(checkpoint) => load_weights(model, checkpoint, "model.safetensors")?,
+        None => model,
+    };
+    Ok(freezing.apply(model, job.config, 0))
+}
+
+/// The network with its first weights, nothing of it frozen yet.
+fn drawn<T: Task, M>(job: &Job<'_, T, M>, device: &Device) -> Result<(T::Model, Freezing), TrainError> {
+    device.seed(job.seed);
+    let model = job.task.init(device)?;
+    // Burn draws a weight when it is first looked at: looked at now, it comes from this seed whatever else is on.
+    drop(model.valid());
+    let model = match job.initial {
+        Some(initial) => {
+            initial.apply(model).map_err(|error| TrainError::setting("train.pretrained", error.to_string()))?
+        }
+        None => model,
+    };
+    let freezing = Freezing::of(&model, job.config)?;
+    Ok((model, freezing))
+}
+
 /// Why an epoch is over.
 enum Flow {
     EpochDone,
@@ -156,6 +202,7 @@ struct Fitting<'a, T: Task, M> {
     device: Device,
     schedule: Schedule,
     monitor: Monitor,
+    freezing: Freezing,
     state: State<T::Model, M>,
     since: Instant,
 }
@@ -169,24 +216,20 @@ where
         let config = job.config;
         config.check()?;
         let device = job.device.clone().autodiff();
-        device.seed(job.seed);
-        let model = job.task.init(&device)?;
-        // Burn draws a weight when it is first looked at: looked at now, it comes from this seed whatever else is on.
-        drop(model.valid());
-        let model = match job.initial {
-            Some(initial) => {
-                initial.apply(model).map_err(|error| TrainError::setting("train.pretrained", error.to_string()))?
-            }
-            None => model,
-        };
-        let model = frozen(model, &config.freeze)?;
+        let (model, freezing) = drawn(job, &device)?;
         let optimizer = config.optimizer.init(&model, &config.groups)?;
+        let optimizer = match config.layer_decay {
+            Some(decay) => optimizer.with_layer_decay(&model, decay),
+            None => optimizer,
+        };
+        let model = freezing.apply(model, config, 0);
         let goals = job.meters.valid.goals();
         let monitor = Monitor::find(&config.monitor, &goals, "train.monitor")?;
         let memory = Memory {
             place: Place::default(),
             controllers: job.control.init(&goals)?,
             best: None,
+            evaluations: Vec::new(),
             meter: job.meters.train.clone(),
             skipped: Vec::new(),
             ended: None,
@@ -209,7 +252,7 @@ where
             config.steps_per_epoch(samples),
             config.total_steps(samples),
         );
-        Ok(Self { job, run, device, schedule, monitor, state, since: Instant::now() })
+        Ok(Self { job, run, device, schedule, monitor, freezing, state, since: Instant::now() })
     }
 
     fn begin(&self, observe: &mut dyn FnMut(Event<'_>)) {
@@ -231,6 +274,7 @@ where
     fn epoch(&mut self, observe: &mut dyn FnMut(Event<'_>)) -> Result<Flow, TrainError> {
         let config = self.job.config;
         let place = self.state.memory.place;
+        self.thaw();
         // A run that was stopped where a limit was reached does not go beyond it.
         if let Some(flow) = self.pause().filter(|_| place.batch > 0) {
             return Ok(flow);
@@ -267,6 +311,14 @@ where
         }
     }
 
+    /// Lets learn what is to learn in this epoch.
+    fn thaw(&mut self) {
+        let (config, epoch) = (self.job.config, self.state.memory.place.epoch);
+        if !config.unfreeze.is_empty() {
+            self.state.now.model.change(|model| self.freezing.apply(model, config, epoch));
+        }
+    }
+
     /// One optimiser step: the mean gradient of the window, a look by the controllers, the update.
     fn step(&mut self, window: &[Rows<T>], observe: &mut dyn FnMut(Event<'_>)) -> Result<StepReport, TrainError> {
         let Place { epoch, step, .. } = self.state.memory.place;
@@ -291,6 +343,8 @@ where
                     panic!("only the guard rewinds, and with it there is a snapshot")
                 };
                 self.state.now = good.clone();
+                // It may be of an epoch in which less learnt.
+                self.thaw();
             }
         }
         self.state.memory.place.step += 1;
@@ -409,6 +463,7 @@ where
     fn choose_best(&mut self, valid: &Figures) -> bool {
         let memory = &mut self.state.memory;
         let value = valid.get(&self.monitor.figure).unwrap_or(f64::NAN);
+        memory.evaluations.push((memory.place.step as u64, value.is_finite().then_some(value)));
         let improved = memory.best.as_ref().is_none_or(|best| self.monitor.better(value, best.value));
         if improved {
             let Place { epoch, step, .. } = memory.place;
@@ -427,7 +482,18 @@ where
     fn save(&mut self) -> Result<(), TrainError> {
         self.state.memory.seconds = self.seconds();
         self.since = Instant::now();
-        self.state.save(self.run, self.job.config.checkpoint.keep_last)
+        let keep_last = self.job.config.checkpoint.keep_last;
+        // One that is resumed from an older checkpoint averages others.
+        let also = self.averaged(|count| count + keep_last - 1);
+        self.state.save(self.run, keep_last, &also)
+    }
+
+    /// The steps of the checkpoints that would be averaged, if so many were.
+    fn averaged(&self, count: impl Fn(usize) -> usize) -> Vec<u64> {
+        let better = |a, b| self.monitor.better(a, b);
+        let evaluations = &self.state.memory.evaluations;
+        let first = |average: AverageConfig| average.first(evaluations, count(average.count()), better);
+        self.job.config.average.map(first).unwrap_or_default()
     }
 
     fn interrupted(mut self) -> Result<End<T::Model>, TrainError> {
@@ -436,11 +502,16 @@ where
     }
 
     fn finish(self) -> Result<Finished<T::Model>, TrainError> {
-        let seconds = self.seconds();
+        let (seconds, averaged) = (self.seconds(), self.averaged(|count| count));
         let memory = self.state.memory;
-        let best = self.run.checkpoints()?.best()?;
-        let model = match best {
-            Some(checkpoint) => load_chosen(self.state.now.model.valid(), &checkpoint)?,
+        let checkpoints = self.run.checkpoints()?;
+        let load = |checkpoint: &Checkpoint| load_chosen(self.state.now.model.valid(), checkpoint);
+        let model = match checkpoints.best()? {
+            Some(_) if !averaged.is_empty() => {
+                let models = averaged.iter().map(|&step| load(&checkpoints.open(step)?)).collect::<Result<_, _>>()?;
+                average::mean(models).unwrap_or_else(|error| panic!("weights of one network: {error}"))
+            }
+            Some(checkpoint) => load(&checkpoint)?,
             None => self.state.now.chosen(),
         };
         Ok(Finished {

@@ -1,58 +1,150 @@
-//! Parameters that keep their values. It does not know why.
+//! Parameters that keep their values, and statistics that stay as they are, epoch by epoch. It does not know why.
 
 use burn::{
     module::{Flag, Module, ModuleVisitor, Param, ParamGroup, ParamId},
     tensor::Tensor,
 };
 use homeostat_task::{ParamPath, name_fits};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use crate::TrainError;
+use crate::{TrainConfig, TrainError};
 
-/// The module with the parameters that fit a pattern frozen, and the layers' flags among them.
-pub(crate) fn frozen<M: Module>(module: M, patterns: &[String]) -> Result<M, TrainError> {
-    let mut chosen = Vec::new();
-    for pattern in patterns {
-        let mut fitting = Fitting { pattern, path: ParamPath::default(), ids: Vec::new(), rest: 0 };
-        module.visit(&mut fitting);
-        if fitting.ids.is_empty() {
-            return Err(TrainError::setting("train.freeze", format!("`{pattern}` matches no parameter")));
-        }
-        if fitting.rest == 0 {
-            return Err(TrainError::setting("train.freeze", format!("`{pattern}` leaves nothing to learn")));
-        }
-        chosen.extend(fitting.ids);
+/// Parameters of `freeze` that learn after all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UnfreezeConfig {
+    /// The epochs after which they begin to learn.
+    pub after_epochs: usize,
+    /// Which parameters, as in `freeze`.
+    pub parameters: String,
+}
+
+/// What becomes of the running statistics of batch normalisation in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StatisticsConfig {
+    /// They stay where the scale and shift of their layer are frozen, and follow the batches elsewhere.
+    #[default]
+    WithWeights,
+    /// They stay everywhere, and the layers use them in training, too.
+    Frozen,
+    /// They follow the batches everywhere, also where weights are frozen.
+    Running,
+}
+
+/// Whether a name fits a pattern of `freeze`: one after a `!` fits all other names.
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.strip_prefix('!') {
+        Some(others) => !name_fits(others, name),
+        None => name_fits(pattern, name),
     }
-    Ok(if chosen.is_empty() { module } else { module.freeze_group(ParamGroup::from_ids(chosen)) })
 }
 
-struct Fitting<'a> {
-    pattern: &'a str,
+/// What of a network can be frozen.
+#[derive(Clone, Debug)]
+pub(crate) struct Freezing {
+    leaves: Vec<Leaf>,
+}
+
+#[derive(Clone, Debug)]
+struct Leaf {
+    id: ParamId,
+    name: String,
+    kind: LeafKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LeafKind {
+    Parameter,
+    /// Whether a batch normalisation learns its statistics.
+    Statistics,
+    /// Whether another layer behaves as in training: dropout.
+    Flag,
+}
+
+impl Freezing {
+    /// What a network offers of which nothing is frozen yet.
+    ///
+    /// # Errors
+    /// A pattern fits nothing, or nothing is left to learn.
+    pub(crate) fn of<M: Module>(module: &M, config: &TrainConfig) -> Result<Self, TrainError> {
+        let mut reader = Reader::default();
+        module.visit(&mut reader);
+        let freezing = Self { leaves: reader.leaves };
+        let parameters = || freezing.leaves.iter().filter(|leaf| leaf.kind == LeafKind::Parameter);
+        for pattern in &config.freeze {
+            if !parameters().any(|leaf| fits(pattern, &leaf.name)) {
+                return Err(TrainError::setting("train.freeze", format!("`{pattern}` matches no parameter")));
+            }
+        }
+        if parameters().all(|leaf| leaf.is_frozen(config, 0)) {
+            let all = config.freeze.join("`, `");
+            return Err(TrainError::setting("train.freeze", format!("`{all}` leaves nothing to learn")));
+        }
+        for UnfreezeConfig { parameters: pattern, .. } in &config.unfreeze {
+            let frozen = |leaf: &Leaf| config.freeze.iter().any(|frozen| fits(frozen, &leaf.name));
+            if !parameters().any(|leaf| frozen(leaf) && fits(pattern, &leaf.name)) {
+                let problem = format!("`{pattern}` matches no parameter that train.freeze has frozen");
+                return Err(TrainError::setting("train.unfreeze", problem));
+            }
+        }
+        Ok(freezing)
+    }
+
+    /// The network as it learns in this epoch, counted from 0.
+    pub(crate) fn apply<M: Module>(&self, module: M, config: &TrainConfig, epoch: usize) -> M {
+        if config.freeze.is_empty() && config.batch_norm != StatisticsConfig::Frozen {
+            return module;
+        }
+        let (frozen, rest): (Vec<&Leaf>, Vec<&Leaf>) =
+            self.leaves.iter().partition(|leaf| leaf.is_frozen(config, epoch));
+        let group = |leaves: Vec<&Leaf>| ParamGroup::from_ids(leaves.iter().map(|leaf| leaf.id).collect::<Vec<_>>());
+        module.freeze_group(group(frozen)).unfreeze_group(group(rest))
+    }
+}
+
+impl Leaf {
+    fn is_frozen(&self, config: &TrainConfig, epoch: usize) -> bool {
+        let fits = |pattern: &str| fits(pattern, &self.name);
+        let thawed = |thaw: &UnfreezeConfig| thaw.after_epochs <= epoch && fits(&thaw.parameters);
+        let by_name = || config.freeze.iter().any(|pattern| fits(pattern)) && !config.unfreeze.iter().any(thawed);
+        match (self.kind, config.batch_norm) {
+            (LeafKind::Statistics, StatisticsConfig::Frozen) => true,
+            (LeafKind::Statistics, StatisticsConfig::Running) => false,
+            _ => by_name(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Reader {
     path: ParamPath,
-    ids: Vec<ParamId>,
-    /// Parameters that do not fit.
-    rest: usize,
+    containers: Vec<String>,
+    leaves: Vec<Leaf>,
 }
 
-impl ModuleVisitor for Fitting<'_> {
+impl ModuleVisitor for Reader {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
+        self.containers.push(container.to_owned());
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
         self.path.exit();
+        self.containers.pop();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if name_fits(self.pattern, &self.path.name()) {
-            self.ids.push(param.id);
-        } else {
-            self.rest += 1;
+        // Running statistics never learn by gradients.
+        if param.is_require_grad() {
+            self.leaves.push(Leaf { id: param.id, name: self.path.name(), kind: LeafKind::Parameter });
         }
     }
 
     fn visit_flag(&mut self, flag: &Param<Flag>) {
-        if name_fits(self.pattern, &self.path.name()) {
-            self.ids.push(flag.id);
-        }
+        let of_norm = self.containers.last().is_some_and(|container| container == "Struct:BatchNorm");
+        let kind = if of_norm { LeafKind::Statistics } else { LeafKind::Flag };
+        self.leaves.push(Leaf { id: flag.id, name: self.path.name(), kind });
     }
 }

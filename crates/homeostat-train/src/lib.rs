@@ -15,6 +15,7 @@
 //!
 //! It does not know the server, nor any concrete task.
 
+mod average;
 mod bound;
 mod ema;
 mod error;
@@ -26,6 +27,7 @@ mod freeze;
 mod gradients;
 mod meter;
 mod optimizer;
+mod probe;
 mod rules;
 mod schedule;
 mod state;
@@ -33,18 +35,21 @@ mod train_config;
 
 pub use homeostat_metrics as metrics;
 
+pub use average::AverageConfig;
 pub use ema::EmaConfig;
 pub use error::TrainError;
 pub use evaluate::evaluate;
 pub use event::{Event, StepReport};
 pub use examples::{Draw, Examples, Rows, Workers};
 pub use fit::{End, Finished, Job, Meters, fit};
+pub use freeze::{StatisticsConfig, UnfreezeConfig};
 pub use gradients::{Accumulation, ClipConfig, clip, global_norm};
 pub use meter::Meter;
 pub use optimizer::{
     AdafactorConfig, AdagradConfig, AdamConfig, AdamwConfig, AdanConfig, GroupConfig, LambConfig, LionConfig,
     MuonConfig, Optimizer, OptimizerConfig, RmspropConfig, SgdConfig,
 };
+pub use probe::{NoProbe, Probe, Probed, probe};
 pub use schedule::{
     ConstantConfig, CosineConfig, ExponentialConfig, LinearConfig, NoamConfig, OneCycleConfig, Schedule,
     ScheduleConfig, StepConfig,

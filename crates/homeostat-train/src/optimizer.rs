@@ -496,6 +496,25 @@ impl fmt::Debug for Optimizer {
 }
 
 impl Optimizer {
+    /// The same, where each layer of `module` further from the head learns `decay` times as fast as the one after it.
+    #[must_use]
+    pub fn with_layer_decay<M: Module>(mut self, module: &M, decay: f64) -> Self {
+        let mut parameters = Parameters::default();
+        module.visit(&mut parameters);
+        let (layers, last) = layers(&parameters.order);
+        for (path, layer) in parameters.order.iter().zip(layers) {
+            let Some(slot) = self.slots.get_mut(path) else { continue };
+            slot.rate_factor *= decay.powf((last - layer) as f64);
+        }
+        self
+    }
+
+    /// What the rate of each parameter is multiplied by.
+    #[must_use]
+    pub fn rate_factors(&self) -> BTreeMap<&str, f64> {
+        self.slots.iter().map(|(path, slot)| (path.as_str(), slot.rate_factor)).collect()
+    }
+
     /// Moves the parameters that have a gradient.
     #[must_use]
     pub fn step<M: Module>(&mut self, rate: f64, module: M, gradients: GradientsParams) -> M {
@@ -658,10 +677,42 @@ impl ModuleMapper for Stepper<'_> {
     }
 }
 
+/// The layer of each path, in the order of the network, and the last layer, as timm counts them. A layer is what is called alike up to
+/// its first numbers (`stages.0.1`, `blocks.7`); what comes before the first of these is layer 0, the head is the last one, and what
+/// else has no number belongs to the numbered layer before it.
+fn layers(paths: &[String]) -> (Vec<usize>, usize) {
+    let numbered = |path: &String| {
+        let parts: Vec<&str> = path.split('.').collect();
+        let number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let first = parts.iter().position(number)?;
+        let count = parts[first..].iter().take_while(|part| number(part)).count();
+        Some(parts[..first + count].join("."))
+    };
+    let mut known: Vec<String> = Vec::new();
+    let head = paths.last().and_then(|path| path.split('.').next());
+    let found: Vec<Option<usize>> = paths
+        .iter()
+        .map(|path| match numbered(path) {
+            None if path.split('.').next() == head => None,
+            None => Some(known.len()),
+            Some(layer) => Some(
+                1 + known.iter().position(|other| *other == layer).unwrap_or_else(|| {
+                    known.push(layer);
+                    known.len() - 1
+                }),
+            ),
+        })
+        .collect();
+    let last = known.len() + 1;
+    (found.into_iter().map(|layer| layer.unwrap_or(last)).collect(), last)
+}
+
 #[derive(Default)]
 struct Parameters {
     path: ParamPath,
     shapes: BTreeMap<String, Vec<usize>>,
+    /// The names in the order of the network.
+    order: Vec<String>,
 }
 
 impl ModuleVisitor for Parameters {
@@ -674,6 +725,7 @@ impl ModuleVisitor for Parameters {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.order.push(self.path.name());
         self.shapes.insert(self.path.name(), param.lazy_shape().to_vec());
     }
 }

@@ -69,6 +69,9 @@ pub(crate) struct Memory<M> {
     pub(crate) place: Place,
     pub(crate) controllers: Controllers,
     pub(crate) best: Option<Best>,
+    /// The step and the monitored figure of each evaluation; none where it was no number.
+    #[serde(default)]
+    pub(crate) evaluations: Vec<(u64, Option<f64>)>,
     /// Running figures of the epoch under way.
     pub(crate) meter: M,
     pub(crate) skipped: Vec<Skipped>,
@@ -173,7 +176,7 @@ impl<N: Module> Snapshot<N> {
 
 impl<N: Module, M: Serialize + for<'de> Deserialize<'de>> State<N, M> {
     /// Writes a checkpoint of everything.
-    pub(crate) fn save(&mut self, run: &RunWriter, keep_last: usize) -> Result<(), TrainError> {
+    pub(crate) fn save(&mut self, run: &RunWriter, keep_last: usize, also: &[u64]) -> Result<(), TrainError> {
         self.memory.logs = run.log_lengths()?;
         let checkpoints = run.checkpoints()?;
         let best = self.memory.best.as_ref().map(|best| best.step);
@@ -187,7 +190,7 @@ impl<N: Module, M: Serialize + for<'de> Deserialize<'de>> State<N, M> {
                 .map_err(|error| TrainError::State { file: path.display().to_string(), reason: error.to_string() })?;
             fs::write(&path, text).map_err(homeostat_artifact::ArtifactError::write(&path)).map_err(TrainError::from)
         })?;
-        checkpoints.prune(keep_last)?;
+        checkpoints.prune(keep_last, also)?;
         Ok(())
     }
 
@@ -215,7 +218,7 @@ pub(crate) fn load_chosen<N: Module>(model: N, checkpoint: &Checkpoint) -> Resul
     load_weights(model, checkpoint, name)
 }
 
-fn load_weights<N: Module>(model: N, checkpoint: &Checkpoint, name: &str) -> Result<N, TrainError> {
+pub(crate) fn load_weights<N: Module>(model: N, checkpoint: &Checkpoint, name: &str) -> Result<N, TrainError> {
     let wrong = |source| TrainError::Weights { file: checkpoint.path().join(name).display().to_string(), source };
     Weights::restore(model, &read(checkpoint, name)?).map_err(wrong)
 }

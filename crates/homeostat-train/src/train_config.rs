@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use burn::module::Module;
 use homeostat_control::Goal;
 use homeostat_metrics::MetricConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ClipConfig, EmaConfig, GroupConfig, OptimizerConfig, ScheduleConfig, TrainError,
-    bound::{DECAY, POSITIVE},
+    AverageConfig, ClipConfig, EmaConfig, GroupConfig, OptimizerConfig, ScheduleConfig, StatisticsConfig, TrainError,
+    UnfreezeConfig,
+    bound::{DECAY, POSITIVE, SHARE},
+    freeze::Freezing,
 };
 
 /// How a network is trained.
@@ -35,15 +38,29 @@ pub struct TrainConfig {
     pub schedule: ScheduleConfig,
     /// Other learning rates or weight decays for some parameters.
     pub groups: Vec<GroupConfig>,
+    /// What the learning rate is multiplied by for each layer further from the head, above 0 to 1 (Clark et al. 2020; Bao et al. 2021).
+    /// Layers are those with numbers in their names (`blocks.7`, `stages.0.1`), one by one; what comes before them is the first layer,
+    /// and the head, which learns at the full rate, the last one.
+    pub layer_decay: Option<f64>,
     /// Weights to begin with, in the place of drawn ones.
     pub pretrained: Option<PretrainedConfig>,
-    /// Parameters that keep their values, by name, where a `*` stands for anything: `["stages.*"]`. A batch normalisation whose
-    /// parameters are among them keeps its statistics, too.
+    /// Parameters that keep their values, by name, where a `*` stands for anything: `["stages.*"]`; after a `!`, all others:
+    /// `["!head.*"]` is a linear probe. Dropout among them is off. Where the head alone learns and pictures are not augmented,
+    /// what it sees of each sample is computed once.
     pub freeze: Vec<String>,
+    /// Which of them learn after some epochs.
+    pub unfreeze: Vec<UnfreezeConfig>,
+    /// What becomes of the running statistics of batch normalisation.
+    pub batch_norm: StatisticsConfig,
     /// How large gradients are cut.
     pub clip: ClipConfig,
     /// A moving average of the weights, evaluated and published in their place.
     pub ema: Option<EmaConfig>,
+    /// Publishes the average of several checkpoints in the place of the best one: `last = 5`, `best = 3`.
+    pub average: Option<AverageConfig>,
+    /// Whether the published answers are calibrated: scores are divided by the temperature that makes the validation part most likely
+    /// (Guo et al. 2017).
+    pub calibrate: bool,
     /// What is measured beside the loss.
     pub metrics: Vec<MetricConfig>,
     /// The validation figure that chooses the best weights.
@@ -64,10 +81,15 @@ impl Default for TrainConfig {
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             groups: Vec::new(),
+            layer_decay: None,
             pretrained: None,
             freeze: Vec::new(),
+            unfreeze: Vec::new(),
+            batch_norm: StatisticsConfig::default(),
             clip: ClipConfig::default(),
             ema: None,
+            average: None,
+            calibrate: false,
             metrics: vec![MetricConfig::Accuracy, MetricConfig::MacroF1],
             monitor: "accuracy".to_owned(),
             checkpoint: CheckpointConfig::default(),
@@ -79,10 +101,12 @@ impl Default for TrainConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PretrainedConfig {
-    /// The folder of the file, found as the folders of data are.
-    pub folder: String,
-    /// The file in it: .safetensors, or PyTorch's .pth, .pt, .bin, .th.
-    pub file: String,
+    /// The file: `.safetensors`, or PyTorch's `.pth`, `.pt`, `.bin`, `.th`. A path is found as the folders of data are;
+    /// `hf:OWNER/NAME`, perhaps with `@REVISION` and `:FILE`, is of a hub of models (huggingface.co, or what the variable `HF_ENDPOINT`
+    /// names); and `https://...` is fetched from there.
+    pub from: String,
+    /// The SHA-256 that a file fetched from an address must have; the hub knows those of its own.
+    pub sha256: Option<String>,
     /// What may be missing, of another shape or without use, by name, where a `*` stands for anything: `["head.*"]` where the
     /// classes are others.
     pub allow: Vec<String>,
@@ -104,13 +128,27 @@ impl Default for CheckpointConfig {
     }
 }
 
+impl PretrainedConfig {
+    fn check(&self) -> Result<(), TrainError> {
+        let wrong = |problem: &str| Err(TrainError::setting("train.pretrained", problem));
+        match (&self.sha256, self.from.as_str()) {
+            (_, "") => wrong("from is empty: name a file, hf:OWNER/NAME, or an https: address"),
+            (_, from) if from.starts_with("http:") && self.sha256.is_none() => {
+                wrong("what comes over http: can be changed on its way: give its sha256, or an https: address")
+            }
+            (Some(_), from) if !from.starts_with("http") => wrong("sha256 is of files from an https: address alone"),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl TrainConfig {
     /// Refuses numbers that make no training.
     ///
     /// # Errors
     /// Names the first such setting.
     pub fn check(&self) -> Result<(), TrainError> {
-        let at_least_one: [(&'static str, Option<usize>); 7] = [
+        let at_least_one: [(&'static str, Option<usize>); 8] = [
             ("train.epochs", Some(self.epochs)),
             ("train.batch-size", Some(self.batch_size)),
             ("train.repeats", Some(self.repeats)),
@@ -118,6 +156,7 @@ impl TrainConfig {
             ("train.max-steps", self.max_steps),
             ("train.checkpoint.every-steps", self.checkpoint.every_steps),
             ("train.checkpoint.keep-last", Some(self.checkpoint.keep_last)),
+            ("train.average", self.average.map(AverageConfig::count)),
         ];
         for (key, value) in at_least_one {
             if value == Some(0) {
@@ -137,8 +176,22 @@ impl TrainConfig {
             value.map_or(Ok(()), |value| POSITIVE.check(key, "", value))?;
         }
         self.ema.as_ref().map_or(Ok(()), |ema| DECAY.check("train.ema.decay", "", ema.decay))?;
+        self.layer_decay.map_or(Ok(()), |decay| {
+            POSITIVE.check("train.layer-decay", "", decay)?;
+            SHARE.check("train.layer-decay", "", decay)
+        })?;
+        self.pretrained.as_ref().map_or(Ok(()), PretrainedConfig::check)?;
         self.optimizer.check(&self.groups)?;
         self.schedule.check()
+    }
+
+    /// Refuses names that the network has not.
+    ///
+    /// # Errors
+    /// A pattern of `groups`, `freeze` or `unfreeze` fits no parameter, or nothing is left to learn.
+    pub fn check_network<M: Module>(&self, network: &M) -> Result<(), TrainError> {
+        self.optimizer.init(network, &self.groups)?;
+        Freezing::of(network, self).map(drop)
     }
 
     /// The figures that evaluations give, with the direction in which each is good: what may be watched.

@@ -107,6 +107,7 @@ fn floor(package: &Package) -> Option<u8> {
         "xtask" => Some(0),
         "apps" => Some(APPS),
         "benches" => Some(BENCHES),
+        "examples" => Some(APPS),
         _ => FLOORS.iter().find(|room| room.name == package.name).map(|room| room.floor),
     }
 }

@@ -10,11 +10,11 @@ use anyhow::{Context, bail};
 use flate2::read::GzDecoder;
 use homeostat_data::KnownData;
 use homeostat_fetch::{Cache, FetchOptions, Fetcher, Progress, Remote};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tar::Archive;
 
 use super::{Done, table::print_table};
-use crate::cli::Fetch;
+use crate::{cli::Fetch, progress::fetching_bar};
 
 pub(crate) fn run(arguments: &Fetch) -> anyhow::Result<Done> {
     let mut out = io::stdout().lock();
@@ -70,9 +70,7 @@ fn fetch(data: &KnownData, folder: &Path) -> anyhow::Result<()> {
         Some(inside) => remotes.iter().try_for_each(|remote| unpack(&staging.join(&remote.name), inside, staging)),
         None => Ok(()),
     };
-    let bar = if io::stderr().is_terminal() { ProgressBar::no_length() } else { ProgressBar::hidden() };
-    let style = "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = if io::stderr().is_terminal() { fetching_bar() } else { ProgressBar::hidden() };
     let mut watch = |progress: Progress<'_>| match progress {
         Progress::Waiting => tracing::warn!("another process fetches it; waiting for that"),
         Progress::Failed { tried, .. } => bar.suspend(|| tracing::warn!("{tried}")),

@@ -95,6 +95,12 @@ fn show(name: &str, json: bool) -> anyhow::Result<()> {
     print_aligned(&mut out, &header, &rows, &|at| at > 2)?;
     let config = serde_json::to_value(&known.config)?;
     writeln!(out, "in an experiment: task.image-classification.model = {}", toml(&config))?;
+    if let Some(weights) = known.weights {
+        let (first, last) = (known.labels().first().copied(), known.labels().last().copied());
+        let [first, last] = [first, last].map(Option::unwrap_or_default);
+        writeln!(out, "its weights:      train.pretrained = {{ from = \"{weights}\" }}")?;
+        writeln!(out, "their classes:    {}, {first} to {last}", known.classes)?;
+    }
     Ok(())
 }
 

@@ -108,10 +108,10 @@ fn pruning_keeps_the_last_and_the_best_of_each() {
     for (step, best) in [(10, None), (20, Some(20)), (30, Some(20)), (40, Some(40)), (50, Some(40)), (60, Some(40))] {
         save(&checkpoints, step, best);
     }
-    checkpoints.prune(4).unwrap();
+    checkpoints.prune(4, &[]).unwrap();
     assert_eq!(checkpoints.steps().unwrap(), [20, 30, 40, 50, 60], "20 is the best that 30 knows");
     fs::write(run.join("checkpoints/step-00000060/checkpoint.json"), "{").unwrap();
-    checkpoints.prune(0).unwrap();
+    checkpoints.prune(0, &[]).unwrap();
     assert_eq!(checkpoints.steps().unwrap(), [40, 50], "the damaged one is not the last");
     assert_eq!(checkpoints.best().unwrap().unwrap().step(), 40);
 }

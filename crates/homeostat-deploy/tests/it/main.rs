@@ -51,6 +51,7 @@ fn config(model: ImageModelConfig) -> ImageClassificationConfig {
         ]),
         model,
         loss: LossConfig::default(),
+        temperature: 1.0,
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use burn::tensor::Device;
@@ -16,6 +17,7 @@ use homeostat_config::Resolved;
 use homeostat_data::{DataRoot, Image, Shape};
 use homeostat_device::DeviceChoice;
 use homeostat_experiment::{Evaluation, Experiment, ExperimentError, Outcome, Setting, Stage};
+use homeostat_fetch::{Cache, FetchOptions, Hub};
 use homeostat_train::{Event, Workers};
 use tempfile::TempDir;
 
@@ -45,6 +47,14 @@ impl Place {
         Self { folder: tempfile::tempdir().unwrap(), device, _generator: generator }
     }
 
+    /// The hub at this address, with a cache of its own.
+    pub(crate) fn hub(&self, endpoint: &str) -> Hub {
+        let folder = self.data().join(format!("cache-{}", endpoint.replace(['/', ':'], "-")));
+        let cache = Cache::find(|name| (name == "HOMEOSTAT_CACHE").then(|| folder.clone().into())).unwrap();
+        let options = FetchOptions { attempts: 2, pause: Duration::from_millis(1), ..FetchOptions::default() };
+        Hub::find(|name| (name == "HF_ENDPOINT").then(|| endpoint.into()), &cache, options)
+    }
+
     /// Where runs are made.
     pub(crate) fn out(&self) -> PathBuf {
         self.folder.path().join("runs")
@@ -61,6 +71,7 @@ impl Place {
             device_name: "cpu",
             workers: Workers { threads: 2, prefetch_bytes: 1 << 20 },
             roots: DataRoot::new([self.data()]),
+            hub: None,
             stop,
             features: vec!["cpu".to_owned()],
             git: None,

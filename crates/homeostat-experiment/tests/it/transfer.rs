@@ -1,11 +1,22 @@
 //! Training that begins with the weights of another one.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    sync::atomic::AtomicBool,
+    thread,
+};
 
-use homeostat_artifact::Run;
+use burn::module::Module;
+use homeostat_artifact::{Artifact, Run};
+use homeostat_experiment::{Stage, evaluate_ensemble};
+use homeostat_models::{ImageModelConfig, ImageShape, KnownNetwork, ResNetConfig, VitConfig};
 use homeostat_task::Weights;
+use homeostat_tasks::TaskConfig;
+use homeostat_train::{Event, OptimizerConfig};
 
-use crate::place::{Place, digits};
+use crate::place::{Place, digits, pets, recorded};
 
 fn published(run: &Run) -> Weights {
     Weights::from_safetensors(&fs::read(run.path().join("artifact/model.safetensors")).unwrap()).unwrap().0
@@ -23,7 +34,7 @@ fn a_run_begins_with_the_weights_of_another_and_what_is_frozen_stays() {
     let (first, _) = place.train(digits(&[]));
     let folder = first.path().join("artifact");
     let from = |allow: &str| {
-        format!("train.pretrained={{ folder = '{}', file = 'model.safetensors', allow = [{allow}] }}", folder.display())
+        format!("train.pretrained={{ from = '{}/model.safetensors', allow = [{allow}] }}", folder.display())
     };
     let (second, _) = place.train(digits(&[&from(""), "train.freeze=['hidden.*']"]));
     let weights = [&published(&first), &published(&second)];
@@ -35,6 +46,259 @@ fn a_run_begins_with_the_weights_of_another_and_what_is_frozen_stays() {
     assert!(deeper.contains("model.safetensors: the weights are of another network"), "{deeper}");
     let (third, _) = place.train(digits(&[&from("'*'"), "model.mlp.hidden=[16, 12]"]));
     assert_eq!(published(&third).tensors()["hidden.1.weight"].shape().to_vec(), [16, 12]);
+    let runs = || fs::read_dir(place.out().join("digits")).unwrap().count();
+    let before = runs();
     assert!(refused(&["train.freeze=['nothing.*']"]).contains("`nothing.*` matches no parameter"));
     assert!(refused(&["train.freeze=['*']"]).contains("leaves nothing to learn"));
+    assert_eq!(runs(), before, "what fits no network makes no run");
+}
+
+/// A hub with the repository `owner/digits`, whose `model.safetensors` is this; after so many bytes it hangs up.
+fn hub(bytes: Vec<u8>, sha256: &str, most: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let length = bytes.len();
+    let list = format!(
+        "{{\"sha\": \"{:040}\", \"siblings\": [{{\"rfilename\": \"model.safetensors\", \"size\": {length}, \"lfs\": {{\"sha256\": \"{sha256}\"}}}}]}}",
+        7
+    );
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let (mut head, mut lines) = (String::new(), BufReader::new(stream.try_clone().unwrap()));
+            while lines.read_line(&mut head).unwrap_or(0) > 2 {}
+            let body = match head.split(' ').nth(1).unwrap_or_default() {
+                "/api/models/owner/digits/revision/main?blobs=true" => list.as_bytes(),
+                path if path.ends_with("7/model.safetensors") => &bytes,
+                _ => b"",
+            };
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let part = &body[..body.len().min(most)];
+            stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(part)).ok();
+        }
+    });
+    address
+}
+
+#[test]
+fn weights_come_from_a_hub_and_what_it_spoils_makes_no_run() {
+    let place = Place::new();
+    let (first, _) = place.train(digits(&[]));
+    let bytes = fs::read(first.path().join("artifact/model.safetensors")).unwrap();
+    let hash = homeostat_artifact::sha256(&bytes);
+    let words = ["train.pretrained.from='hf:owner/digits'", "train.freeze=['hidden.*']"];
+    let runs = || fs::read_dir(place.out().join("digits")).unwrap().count();
+    let before = runs();
+    assert!(place.try_train(digits(&words)).unwrap_err().to_string().contains("set HOMEOSTAT_CACHE"));
+    let other = |endpoint: &str| place_with(&place, endpoint, &words).unwrap_err().to_string();
+    let broken = other(&hub(bytes.clone(), &hash, 1000));
+    assert!(broken.contains("model.safetensors") && broken.contains("broken off"), "{broken}");
+    let lie = other(&hub(bytes.clone(), &hash.replace('a', "b"), usize::MAX));
+    assert!(lie.contains("its SHA-256 is ") && !lie.contains('\n'), "{lie}");
+    let torn = bytes[..bytes.len() - 8].to_vec();
+    let torn_hash = homeostat_artifact::sha256(&torn);
+    let torn = other(&hub(torn, &torn_hash, usize::MAX));
+    assert!(torn.contains("not a file of weights"), "{torn}");
+    assert_eq!(runs(), before, "what fails before it learns leaves nothing");
+    let second = place_with(&place, &hub(bytes, &hash, usize::MAX), &words).unwrap();
+    assert!(apart("hidden.0.weight", [&published(&first), &published(&second)]) < 1e-6);
+}
+
+fn place_with(place: &Place, endpoint: &str, words: &[&str]) -> Result<Run, homeostat_experiment::ExperimentError> {
+    let hub = place.hub(endpoint);
+    let stop = AtomicBool::new(false);
+    let setting = homeostat_experiment::Setting { hub: Some(&hub), ..place.setting(&stop) };
+    let (path, _) =
+        homeostat_experiment::train(digits(words), (&place.out(), "2026-11-23T19-00-00Z"), &setting, &mut |_| ())?;
+    Ok(Run::open(&path).unwrap())
+}
+
+#[test]
+fn weights_bring_their_preparation() {
+    let place = Place::new();
+    place.pictures();
+    let (first, _) = place.train(pets(&["prepare=[{resize={size=8}}, {normalize={mean=[0.4], std=[0.3]}}]"]));
+    let folder = first.path().join("artifact");
+    let from = format!("train.pretrained.from='{}/model.safetensors'", folder.display());
+    // What `SMALL` sets is taken out again.
+    let text = "name = \"more\"\n[task.image-classification]\nmodel.mlp.hidden = [16]\n[data]\nsource.image-folder = { folder = \"pets\" }\n\
+                split.stratified = { valid = 0.25, test = 0.25 }\n[train]\nepochs = 1\n";
+    let more = homeostat_experiment::Experiment::text("more.toml", text).overrides(&[&from]).load().unwrap();
+    let (second, _) = place.train(more);
+    let prepares = [&first, &second].map(|run| match recorded(run).value.task {
+        TaskConfig::ImageClassification(config) => config.prepare,
+        TaskConfig::TextClassification(_) => unreachable!("of pictures"),
+    });
+    assert_eq!(prepares[0], prepares[1]);
+    assert!(second.experiment().unwrap().contains("chosen: what the weights of "));
+
+    let known = KnownNetwork::find("cifar_resnet20").unwrap();
+    let words = format!(
+        "name = \"known\"\n[task.image-classification]\nmodel.cifar-resnet = {{ depth = 20 }}\n[data]\n\
+         source.image-folder = {{ folder = \"pets\" }}\n[train]\npretrained.from = \"{}\"\n",
+        known.weights.unwrap()
+    );
+    let known = homeostat_experiment::Experiment::text("known.toml", &words).load().unwrap();
+    let steps = homeostat_experiment::inspect(known, 0, &place.setting(&AtomicBool::new(false))).unwrap().steps;
+    let prepared = steps.iter().find(|step| step.step == "prepare").unwrap();
+    assert!(prepared.shape.contains("32"), "{prepared:?}");
+}
+
+/// Trains, and says of how many samples features were computed once.
+fn features_of(place: &Place, words: &[&str]) -> (Run, usize) {
+    let seen = std::cell::Cell::new(0);
+    let watch = |stage: &Stage<'_>| {
+        if let Stage::Training(Event::Features { done, .. }) = stage {
+            seen.set(*done);
+        }
+        false
+    };
+    let (run, _) = place.train_while(digits(words), watch).unwrap();
+    (run, seen.get())
+}
+
+#[test]
+fn a_probe_on_features_is_the_probe_on_samples() {
+    let place = Place::new();
+    let network = "model.cifar-resnet={ depth = 20, width = 4 }";
+    for words in [vec!["train.freeze=['!head.*']"], vec!["train.freeze=['!head.*']", network, "train.max-steps=20"]] {
+        let (quick, count) = features_of(&place, &words);
+        let record: homeostat_data::SplitRecord = quick.split().unwrap().unwrap();
+        assert_eq!(count, record.train.len() + record.valid.len());
+        // A turn that never happens: features cannot be computed once, and nothing else changes.
+        let still = "augment=[{flip-horizontal={probability=0.0}}]";
+        let (plain, none) = features_of(&place, &[words.as_slice(), &[still]].concat());
+        assert_eq!(none, 0);
+        let [a, b] = [published(&quick), published(&plain)];
+        for name in a.tensors().keys() {
+            let bound = if name.starts_with("head") { 1e-5 } else { f32::MIN_POSITIVE };
+            assert!(apart(name, [&a, &b]) < bound, "{name} {}", apart(name, [&a, &b]));
+        }
+        let [a, b] = [&quick, &plain].map(|run| run.result().unwrap().unwrap());
+        assert_eq!(a.test.get("accuracy"), b.test.get("accuracy"));
+    }
+    let (_, none) = features_of(&place, &["train.freeze=['hidden.0.weight']"]);
+    assert_eq!(none, 0, "more than the head learns");
+}
+
+#[test]
+fn a_probe_that_was_stopped_goes_on() {
+    let place = Place::new();
+    let words = ["train.freeze=['!head.*']"];
+    let (whole, _) = place.train(digits(&words));
+    let cut = place.train_until(digits(&words), 30);
+    place.resume(&cut).unwrap();
+    assert_eq!(published(&whole), published(&cut));
+}
+
+#[test]
+fn statistics_follow_the_batches_or_stay() {
+    let place = Place::new();
+    let moved = |words: &[&str]| {
+        let network = ["model.cifar-resnet={ depth = 20, width = 4 }", "train.max-steps=2", "train.ema={decay=0.0}"];
+        let weights = published(&place.train(digits(&[&network, words].concat())).0);
+        let moved = |end: &str, start: f32| {
+            weights.tensors().iter().any(|(name, data)| {
+                name.starts_with("stem")
+                    && name.ends_with(end)
+                    && data.as_slice::<f32>().unwrap().iter().any(|value| (value - start).abs() > 1e-6)
+            })
+        };
+        [moved("running_mean", 0.0), moved("gamma", 1.0)]
+    };
+    assert_eq!(moved(&[]), [true, true]);
+    assert_eq!(moved(&["train.freeze=['stem.*']"]), [false, false]);
+    assert_eq!(moved(&["train.batch-norm='frozen'"]), [false, true]);
+    assert_eq!(moved(&["train.freeze=['stem.*']", "train.batch-norm='running'"]), [true, false]);
+}
+
+#[test]
+fn answers_are_calibrated_where_that_is_asked_for() {
+    let place = Place::new();
+    let (plain, before) = place.train(digits(&[]));
+    let (run, after) = place.train(digits(&["train.calibrate=true"]));
+    let artifact = Artifact::open(run.path()).unwrap();
+    let task = TaskConfig::parse(artifact.kind(), &artifact.task().unwrap()).unwrap();
+    assert!((task.temperature() - 1.0).abs() > 1e-3, "{}", task.temperature());
+    assert_eq!(published(&plain), published(&run), "the weights are the same");
+    assert_eq!(after.valid.get("accuracy"), before.valid.get("accuracy"));
+    assert!(after.valid.get("loss") < before.valid.get("loss"), "{after:?} {before:?}");
+    assert_eq!(place.evaluate(&run, None).unwrap().figures, after.test, "answers as they were published");
+    let page = fs::read_to_string(run.report_file()).unwrap();
+    assert!(page.contains("test calibration error") && page.contains("before scores were divided by"));
+    let error = place.try_train(digits(&["train.calibrate=true", "loss.binary-cross-entropy={}"])).unwrap_err();
+    assert!(error.to_string().contains("`train.calibrate`"), "{error}");
+}
+
+#[test]
+fn runs_answer_together() {
+    let place = Place::new();
+    let stop = AtomicBool::new(false);
+    let given = "split.k-fold={ folds = 3, fold = 0, test = 0.2 }";
+    let runs = ["16", "12", "9"].map(|width| {
+        let hidden = format!("model.mlp.hidden=[{width}]");
+        place.train(digits(&[given, &hidden, "train.metrics=['accuracy', 'brier']"])).0
+    });
+    let ensemble = evaluate_ensemble(&runs, None, None, &place.setting(&stop)).unwrap();
+    let results: Vec<_> = runs.iter().map(|run| run.result().unwrap().unwrap().test).collect();
+    assert_eq!(ensemble.members.iter().map(|member| member.figures.clone()).collect::<Vec<_>>(), results);
+    // The Brier score is convex: the mean answer is never worse than the mean of the scores.
+    let mean = results.iter().map(|figures| figures.get("brier").unwrap()).sum::<f64>() / 3.0;
+    assert!(ensemble.together.figures.get("brier").unwrap() < mean);
+    let twice = [&runs[0], &runs[0]].map(|run| Run::open(run.path()).unwrap());
+    let alone = evaluate_ensemble(&twice, None, None, &place.setting(&stop)).unwrap().together;
+    assert_eq!(alone.figures.get("brier"), results[0].get("brier"), "one run twice is that run");
+    let all = evaluate_ensemble(&runs, Some(&homeostat_data::SourceConfig::Digits), None, &place.setting(&stop));
+    assert_eq!(all.unwrap().together.figures, ensemble.together.figures, "what none of them knows is the test part");
+
+    let other = place.train(digits(&["split.k-fold={ folds = 3, fold = 0, test = 0.3 }", "seed=2"])).0;
+    let refused = |other: &Run| {
+        let runs = [&runs[0], other].map(|run| Run::open(run.path()).unwrap());
+        evaluate_ensemble(&runs, None, None, &place.setting(&stop)).unwrap_err().to_string()
+    };
+    assert!(refused(&other).contains("has another test part than the first run"));
+    place.pictures();
+    assert!(refused(&place.train(pets(&[])).0).contains("has other classes than the first run"));
+}
+
+/// What `timm.optim.param_groups_layer_decay` gives for `vit_tiny_patch16_224` and `resnet18` with 0.75.
+#[test]
+fn rates_fall_by_layer_as_in_timm() {
+    let device = homeostat_device::open(homeostat_device::DeviceChoice::Cpu).unwrap();
+    let shape = ImageShape { channels: 3, height: 32, width: 32 };
+    let check = |config: ImageModelConfig, wanted: &[(&str, f64)]| {
+        let model = config.init(shape, 5, &device).unwrap();
+        let optimizer = OptimizerConfig::default().init(&model, &[]).unwrap().with_layer_decay(&model, 0.75);
+        let factors = optimizer.rate_factors();
+        for (start, factor) in wanted {
+            let found: Vec<_> = factors.iter().filter(|(name, _)| name.starts_with(start)).collect();
+            assert!(!found.is_empty(), "{start} {:?}", factors.keys());
+            assert!(found.iter().all(|(_, found)| (**found - factor).abs() < 1e-9), "{start} {factor} {found:?}");
+        }
+        assert!(factors.len() > model.num_params().min(10));
+    };
+    let vit = VitConfig { patch: 16, width: 12, heads: 3, ..VitConfig::default() };
+    let first = 0.023_757_264_018_058_777;
+    check(
+        ImageModelConfig::Vit(vit),
+        &[
+            ("patches", first),
+            ("class", first),
+            ("places", first),
+            ("blocks.0.", 0.031_676_352_024_078_37),
+            ("blocks.11.", 0.75),
+            ("norm", 0.75),
+            ("head", 1.0),
+        ],
+    );
+    let resnet = ResNetConfig { width: 4, ..ResNetConfig::default() };
+    check(
+        ImageModelConfig::ResNet(resnet),
+        &[
+            ("stem", 0.075_084_686_279_296_88),
+            ("stages.0.0.", 0.100_112_915_039_062_5),
+            ("stages.1.0.", 0.177_978_515_625),
+            ("stages.3.1.", 0.75),
+            ("head", 1.0),
+        ],
+    );
 }

@@ -130,6 +130,19 @@ fn lies_are_refused() {
 }
 
 #[test]
+fn a_file_that_never_ends_ends_in_time() {
+    let why = refused(true, vec![Play::Endless(1)]);
+    assert_eq!(why, "the server sends next to nothing");
+    let folder = tempfile::tempdir().unwrap();
+    let endless = Server::start(&bytes(), vec![Play::Endless(64 << 10)]);
+    let options = FetchOptions { longest: Duration::from_millis(200), ..FetchOptions::default() };
+    let line =
+        Fetcher::new(options).file(&remote(&[&endless], true), folder.path(), &mut |_| {}).unwrap_err().to_string();
+    assert!(line.ends_with("it has not come in 0.2 s; the next try goes on there"), "{line}");
+    assert_eq!(names(folder.path()), [".file.bin.origin", ".file.bin.part"], "no file that could be taken for it");
+}
+
+#[test]
 fn what_may_pass_is_tried_again_and_what_may_not_is_not() {
     let busy = |status| Play::Status(status, "Retry-After: 0\r\n".into());
     assert_eq!(comes(true, vec![busy("429 Slow"), busy("500 Oh"), busy("503 No"), Play::Serve]).len(), 4);

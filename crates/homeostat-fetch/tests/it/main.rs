@@ -3,4 +3,5 @@
 
 mod cache;
 mod fetcher;
+mod hub;
 mod server;

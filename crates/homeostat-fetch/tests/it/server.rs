@@ -23,6 +23,8 @@ pub(crate) enum Play {
     LieLength(u64),
     /// Says nothing of the length and sends these bytes, until the connection ends.
     Unsized(Vec<u8>),
+    /// Says nothing of the length and sends pieces of so many bytes, one each few milliseconds, for ever.
+    Endless(usize),
     /// Answers with a status and a further header line.
     Status(&'static str, String),
 }
@@ -36,18 +38,33 @@ pub(crate) struct Server {
 impl Server {
     /// Serves `bytes` at every path; each request plays the next of `plays`, and the last one for ever.
     pub(crate) fn start(bytes: &[u8], plays: Vec<Play>) -> Self {
+        let bytes = bytes.to_vec();
+        Self::choosing(move |_, at| (bytes.clone(), plays[at.min(plays.len() - 1)].clone()))
+    }
+
+    /// Serves what is chosen by the path of a request, and by how many there were before it.
+    pub(crate) fn choosing(choose: impl Fn(&str, usize) -> (Vec<u8>, Play) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/file.bin", listener.local_addr().unwrap());
-        let (bytes, requests) = (bytes.to_vec(), Arc::new(Mutex::new(Vec::new())));
+        let (choose, requests) = (Arc::new(choose), Arc::new(Mutex::new(Vec::new())));
         let seen = Arc::clone(&requests);
         thread::spawn(move || {
             for (at, stream) in listener.incoming().enumerate() {
-                let (bytes, seen) = (bytes.clone(), Arc::clone(&seen));
-                let play = plays[at.min(plays.len() - 1)].clone();
-                thread::spawn(move || serve(stream.unwrap(), &bytes, &play, &seen));
+                let (choose, seen) = (Arc::clone(&choose), Arc::clone(&seen));
+                thread::spawn(move || serve(stream.unwrap(), &|path| choose(path, at), &seen));
             }
         });
         Self { url, requests }
+    }
+
+    /// What stands before the paths.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.url.trim_end_matches("/file.bin")
+    }
+
+    /// The path of each request so far.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.requests.lock().unwrap().iter().map(|request| path(request).to_owned()).collect()
     }
 
     /// The `Range` of each request so far, or nothing.
@@ -60,7 +77,12 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, bytes: &[u8], play: &Play, seen: &Mutex<Vec<String>>) {
+/// The path in `GET /path HTTP/1.1`.
+fn path(request: &str) -> &str {
+    request.split(' ').nth(1).unwrap_or_default()
+}
+
+fn serve(mut stream: TcpStream, choose: &dyn Fn(&str) -> (Vec<u8>, Play), seen: &Mutex<Vec<String>>) {
     let mut head = String::new();
     let mut lines = BufReader::new(stream.try_clone().unwrap());
     while lines.read_line(&mut head).unwrap_or(0) > 2 {}
@@ -71,6 +93,8 @@ fn serve(mut stream: TcpStream, bytes: &[u8], play: &Play, seen: &Mutex<Vec<Stri
     let same = header("if-range:").is_none_or(|etag| etag == "\"one\"");
     let from = header("range:").filter(|_| same).and_then(|range| range[6..].trim_end_matches('-').parse().ok());
     seen.lock().unwrap().push(head.clone());
+    let (bytes, play) = choose(path(&head));
+    let bytes = bytes.as_slice();
     let whole = |etag: &str, length: usize| {
         format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"{etag}\"\r\nConnection: close\r\n\r\n")
     };
@@ -86,7 +110,7 @@ fn serve(mut stream: TcpStream, bytes: &[u8], play: &Play, seen: &Mutex<Vec<Stri
     // A client that has heard enough hangs up; that is no fault here.
     let mut send =
         |head: &str, body: &[u8]| drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)));
-    match play {
+    match &play {
         Play::Serve => {
             let (head, from) = ranged();
             send(&head, &bytes[from..]);
@@ -102,6 +126,12 @@ fn serve(mut stream: TcpStream, bytes: &[u8], play: &Play, seen: &Mutex<Vec<Stri
         Play::Other(other) => send(&whole("two", other.len()), other),
         Play::LieLength(length) => {
             send(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"), bytes);
+        }
+        Play::Endless(piece) => {
+            send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", &[]);
+            while stream.write_all(&vec![0; *piece]).is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
         }
         Play::Unsized(all) => send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", all),
         Play::Status(status, line) => {

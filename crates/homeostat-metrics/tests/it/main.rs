@@ -3,6 +3,7 @@
 mod batches;
 mod config;
 mod reference;
+mod temperature;
 mod undefined;
 
 use homeostat_metrics::{CalibrationErrorConfig, Classes, Loss, MetricConfig, Predictions, TopKConfig, Truth};

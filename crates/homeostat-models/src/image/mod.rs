@@ -27,8 +27,11 @@ use burn::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use homeostat_kernels::Activation;
+
 use crate::{ModelError, size};
 use alexnet::{AlexNet, AlexNetConfig};
+use blocks::classify;
 use cifar_resnet::{CifarResNet, CifarResNetConfig};
 use cnn::{Cnn, CnnConfig};
 use convnext::{ConvNext, ConvNextConfig};
@@ -370,6 +373,19 @@ impl ImageModel {
     #[must_use]
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         self.network().forward(images)
+    }
+
+    /// What the head sees: `[batch, channels, height, width] -> [batch, width]`
+    #[must_use]
+    pub fn pooled(&self, images: Tensor<4>) -> Tensor<2> {
+        let network = self.network();
+        network.pool(network.features(images).pop().expect("a network has a stage"))
+    }
+
+    /// What the head makes of what it sees: `[batch, width] -> [batch, classes]`
+    #[must_use]
+    pub fn decide(&self, pooled: Tensor<2>) -> Tensor<2> {
+        classify(self.network().head(), pooled, Activation::Linear)
     }
 
     /// What training looks at: the scores, and, where the device computes gradients, those of further heads.

@@ -40,7 +40,24 @@ impl SequenceClassifier {
     /// `[batch, length] -> [batch, classes]`
     #[must_use]
     pub fn forward(&self, input: &SequenceInput, pooling: Pooling) -> Tensor<2> {
-        let pooled = pooling.of(self.network.forward(input), input);
-        through(&self.head, self.dropout.forward(pooled), Curve::Straight)
+        self.decide(self.pooled(input, pooling))
+    }
+
+    /// What the head sees: `[batch, length] -> [batch, width]`
+    #[must_use]
+    pub fn pooled(&self, input: &SequenceInput, pooling: Pooling) -> Tensor<2> {
+        self.dropout.forward(pooling.of(self.network.forward(input), input))
+    }
+
+    /// What the head makes of what it sees: `[batch, width] -> [batch, classes]`
+    #[must_use]
+    pub fn decide(&self, pooled: Tensor<2>) -> Tensor<2> {
+        through(&self.head, pooled, Curve::Straight)
+    }
+
+    /// The last dense layer.
+    #[must_use]
+    pub fn head(&self) -> &Linear {
+        &self.head
     }
 }

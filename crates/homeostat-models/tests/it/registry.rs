@@ -1,6 +1,6 @@
 //! The known networks are what their names say.
 
-use homeostat_models::{KnownNetwork, summarize};
+use homeostat_models::{Expects, KnownNetwork, summarize};
 
 use crate::device;
 
@@ -88,4 +88,29 @@ fn products_of_full_configurations_are_counted_again() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// `tests/fixtures/expects.py` asks torchvision and timm.
+#[test]
+fn published_weights_expect_what_their_publishers_say() {
+    let entries: Vec<serde_json::Value> =
+        include_str!("../fixtures/expects.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for entry in &entries {
+        let name = entry["name"].as_str().unwrap();
+        let known = KnownNetwork::find(name).unwrap();
+        let Expects { resize, bicubic, mean, std } = known.expects;
+        assert_eq!(Some(known.weights.unwrap()), entry["weights"].as_str(), "{name}");
+        let found = serde_json::json!([known.input.height, resize, bicubic, mean, std]);
+        let wanted = ["side", "resize", "bicubic", "mean", "std"].map(|key| entry[key].clone());
+        assert_eq!(found, serde_json::json!(wanted), "{name}");
+        if let Some(labels) = entry["labels"].as_array() {
+            let found: Vec<&str> = known.labels().into_iter().step_by(333).collect();
+            assert_eq!(serde_json::json!(found), serde_json::json!(labels), "{name}");
+        }
+    }
+    for known in KnownNetwork::all().iter().filter(|known| known.weights.is_some()) {
+        let listed = entries.iter().any(|entry| entry["name"] == known.name);
+        assert!(listed || known.name.starts_with("cifar_resnet"), "{} has no reference", known.name);
+        assert_eq!(known.labels().len(), known.classes, "{}", known.name);
+    }
 }

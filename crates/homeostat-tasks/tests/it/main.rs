@@ -68,6 +68,7 @@ fn config(model: ImageModelConfig, loss: LossConfig) -> ImageClassificationConfi
         prepare: ImagePrepare(vec![PrepareStep::Normalize(normalize)]),
         model,
         loss,
+        temperature: 1.0,
     }
 }
 

@@ -64,6 +64,7 @@ fn events_come_in_order_and_say_what_happens() {
             }
             Event::Decided { .. } => "decided".to_owned(),
             Event::Skipped(skipped) => format!("skipped {}", skipped.name),
+            Event::Features { done, total } => format!("features {done}/{total}"),
             Event::Evaluated { done, total } => format!("evaluated {done}/{total}"),
             Event::Epoch { epoch, step, .. } => format!("epoch {epoch} at {step}"),
             Event::Checkpoint { step } => format!("checkpoint {step}"),

@@ -9,3 +9,4 @@ mod resume;
 mod schedule;
 mod settings;
 mod toy;
+mod transfer;

@@ -1,0 +1,146 @@
+//! Several runs that answer together: the mean of their probabilities. It does not know who asks.
+
+use std::collections::BTreeMap;
+
+use homeostat_artifact::Run;
+use homeostat_data::{SourceConfig, SplitRecord, TestViews};
+use homeostat_metrics::{Loss, Predictions, Truth};
+use homeostat_tasks::TaskConfig;
+use homeostat_train::Meter;
+
+use crate::{
+    Evaluation, Experiment, ExperimentError, Setting,
+    conduct::reopen,
+    evaluate_run::{Answers, measure_published, plan_of_source, unknown},
+    images::Images,
+    kind::Kind,
+    plan::Plan,
+    texts::Texts,
+};
+
+/// The figures of several runs, alone and together.
+#[derive(Clone, Debug)]
+pub struct Ensemble {
+    /// Of each run, in their order.
+    pub members: Vec<Evaluation>,
+    /// Of the mean of their probabilities; the loss is the cross-entropy of these.
+    pub together: Evaluation,
+}
+
+/// Measures runs alone and together, on the test part that they share, or on the samples of another source that none of them knows.
+/// Each answers as it was published, calibrated or not.
+///
+/// # Errors
+/// As of [`evaluate_run`](crate::evaluate_run); or the runs differ in their classes, or in their test parts.
+pub fn evaluate_ensemble(
+    runs: &[Run],
+    source: Option<&SourceConfig>,
+    tta: Option<TestViews>,
+    setting: &Setting<'_>,
+) -> Result<Ensemble, ExperimentError> {
+    let mut texts = Vec::new();
+    for run in runs {
+        let text = run.experiment()?;
+        let about_texts = match Experiment::text("experiment.toml", &text).load()?.value.task {
+            TaskConfig::ImageClassification(_) => false,
+            TaskConfig::TextClassification(_) => true,
+        };
+        texts.push((text, about_texts));
+    }
+    let about_texts = texts.iter().all(|(_, about_texts)| *about_texts);
+    if let Some((at, _)) = texts.iter().enumerate().find(|(_, (_, other))| *other != about_texts) {
+        return Err(ExperimentError::run(runs[at].path(), "is not about what the first run is about"));
+    }
+    let pairs = || runs.iter().zip(&texts);
+    if about_texts {
+        if source.is_some() || tta.is_some() {
+            return Err(ExperimentError::setting("--data, --tta", "are for pictures, but the runs are about texts"));
+        }
+        let plans =
+            pairs().map(|(run, (text, _))| reopen::<Texts>(run, text, setting)).collect::<Result<Vec<_>, _>>()?;
+        return together(runs, &plans, None, tta, setting);
+    }
+    let plan = |(run, (text, _)): (&Run, &(String, bool))| match source {
+        Some(source) => plan_of_source(text, source.clone(), setting),
+        None => reopen::<Images>(run, text, setting),
+    };
+    let plans = pairs().map(plan).collect::<Result<Vec<Plan<Images>>, _>>()?;
+    let strangers = match source {
+        Some(_) => Some(unknown_to_all(runs, &plans)?),
+        None => None,
+    };
+    together(runs, &plans, strangers, tta, setting)
+}
+
+/// The samples that none of the runs knows.
+fn unknown_to_all(runs: &[Run], plans: &[Plan<Images>]) -> Result<Vec<usize>, ExperimentError> {
+    let mut shared: Option<Vec<usize>> = None;
+    for (run, plan) in runs.iter().zip(plans) {
+        let (own, _) = unknown(run, plan)?;
+        shared = Some(match shared {
+            Some(others) => others.into_iter().filter(|index| own.binary_search(index).is_ok()).collect(),
+            None => own,
+        });
+    }
+    Ok(shared.unwrap_or_default())
+}
+
+/// What the members said of a sample.
+struct Sum {
+    label: u32,
+    probabilities: Vec<f64>,
+    members: usize,
+}
+
+fn together<K: Kind>(
+    runs: &[Run],
+    plans: &[Plan<K>],
+    strangers: Option<Vec<usize>>,
+    tta: Option<TestViews>,
+    setting: &Setting<'_>,
+) -> Result<Ensemble, ExperimentError> {
+    let (first, record) = (&plans[0], runs[0].split::<SplitRecord>()?);
+    for (run, plan) in runs.iter().zip(plans).skip(1) {
+        if plan.labels() != first.labels() {
+            return Err(ExperimentError::run(run.path(), "has other classes than the first run"));
+        }
+        let other: Option<SplitRecord> = run.split()?;
+        let same = record.as_ref().zip(other.as_ref()).is_some_and(|(first, other)| first.test == other.test);
+        if strangers.is_none() && !same {
+            let problem = "has another test part than the first run; name data for all of them with --data";
+            return Err(ExperimentError::run(run.path(), problem));
+        }
+    }
+    let indices = strangers.unwrap_or_else(|| first.splits.test.clone());
+    let known = if first.splits.test.is_empty() { first.source.len() - indices.len() } else { 0 };
+    let (mut sums, mut members) = (BTreeMap::<usize, Sum>::new(), Vec::new());
+    for (run, plan) in runs.iter().zip(plans) {
+        let mut answers = Answers::default();
+        members.push(measure_published(run, plan, (&indices, known), tta, Some(&mut answers), setting)?);
+        for (position, (label, row)) in answers.rows {
+            let fresh = || Sum { label, probabilities: vec![0.0; row.len()], members: 0 };
+            let sum = sums.entry(position).or_insert_with(fresh);
+            sum.probabilities.iter_mut().zip(&row).for_each(|(sum, p)| *sum += f64::from(*p));
+            sum.members += 1;
+        }
+    }
+    // What one of them could not read has no answer of all.
+    sums.retain(|_, sum| sum.members == runs.len());
+    let mut meter = first.meters()?.valid;
+    for Sum { label, probabilities, members } in sums.values() {
+        #[expect(clippy::cast_possible_truncation, reason = "probabilities are 32-bit floats")]
+        let mean: Vec<f32> = probabilities.iter().map(|sum| (sum / *members as f64) as f32).collect();
+        let loss = -f64::from(mean[*label as usize].max(f32::MIN_POSITIVE)).ln();
+        let truth = Truth::OneOf(vec![*label]);
+        Meter::update(&mut meter, &Predictions::new(mean.len(), mean, truth, Loss { mean: loss, weight: 1.0 }));
+    }
+    let skipped = members.iter().flat_map(|member| member.skipped.clone()).collect::<Vec<_>>();
+    let mut distinct: Vec<homeostat_data::Skipped> = Vec::new();
+    skipped.into_iter().for_each(|skipped| {
+        if !distinct.contains(&skipped) {
+            distinct.push(skipped);
+        }
+    });
+    let figures = Meter::figures(&meter);
+    Ok(Ensemble { members, together: Evaluation { figures, samples: sums.len(), known, skipped: distinct } })
+}

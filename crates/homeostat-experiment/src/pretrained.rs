@@ -1,0 +1,149 @@
+//! Weights to begin with: where they come from, and what they expect of a picture. It does not know the loop.
+
+use std::{fs, path::PathBuf};
+
+use homeostat_config::{Origin, Resolved};
+use homeostat_data::{CenterCrop, DataRoot, Filter, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
+use homeostat_fetch::{FetchError, HubFile};
+use homeostat_models::{Expects, ImageModelConfig, KnownNetwork, NameTable};
+use homeostat_task::{Adopted, ForeignNames, Task, WeightsError, read_foreign};
+use homeostat_tasks::{ImageClassificationConfig, TaskConfig};
+use homeostat_train::PretrainedConfig;
+
+use crate::{Experiment, ExperimentError, Setting, Stage, kind::Kind};
+
+const KEY: &str = "train.pretrained";
+const PREPARE: &str = "task.image-classification.prepare";
+/// What a repository that names no file may call its weights.
+const USUAL: [&str; 3] = ["model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors"];
+/// Settings of networks that published weights do not depend on.
+const OF_TRAINING: [&str; 5] = ["dropout", "stochastic-depth", "zero-init", "auxiliary", "auxiliary-dropout"];
+
+/// The weights of `train.pretrained` in the names of the task's network, fetched where they are not on this machine.
+pub(crate) fn adopted<K: Kind>(
+    task: &K::Task,
+    from: &PretrainedConfig,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<Adopted, ExperimentError> {
+    let wrong = |problem: String| ExperimentError::setting(KEY, problem);
+    let path = located(from, setting, observe)?;
+    let in_file = |error: WeightsError| wrong(format!("{}: {error}", path.display()));
+    let theirs = read_foreign(&path).map_err(in_file)?;
+    let network = task.init(setting.device).map_err(|error| wrong(error.to_string()))?;
+    let of_table = |table: NameTable| ForeignNames::of(&network, &table.rows).map_err(in_file);
+    let mut names = K::names(task).into_iter().map(of_table).collect::<Result<Vec<_>, _>>()?;
+    // What a run has published is in our own names.
+    names.push(ForeignNames::own(&network));
+    let best = names.into_iter().max_by_key(|names| names.hits(&theirs));
+    best.map_or_else(
+        || Err(wrong("has no names".to_owned())),
+        |names| names.adopt(&theirs, &from.allow).map_err(in_file),
+    )
+}
+
+/// The file on this machine.
+fn located(
+    from: &PretrainedConfig,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<PathBuf, ExperimentError> {
+    let wrong = |error: FetchError| ExperimentError::setting(KEY, error.to_string());
+    let word = from.from.as_str();
+    if !word.starts_with("hf:") && !word.starts_with("http") {
+        return Ok(setting.roots.find_file(word)?);
+    }
+    let hub = setting.hub.ok_or_else(|| {
+        ExperimentError::setting(KEY, "there is no place for the cache: set HOMEOSTAT_CACHE to a folder")
+    })?;
+    let mut watch = |progress: homeostat_fetch::Progress<'_>| observe(Stage::Fetching(progress));
+    if word.starts_with("hf:") {
+        let wanted: HubFile = word.parse().map_err(wrong)?;
+        return hub.file(&wanted, &USUAL, &mut watch).map_err(wrong);
+    }
+    hub.from_address(word, from.sha256.as_deref(), &mut watch).map_err(wrong)
+}
+
+/// What the weights of a source expect.
+struct Known {
+    name: String,
+    prepare: ImagePrepare,
+    /// None where they are not known.
+    labels: Vec<String>,
+}
+
+/// Gives an experiment that begins with known weights their preparation; one that has another is warned.
+pub(crate) fn choose_prepare(resolved: &mut Resolved<Experiment>, roots: &DataRoot) -> Result<(), ExperimentError> {
+    let Some(from) = resolved.value.train.pretrained.clone() else { return Ok(()) };
+    let TaskConfig::ImageClassification(config) = &resolved.value.task else { return Ok(()) };
+    let set = *resolved.provenance.get(PREPARE) != Origin::Default;
+    let Some(known) = known(&from.from, &config.model, roots) else {
+        if !set {
+            let from = &from.from;
+            tracing::warn!(
+                "what the weights of {from} expect of a picture is not known: {PREPARE} is what it is by default"
+            );
+        }
+        return Ok(());
+    };
+    let Known { name, prepare, labels } = known;
+    if labels.len() == config.labels.len()
+        && let Some((ours, theirs)) = config.labels.iter().zip(&labels).find(|(ours, theirs)| ours != theirs)
+    {
+        tracing::warn!("class `{ours}` of the data stands where the weights of {name} have `{theirs}`");
+    }
+    if !set {
+        return Ok(resolved.choose(PREPARE, &prepare, &format!("what the weights of {name} expect"))?);
+    }
+    if config.prepare != prepare {
+        let [ours, theirs] = [&config.prepare, &prepare].map(|prepare| serde_json::json!(prepare).to_string());
+        tracing::warn!("{PREPARE} is {ours}, but the weights of {name} expect {theirs}");
+    }
+    Ok(())
+}
+
+/// The known weights of this source: a run's, or those of a network by name.
+fn known(from: &str, model: &ImageModelConfig, roots: &DataRoot) -> Option<Known> {
+    let address = from.strip_prefix("hf:").map_or(from, |rest| rest.split(['@', ':']).next().unwrap_or(rest));
+    let is_here = |network: &KnownNetwork| {
+        network.weights.is_some_and(|weights| weights.strip_prefix("hf:").unwrap_or(weights) == address)
+    };
+    if let Some(network) = KnownNetwork::all().into_iter().find(is_here) {
+        return Some(of_network(&network));
+    }
+    // An address that is not listed may have weights that were made otherwise.
+    let path = roots.find_file(from).ok()?;
+    let task = fs::read_to_string(path.with_file_name("task.toml")).ok();
+    if let Some(TaskConfig::ImageClassification(config)) =
+        task.and_then(|text| TaskConfig::parse("image-classification", &text).ok())
+    {
+        let ImageClassificationConfig { prepare, labels, .. } = config;
+        return Some(Known { name: from.to_owned(), prepare, labels });
+    }
+    let wanted = architecture(model);
+    let mut alike = KnownNetwork::all();
+    alike.retain(|network| network.weights.is_some() && architecture(&network.config) == wanted);
+    let same = alike.windows(2).all(|pair| pair[0].expects == pair[1].expects);
+    alike.first().filter(|_| same).map(of_network)
+}
+
+/// The settings of a network, but for those that its published weights do not depend on.
+fn architecture(model: &ImageModelConfig) -> serde_json::Value {
+    let mut value = serde_json::json!(model);
+    if let Some(settings) = value.get_mut(model.name()).and_then(serde_json::Value::as_object_mut) {
+        settings.retain(|name, _| !OF_TRAINING.contains(&name.as_str()));
+    }
+    value
+}
+
+fn of_network(network: &KnownNetwork) -> Known {
+    let Expects { resize, bicubic, mean, std } = network.expects;
+    let filter = if bicubic { Filter::Bicubic } else { Filter::Bilinear };
+    let prepare = ImagePrepare(vec![
+        PrepareStep::Resize(Resize { size: Size::Square(resize), mode: ResizeMode::ShorterSide, filter }),
+        PrepareStep::CenterCrop(CenterCrop { size: Size::Square(network.input.height), fill: 0 }),
+        PrepareStep::Normalize(Normalize { mean: mean.to_vec(), std: std.to_vec() }),
+    ]);
+    let labels = network.labels().into_iter().map(str::to_owned).collect();
+    Known { name: network.name.to_owned(), prepare, labels }
+}
