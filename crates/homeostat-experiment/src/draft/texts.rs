@@ -5,12 +5,16 @@ use homeostat_data::{TextFolderConfig, TextSourceConfig, TextTableConfig};
 
 use super::{Data, Lines};
 
+/// The most tokens of a text that are read.
+const LONGEST: usize = 256;
+
 pub(super) fn draft(file: &mut Lines, source: &TextSourceConfig, data: &Data<'_>) {
     let facts = data.description.texts.clone().unwrap_or_default();
     file.table("task.text-classification");
     file.line(&format!("# {} classes; their names are taken from the data.", data.description.classes.len()));
     // A word is a token and a half or so.
-    let length = ((facts.words.high * 1.5) as usize + 2).next_multiple_of(16).clamp(16, 256);
+    let holds = |length: &usize| *length as f64 >= 1.5 * facts.words.high + 2.0;
+    let length = (16..LONGEST).step_by(16).find(holds).unwrap_or(LONGEST);
     file.line(&format!(
         "# 95 in 100 texts have at most {} words, the longest has {}; what is longer than {length} tokens loses its end.",
         facts.words.high, facts.words.most
