@@ -4,31 +4,37 @@
     reason = "a buffer is cleared a chunk at a time, each just before it is written, while it is in the cache"
 )]
 
-use std::mem::MaybeUninit;
+use std::{cell::RefCell, mem::MaybeUninit};
 
 use rayon::prelude::*;
 
 /// A buffer of `len` floats: `fill` gets the number of each chunk, and the chunk, cleared.
 pub(crate) fn by_chunks(len: usize, chunk: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
-    by_chunks_with(len, chunk, || (), |(), index, chunk| fill(index, chunk))
-}
-
-/// The same, with scratch memory that tasks hand on to each other.
-pub(crate) fn by_chunks_with<S>(
-    len: usize,
-    chunk: usize,
-    scratch: impl Fn() -> S + Sync + Send,
-    fill: impl Fn(&mut S, usize, &mut [f32]) + Sync,
-) -> Vec<f32> {
     let mut buffer = Vec::with_capacity(len);
     let chunks = buffer.spare_capacity_mut()[..len].par_chunks_mut(chunk).enumerate();
-    chunks.for_each_init(scratch, |scratch, (index, chunk)| {
+    chunks.for_each(|(index, chunk)| {
         chunk.fill(MaybeUninit::new(0.0));
         let (first, count) = (chunk.as_mut_ptr().cast::<f32>(), chunk.len());
         // SAFETY: the same floats, all written the line before, borrowed for as long as the chunk is.
-        fill(scratch, index, unsafe { std::slice::from_raw_parts_mut(first, count) });
+        fill(index, unsafe { std::slice::from_raw_parts_mut(first, count) });
     });
     // SAFETY: the chunks are the first `len` floats of the capacity, and all were written.
     unsafe { buffer.set_len(len) };
     buffer
+}
+
+thread_local! {
+    /// What tasks of this thread left for the next ones; one that works within another takes the next buffer.
+    static SCRATCH: RefCell<Vec<Vec<f32>>> = const { RefCell::new(vec![]) };
+}
+
+/// Lends `f` `len` floats, whatever stands in them: clearing them anew for each task takes time.
+pub(crate) fn with_scratch<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
+    let mut floats = SCRATCH.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if floats.len() < len {
+        floats.resize(len, 0.0);
+    }
+    let found = f(&mut floats[..len]);
+    SCRATCH.with_borrow_mut(|spare| spare.push(floats));
+    found
 }

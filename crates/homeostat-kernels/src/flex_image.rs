@@ -2,15 +2,19 @@
 
 use burn::backend::Flex;
 use burn_flex::FlexTensor;
+use rayon::prelude::*;
 
 use crate::{
     batch_norm::{self, Scales},
     flex::{floats, lay_out, stored},
-    image::{channels_last, contiguous, dims4, from_channels_last},
+    image::{channels_last, contiguous, dims4, from_channels_last, planes},
     image_ops::{Normalisation, Normalised},
     mean_pool::MeanPool,
     simd::Isa,
 };
+
+/// Floats that a task adds.
+const ADDED: usize = 1 << 14;
 
 pub(crate) fn moments(x: &FlexTensor) -> FlexTensor {
     let [_, channels, _, _] = dims4(x);
@@ -72,4 +76,24 @@ pub(crate) fn mean_pool(x: &FlexTensor, pool: &MeanPool) -> FlexTensor {
 pub(crate) fn mean_pool_gradient(gradient: &FlexTensor, pool: &MeanPool) -> FlexTensor {
     let x = pool.input_gradient(Isa::detect(), &channels_last(gradient));
     from_channels_last(x, [pool.batch, pool.channels, pool.input[0], pool.input[1]])
+}
+
+pub(crate) fn row_major(x: FlexTensor) -> FlexTensor {
+    if x.is_contiguous() {
+        return x;
+    }
+    let dims @ [_, channels, height, width] = dims4(&x);
+    contiguous(planes(&channels_last(&x), channels, height * width), dims)
+}
+
+/// Images that lie alike are added where the first ones lie, if nobody shares them.
+pub(crate) fn sum(one: FlexTensor, other: FlexTensor) -> FlexTensor {
+    let (mut one, other) = (lay_out(one), lay_out(other));
+    let range = one.layout().start_offset()..;
+    let from = stored(&other);
+    one.storage_mut::<f32>()[range][..from.len()]
+        .par_chunks_mut(ADDED)
+        .zip(from.par_chunks(ADDED))
+        .for_each(|(to, from)| to.iter_mut().zip(from).for_each(|(to, from)| *to += from));
+    one
 }

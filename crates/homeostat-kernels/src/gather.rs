@@ -225,29 +225,23 @@ impl Gather {
         let made = Lines { batch: self.batch, rows, columns: width, channels };
         let some = PIXELS.div_ceil(width).min(lines.div_ceil(4)).max(1);
         let some = if finish.halved { made.pairs(some) } else { some };
-        made.make(
-            isa,
-            some,
-            finish.halved,
-            || (),
-            |(), first, out| {
-                if let Some(residual) = finish.residual {
-                    out.copy_from_slice(&residual[first * width * channels..][..out.len()]);
+        made.make(isa, some, finish.halved, |first, out| {
+            if let Some(residual) = finish.residual {
+                out.copy_from_slice(&residual[first * width * channels..][..out.len()]);
+            }
+            let lines = out.chunks_exact_mut(width * channels);
+            if self.channels == [1, 1] {
+                for (number, out) in (first..).zip(lines) {
+                    isa.run(Line { gather: self, number, weight: &packed.floats, source, finish, out });
                 }
-                let lines = out.chunks_exact_mut(width * channels);
-                if self.channels == [1, 1] {
-                    for (number, out) in (first..).zip(lines) {
-                        isa.run(Line { gather: self, number, weight: &packed.floats, source, finish, out });
-                    }
-                    return;
-                }
-                let alike = self.alike(first..first + lines.len());
-                for index in 0..panels {
-                    let at = self.place(packed, index).at;
-                    self.panel(&shared, index, &alike, (channels, at), out);
-                }
-            },
-        )
+                return;
+            }
+            let alike = self.alike(first..first + lines.len());
+            for index in 0..panels {
+                let at = self.place(packed, index).at;
+                self.panel(&shared, index, &alike, (channels, at), out);
+            }
+        })
     }
 
     /// Few pixels and many weights: a task reads some of the weights, and those once.

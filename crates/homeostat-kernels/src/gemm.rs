@@ -62,9 +62,13 @@ const FEW: usize = 64;
 /// Vectors in a row of `B`'s strips.
 const VECTORS: usize = 2;
 
-/// Stretches of a sum, as equal as can be.
+/// Terms in the longest of a sum's stretches, which are as equal as can be.
+fn longest(terms: usize) -> usize {
+    terms.div_ceil(terms.div_ceil(TERMS).max(1)).max(1)
+}
+
 fn stretches(terms: usize) -> impl Iterator<Item = Range<usize>> {
-    let length = terms.div_ceil(terms.div_ceil(TERMS).max(1)).max(1);
+    let length = longest(terms);
     (0..terms).step_by(length).map(move |first| first..(first + length).min(terms))
 }
 
@@ -101,7 +105,7 @@ impl<'a> Strips<'a> {
 
     /// Floats set aside for a stretch of a strip.
     fn size(&self) -> usize {
-        self.width * self.stride()
+        self.width * if self.by_rows { self.stride() } else { longest(self.matrix.columns) }
     }
 
     /// A stretch of a strip.
@@ -221,6 +225,27 @@ fn share(size: usize, usual: usize, grain: usize) -> usize {
     size.div_ceil(tasks).next_multiple_of(grain)
 }
 
+/// All strips of a factor, of which a task takes some, from `first` on.
+#[derive(Clone, Copy)]
+pub(crate) struct Ready<'a> {
+    floats: &'a [f32],
+    first: usize,
+    count: usize,
+}
+
+/// The right factor of products, packed once for many of them.
+#[derive(Debug)]
+pub(crate) struct Right {
+    floats: Vec<f32>,
+    shape: [usize; 2],
+}
+
+impl Right {
+    pub(crate) fn new(isa: Isa, b: Matrix<'_>) -> Self {
+        Self { floats: Strips::right(b, isa.lanes()).packed(isa), shape: [b.rows, b.columns] }
+    }
+}
+
 /// `A B` in row-major order. `begin` writes what the product is added to over the zeros of a part of a row (its number, and
 /// that of its first column); `end` gets finished rows, or parts of them, while they are in the cache.
 pub(crate) fn product(
@@ -230,10 +255,22 @@ pub(crate) fn product(
     begin: impl Fn(usize, usize, &mut [f32]) + Sync,
     end: impl Fn(&mut [&mut [f32]]) + Sync,
 ) -> Vec<f32> {
+    product_with(isa, a, b, None, begin, end)
+}
+
+/// As [`product`], where `B` may be packed already.
+pub(crate) fn product_with(
+    isa: Isa,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    right: Option<&Right>,
+    begin: impl Fn(usize, usize, &mut [f32]) + Sync,
+    end: impl Fn(&mut [&mut [f32]]) + Sync,
+) -> Vec<f32> {
     let mut out = Blocks::new(a.rows, b.columns);
     let [rows, columns] = block(a, b);
     let blocks = out.cut(rows, columns).into_iter().map(|block| (block, ()));
-    fill(isa, a, b, blocks.collect(), begin, |rows, ()| end(rows));
+    fill(isa, (a, b, right), blocks.collect(), begin, |rows, ()| end(rows));
     out.filled()
 }
 
@@ -248,33 +285,42 @@ pub(crate) fn product_and(
     let [mut out, mut second] = [(); 2].map(|()| Blocks::new(a.rows, b.columns));
     let [rows, columns] = block(a, b);
     let blocks = out.cut(rows, columns).into_iter().zip(second.cut(rows, columns));
-    fill(isa, a, b, blocks.collect(), begin, |rows, second: Block<'_>| end(rows, &mut second.take()));
+    fill(isa, (a, b, None), blocks.collect(), begin, |rows, second: Block<'_>| end(rows, &mut second.take()));
     [out.filled(), second.filled()]
 }
 
 fn fill<T: Send>(
     isa: Isa,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
+    (a, b, right): (Matrix<'_>, Matrix<'_>, Option<&Right>),
     blocks: Vec<(Block<'_>, T)>,
     begin: impl Fn(usize, usize, &mut [f32]) + Sync,
     end: impl Fn(&mut [&mut [f32]], T) + Sync,
 ) {
     assert_eq!(a.columns, b.rows, "{} x {} times {} x {}", a.rows, a.columns, b.rows, b.columns);
+    assert!(
+        right.is_none_or(|right| right.shape == [b.rows, b.columns]),
+        "strips of another shape than {} x {}",
+        b.rows,
+        b.columns
+    );
     let tall = tall(a, b);
-    let shared =
-        if tall { Strips::right(b, isa.lanes()).packed(isa) } else { Strips::left(a, isa.lanes()).packed(isa) };
+    let (left_strips, right_strips) = (Strips::left(a, isa.lanes()), Strips::right(b, isa.lanes()));
+    let left = if tall { None } else { Some(left_strips.packed(isa)) };
+    let own = if tall && right.is_none() { Some(right_strips.packed(isa)) } else { None };
+    let right = right.map(|right| &right.floats[..]).or(own.as_deref());
     blocks.into_par_iter().for_each(|(block, beside)| {
         let (row, column) = (block.first_row, block.first_column);
         let mut rows = block.take();
         rows.iter_mut().enumerate().for_each(|(index, part)| begin(row + index, column, part));
-        let (a, b) = if tall {
+        let (part_a, part_b) = if tall {
             (a.rows_from(row, rows.len()), b)
         } else {
             (a, b.transposed().rows_from(column, rows[0].len()).transposed())
         };
-        let packed = if tall { [None, Some(&shared[..])] } else { [Some(&shared[..]), None] };
-        isa.run(Add { a, b, packed, rows: &mut rows });
+        let left = left.as_deref().map(|floats| Ready { floats, first: 0, count: left_strips.count() });
+        let first = column / right_strips.width;
+        let right = right.map(|floats| Ready { floats, first, count: right_strips.count() });
+        isa.run(Add { a: part_a, b: part_b, packed: [left, right], rows: &mut rows });
         end(&mut rows, beside);
     });
 }
@@ -284,7 +330,7 @@ pub(crate) struct Add<'a, 'b> {
     pub(crate) a: Matrix<'a>,
     pub(crate) b: Matrix<'a>,
     /// The strips of `A` and of `B`, where they are packed already.
-    pub(crate) packed: [Option<&'a [f32]>; 2],
+    pub(crate) packed: [Option<Ready<'a>>; 2],
     pub(crate) rows: &'a mut [&'b mut [f32]],
 }
 
@@ -338,14 +384,14 @@ impl Add<'_, '_> {
 #[inline(always)]
 fn gather<'a>(
     strips: &Strips<'_>,
-    packed: Option<&'a [f32]>,
+    packed: Option<Ready<'a>>,
     own: &'a mut Vec<f32>,
     index: usize,
     terms: &Range<usize>,
 ) -> &'a [f32] {
     let len = strips.count() * strips.size();
-    if let Some(packed) = packed {
-        return &packed[index * len..][..len];
+    if let Some(Ready { floats, first, count }) = packed {
+        return &floats[(index * count + first) * strips.size()..][..len];
     }
     if own.len() < len {
         own.resize(len, 0.0);

@@ -66,6 +66,15 @@ fn interleave<const C: usize>(from: [&[f32]; C], to: &mut [f32]) {
     }
 }
 
+/// Images of `pixels` by `channels` to `[batch, channels, pixels]`.
+pub(crate) fn planes(images: &[f32], channels: usize, pixels: usize) -> Vec<f32> {
+    by_chunks(images.len(), channels * pixels, |image, to| {
+        for (pixel, from) in images[image * to.len()..][..to.len()].chunks_exact(channels).enumerate() {
+            to[pixel..].iter_mut().step_by(pixels).zip(from).for_each(|(to, from)| *to = *from);
+        }
+    })
+}
+
 /// A tensor `[batch, channels, height, width]` whose floats lie as `[batch, height, width, channels]`.
 pub(crate) fn from_channels_last(floats: Vec<f32>, [batch, channels, height, width]: [usize; 4]) -> FlexTensor {
     assert_eq!(floats.len(), batch * channels * height * width, "[{batch}, {channels}, {height}, {width}]");

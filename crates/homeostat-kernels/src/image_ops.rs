@@ -1,6 +1,11 @@
 //! Batch normalisation and average pooling as a backend extension of Burn, and what autodiff does with them; see
 //! [`crate::extension`].
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use burn::backend::{
     Autodiff, Backend, Flex,
     autodiff::{
@@ -38,7 +43,14 @@ pub(crate) trait ImageOps: Backend {
         normalisation: Normalisation,
     ) -> FloatTensor<Self>;
     fn kernel_mean_pool(x: FloatTensor<Self>, pool: MeanPool) -> FloatTensor<Self>;
+    /// The same images, as `[batch, channels, height, width]` in memory, too.
+    fn kernel_row_major(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// `x` itself, for one of those who use it.
+    fn kernel_branch(x: FloatTensor<Self>, fork: Fork) -> FloatTensor<Self>;
 }
+
+/// What the branches of a fork share: whether one of them has given its gradient already.
+pub(crate) type Fork = Arc<AtomicBool>;
 
 /// What a batch normalisation keeps for its gradients.
 #[derive(Clone, Debug)]
@@ -61,6 +73,7 @@ pub(crate) trait ImageGradients: ImageOps + KernelGradients {
         wanted: [bool; 4],
     ) -> [Option<FloatTensor<Self>>; 4];
     fn mean_pool_gradient(gradient: FloatTensor<Self>, pool: MeanPool) -> FloatTensor<Self>;
+    fn sum(one: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl ImageOps for Flex {
@@ -83,6 +96,14 @@ impl ImageOps for Flex {
     fn kernel_mean_pool(x: FloatTensor<Self>, pool: MeanPool) -> FloatTensor<Self> {
         flex_image::mean_pool(&x, &pool)
     }
+
+    fn kernel_row_major(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        flex_image::row_major(x)
+    }
+
+    fn kernel_branch(x: FloatTensor<Self>, _: Fork) -> FloatTensor<Self> {
+        x
+    }
 }
 
 impl ImageGradients for Flex {
@@ -97,6 +118,10 @@ impl ImageGradients for Flex {
 
     fn mean_pool_gradient(gradient: FloatTensor<Self>, pool: MeanPool) -> FloatTensor<Self> {
         flex_image::mean_pool_gradient(&gradient, &pool)
+    }
+
+    fn sum(one: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self> {
+        flex_image::sum(one, other)
     }
 }
 
@@ -129,6 +154,43 @@ impl<B: ImageGradients> Backward<B, 1> for MeanPoolStep {
         let gradient = gradients.consume::<B>(&ops.node);
         if let Some(parent) = parent {
             gradients.register::<B>(parent.id, B::mean_pool_gradient(gradient, ops.state));
+        }
+    }
+}
+
+/// Gradients of branches are summed here: Burn's own sum takes images the slow way.
+#[derive(Clone, Debug)]
+struct BranchStep;
+
+impl<B: ImageGradients> Backward<B, 1> for BranchStep {
+    type State = Fork;
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let [parent] = ops.parents;
+        let mut gradient = gradients.consume::<B>(&ops.node);
+        if let Some(parent) = parent {
+            // A leaf keeps its gradient, so it cannot be taken from there to be added to.
+            let leaf = parent.order == 0;
+            if ops.state.swap(true, Ordering::Relaxed) && !leaf {
+                gradient = B::sum(gradients.consume::<B>(&parent), gradient);
+            }
+            gradients.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+/// The gradient of images that only lie otherwise.
+#[derive(Clone, Debug)]
+struct LayStep;
+
+impl<B: ImageGradients> Backward<B, 1> for LayStep {
+    type State = ();
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let [parent] = ops.parents;
+        let gradient = gradients.consume::<B>(&ops.node);
+        if let Some(parent) = parent {
+            gradients.register::<B>(parent.id, gradient);
         }
     }
 }
@@ -167,6 +229,23 @@ impl<B: ImageGradients, C: CheckpointStrategy> ImageOps for Autodiff<B, C> {
         match Backward::<B, 1>::prepare::<C>(MeanPoolStep, [node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish(pool, y),
             OpsKind::UnTracked(prepared) => prepared.finish(y),
+        }
+    }
+
+    fn kernel_row_major(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let node = x.node();
+        let y = B::kernel_row_major(x.into_primitive());
+        match Backward::<B, 1>::prepare::<C>(LayStep, [node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((), y),
+            OpsKind::UnTracked(prepared) => prepared.finish(y),
+        }
+    }
+
+    fn kernel_branch(x: FloatTensor<Self>, fork: Fork) -> FloatTensor<Self> {
+        let node = x.node();
+        match Backward::<B, 1>::prepare::<C>(BranchStep, [node]).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(fork, x.into_primitive()),
+            OpsKind::UnTracked(prepared) => prepared.finish(x.into_primitive()),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     flex::{floats, shape_of},
     gather::Finish,
     image::{channels_last, dims4, from_channels_last},
-    prepared::{Prepared, Way, Weight, prepared},
+    prepared::{Form, Prepared, Way, Weight, prepared},
     simd::Isa,
     winograd::Winograd,
 };
@@ -68,7 +68,7 @@ impl InferenceOps for Flex {
         let conv = shape_of(&x, &weight, &convolution.options);
         let made_of = if biased { vec![&weight, &bias] } else { vec![&weight] };
         let layer = |way: Way| {
-            prepared(&made_of, (conv.groups, way), || Prepared {
+            prepared(&made_of, Form::Convolution { groups: conv.groups, way }, || Prepared {
                 weight: Weight::new(way, &conv, &floats(&weight)),
                 bias: if biased { floats(&bias).into_owned() } else { vec![0.0; conv.channels[1]] },
             })
@@ -100,7 +100,7 @@ impl InferenceOps for Flex {
             let bias = beta.iter().zip(mean.iter().zip(&factors)).map(|(beta, (mean, factor))| beta - mean * factor);
             Prepared { weight: Weight::new(way, &conv, &weight), bias: bias.collect() }
         };
-        let layer = |way: Way| prepared(&made_of, (conv.groups, way), || fold(way));
+        let layer = |way: Way| prepared(&made_of, Form::Convolution { groups: conv.groups, way }, || fold(way));
         let residual = folded.residual.then_some(&residual);
         run(&x, &conv, layer, Follow { residual, relu: folded.relu, halved: false })
     }

@@ -274,3 +274,27 @@ pub fn linear(
     }
     activation.apply(module::linear(x, weight, bias))
 }
+
+/// The numbers of each image in a row: `[batch, channels, height, width]` to `[batch, channels * height * width]`.
+#[must_use]
+pub fn flatten(x: Tensor<4>, kernels: Kernels) -> Tensor<2> {
+    #[cfg(feature = "cpu")]
+    if kernels.take(&x) {
+        let x = <burn::backend::Dispatch as image_ops::ImageOps>::kernel_row_major(x.into_dispatch());
+        return Tensor::<4>::from_dispatch(x).flatten(1, 3);
+    }
+    x.flatten(1, 3)
+}
+
+/// The same images for `N` users, whose gradients are summed faster than those of clones: for the branches of a block.
+#[must_use]
+pub fn fork<const N: usize>(x: Tensor<4>, kernels: Kernels) -> [Tensor<4>; N] {
+    #[cfg(feature = "cpu")]
+    if x.device().is_autodiff() && kernels.take(&x) {
+        let fork = image_ops::Fork::default();
+        let branch = |x| <burn::backend::Dispatch as image_ops::ImageOps>::kernel_branch(x, fork.clone());
+        let x = x.into_dispatch();
+        return std::array::from_fn(|_| Tensor::from_dispatch(branch(x.clone())));
+    }
+    std::array::from_fn(|_| x.clone())
+}

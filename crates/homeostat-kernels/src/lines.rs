@@ -1,7 +1,11 @@
 //! Images made some lines at a time, one task after another, and max-pooled while the lines are near. It does not know
 //! how lines are made.
 
-use crate::{buffer::by_chunks_with, pool::Pool, simd::Isa};
+use crate::{
+    buffer::{by_chunks, with_scratch},
+    pool::Pool,
+    simd::Isa,
+};
 
 /// The shape of what is made: `[batch, rows, columns, channels]`.
 #[derive(Clone, Copy, Debug)]
@@ -28,39 +32,30 @@ impl Lines {
         !self.rows.is_multiple_of(2) && self.batch > 1
     }
 
-    /// `fill` gets the number of each task's first line, and the lines. Where they are `halved`, `task` counts whole
+    /// `fill` gets the number of each task's first line, and the lines, in which anything may stand. Where they are `halved`, `task` counts whole
     /// pairs, and the largest of each two by two pixels is kept.
-    pub(crate) fn make<S>(
+    pub(crate) fn make(
         &self,
         isa: Isa,
         task: usize,
         halved: bool,
-        scratch: impl Fn() -> S + Sync + Send,
-        fill: impl Fn(&mut S, usize, &mut [f32]) + Sync,
+        fill: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Vec<f32> {
         let (lines, line) = (self.batch * self.rows, self.line());
         if !halved {
-            return by_chunks_with(lines * line, task * line, scratch, |scratch, index, out| {
-                fill(scratch, index * task, out);
-            });
+            return by_chunks(lines * line, task * line, |index, out| fill(index * task, out));
         }
         let halves = Self { rows: self.rows / 2, columns: self.columns / 2, ..*self };
         let chunk = if self.whole() { task / self.rows * halves.rows } else { task / 2 };
-        let scratch = || (scratch(), vec![]);
-        by_chunks_with(
-            halves.batch * halves.rows * halves.line(),
-            chunk * halves.line(),
-            scratch,
-            |held, index, out| {
-                let (scratch, made) = held;
-                let count = task.min(lines - index * task);
-                made.resize(count * line, 0.0);
-                fill(scratch, index * task, made);
+        by_chunks(halves.batch * halves.rows * halves.line(), chunk * halves.line(), |index, out| {
+            let count = task.min(lines - index * task);
+            with_scratch(count * line, |made| {
+                fill(index * task, made);
                 let rows = if self.whole() { self.rows } else { count };
                 let pool = Pool::halving(self.channels, [rows, self.columns]);
                 let images = made.chunks_exact(rows * line).zip(out.chunks_exact_mut(rows / 2 * halves.line()));
                 images.for_each(|(image, out)| pool.image_forward(isa, image, out));
-            },
-        )
+            });
+        })
     }
 }

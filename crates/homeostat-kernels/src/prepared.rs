@@ -2,7 +2,10 @@
 //! it holds that memory weakly, so it does not keep a network alive, the address is not given to others, and a tensor
 //! that is changed in place is moved away from it first. So what is found is never stale.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::{
+    any::Any,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use burn::tensor::Bytes;
 use burn_flex::{FlexTensor, Layout};
@@ -23,7 +26,7 @@ pub(crate) enum Weight {
     Winograd(Transformed),
 }
 
-/// The choice between them.
+/// The choice between these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Direct,
@@ -39,17 +42,23 @@ impl Weight {
     }
 }
 
+/// What is made of weights, of one type each: [`Prepared`], or the strips of a dense layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Convolution { groups: usize, way: Way },
+    Dense,
+}
+
 #[derive(Debug)]
 struct Entry {
     /// Memory and layout of all tensors that it was made of.
     made_of: Vec<(Weak<Bytes>, Layout)>,
-    /// Groups, and the way.
-    form: (usize, Way),
-    prepared: Arc<Prepared>,
+    form: Form,
+    prepared: Arc<dyn Any + Send + Sync>,
 }
 
 impl Entry {
-    fn is_of(&self, tensors: &[&FlexTensor], form: (usize, Way)) -> bool {
+    fn is_of(&self, tensors: &[&FlexTensor], form: Form) -> bool {
         self.form == form
             && self.made_of.len() == tensors.len()
             && self.made_of.iter().zip(tensors).all(|((memory, layout), tensor)| {
@@ -64,19 +73,19 @@ impl Entry {
 
 static ENTRIES: Mutex<Vec<Entry>> = Mutex::new(vec![]);
 
-/// What `make` made of these tensors in this form (groups and way), now or before.
-pub(crate) fn prepared(tensors: &[&FlexTensor], form: (usize, Way), make: impl FnOnce() -> Prepared) -> Arc<Prepared> {
+/// What `make` made of these tensors in this form, now or before.
+pub(crate) fn prepared<T: Any + Send + Sync>(tensors: &[&FlexTensor], form: Form, make: impl FnOnce() -> T) -> Arc<T> {
     let find = |entries: &[Entry]| {
         entries.iter().find(|entry| entry.is_of(tensors, form)).map(|entry| Arc::clone(&entry.prepared))
     };
     if let Some(found) = find(&ENTRIES.lock().unwrap_or_else(PoisonError::into_inner)) {
-        return found;
+        return found.downcast().expect("a form has one type");
     }
     let prepared = Arc::new(make());
     let made_of = tensors.iter().map(|tensor| (Arc::downgrade(&tensor.data_arc()), tensor.layout().clone())).collect();
     let mut entries = ENTRIES.lock().unwrap_or_else(PoisonError::into_inner);
     entries.retain(Entry::is_alive);
-    entries.push(Entry { made_of, form, prepared: Arc::clone(&prepared) });
+    entries.push(Entry { made_of, form, prepared: Arc::clone(&prepared) as _ });
     prepared
 }
 
@@ -109,7 +118,7 @@ mod tests {
             groups: 1,
         };
         let make = || Prepared { weight: Weight::new(Way::Direct, &conv, &[value; 4]), bias: vec![value] };
-        prepared(&[tensor], (1, Way::Direct), make).bias[0]
+        prepared(&[tensor], Form::Convolution { groups: 1, way: Way::Direct }, make).bias[0]
     }
 
     #[test]

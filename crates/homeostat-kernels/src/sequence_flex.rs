@@ -12,8 +12,9 @@ use crate::{
     curves::{Bend, Unbend},
     entropy,
     flex::floats,
-    gemm::{Matrix, product, product_and},
+    gemm::{Matrix, Right, product, product_and, product_with},
     layer_norm::RowNorm,
+    prepared::{Form, forget_the_dead, prepared},
     sequence::Curve,
     sequence_extension::Operation,
     simd::Isa,
@@ -46,12 +47,16 @@ impl Operation<3> for Dense {
             drop((floats_x, floats_w));
             return (tensor(y, shape.clone()), vec![x, weight, tensor(straight, shape)]);
         }
-        let y = product(isa, a, b, begin, |rows| rows.iter_mut().for_each(|x| isa.run(Bend { curve, x })));
+        let right = (!keep).then(|| prepared(&[&weight], Form::Dense, || Right::new(isa, b)));
+        let bend = |rows: &mut [&mut [f32]]| rows.iter_mut().for_each(|x| isa.run(Bend { curve, x }));
+        let y = product_with(isa, a, b, right.as_deref(), begin, bend);
+        drop(right);
         drop((floats_x, floats_w));
         (tensor(y, shape), vec![x, weight])
     }
 
     fn gradients(self, kept: Vec<FlexTensor>, gradient: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        forget_the_dead();
         let (isa, curve) = (Isa::detect(), self.curve);
         let (x, weight) = (&kept[0], &kept[1]);
         let [inputs, outputs] = dims(weight);

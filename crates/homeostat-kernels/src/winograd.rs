@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{
-    buffer::by_chunks,
+    buffer::{by_chunks, with_scratch},
     gather::{Finish, WeightSteps},
     lines::Lines,
     product::{End, Panel, Product, Rows, Segment, Walk, panels, spaced},
@@ -128,34 +128,28 @@ impl Winograd {
         // Rows of tiles before a line.
         let tiles = |lines: usize| lines / height * height.div_ceil(2) + (lines % height).div_ceil(2);
         let finite = AtomicBool::new(true);
-        let y = made.make(isa, some, finish.halved, Scratch::default, |scratch, first, out| {
+        let y = made.make(isa, some, finish.halved, |first, out| {
             let residual = finish.residual.map(|residual| &residual[first * line..][..out.len()]);
             let task = Task { first: tiles(first), rows: tiles(first + out.len() / line) - tiles(first) };
-            if !self.task(isa, source, weight, Finish { residual, ..finish }, &task, scratch, out) {
+            let [transformed, products] = self.channels.map(|channels| PLACES * (task.rows * columns * channels + GAP));
+            let all_finite = with_scratch(transformed, |transformed| {
+                with_scratch(products, |products| {
+                    isa.run(Forth { winograd: self, task: &task, source, to: transformed });
+                    self.multiply(isa, transformed, weight, products);
+                    isa.run(Back { winograd: self, task: &task, products, finish: Finish { residual, ..finish }, out })
+                })
+            });
+            if !all_finite {
                 finite.store(false, Ordering::Relaxed);
             }
         });
         finite.into_inner().then_some(y)
     }
 
-    /// Whether all is finite.
-    #[expect(clippy::too_many_arguments, reason = "the body of a loop")]
-    fn task(
-        &self,
-        isa: Isa,
-        source: &[f32],
-        weight: &Transformed,
-        finish: Finish<'_>,
-        task: &Task,
-        scratch: &mut Scratch,
-        out: &mut [f32],
-    ) -> bool {
+    /// Tiles times weights, at each place.
+    fn multiply(&self, isa: Isa, transformed: &[f32], weight: &Transformed, products: &mut [f32]) {
         let [from, to] = self.channels;
-        let tiles = task.rows * self.tiles()[1];
-        let Scratch { transformed, products } = scratch;
-        transformed.resize(PLACES * (tiles * from + GAP), 0.0);
-        products.resize(PLACES * (tiles * to + GAP), 0.0);
-        isa.run(Forth { winograd: self, task, source, to: transformed });
+        let tiles = (transformed.len() / PLACES - GAP) / from;
         let size = weight.floats.len() / PLACES;
         for place in 0..PLACES {
             for panel in &weight.panels {
@@ -175,7 +169,6 @@ impl Winograd {
                 });
             }
         }
-        isa.run(Back { winograd: self, task, products, finish, out })
     }
 
     /// Image, row and column of a task's tile, in tiles.
@@ -190,13 +183,6 @@ impl Winograd {
 struct Task {
     first: usize,
     rows: usize,
-}
-
-/// Transformed tiles, and products with them: for each place, `[tile, channel]` and a gap.
-#[derive(Default)]
-struct Scratch {
-    transformed: Vec<f32>,
-    products: Vec<f32>,
 }
 
 struct TileRows {

@@ -2,7 +2,8 @@
 
 use burn::{nn::BatchNormConfig, tensor::Tensor};
 use homeostat_kernels::{
-    Activation, Conv2dOptions, Kernels, MaxPool2dOptions, conv_norm, conv2d, conv2d_halved, linear, max_pool2d,
+    Activation, Conv2dOptions, Curve, Kernels, MaxPool2dOptions, conv_norm, conv2d, conv2d_halved, dense, linear,
+    max_pool2d,
 };
 
 use crate::{assert_close, floats, plain, random};
@@ -62,6 +63,25 @@ fn an_image_gets_the_same_bits_alone_and_among_others() {
             let alone = network(x);
             let share = |all: &[f32], one: &[f32]| all[image * one.len()..][..one.len()] == *one;
             assert!(share(&together.0, &alone.0) && share(&together.1, &alone.1), "image {image} of {shape:?}");
+        }
+    }
+}
+
+#[test]
+fn a_row_gets_the_same_bits_from_a_dense_layer_alone_and_among_others() {
+    for [rows, inputs, outputs] in [[3, 5, 7], [5, 300, 600], [130, 70, 33], [700, 270, 515]] {
+        let (x, w) = (plain(&random([rows, inputs])), plain(&(random([inputs, outputs]) * 0.2)));
+        let turned = plain(&w.clone().transpose()).transpose();
+        let layer = |x: Tensor<2>, w: &Tensor<2>, kernels| dense(x, w.clone(), None, Curve::Gelu, kernels);
+        let together = floats(&layer(x.clone(), &w, Kernels::Own));
+        let what = format!("{rows} x {inputs} x {outputs}");
+        assert_close(&together, &floats(&layer(x.clone(), &w, Kernels::Burn)), &what);
+        for w in [&w, &turned, &w] {
+            assert!(together == floats(&layer(x.clone(), w, Kernels::Own)), "{what}, weights otherwise in memory");
+        }
+        for row in [0, rows / 2, rows - 1] {
+            let alone = floats(&layer(x.clone().narrow(0, row, 1), &w, Kernels::Own));
+            assert!(together[row * outputs..][..outputs] == alone, "row {row} of {what}");
         }
     }
 }

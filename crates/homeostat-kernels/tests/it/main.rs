@@ -4,6 +4,8 @@
 mod avg_pool2d;
 mod batch_norm;
 mod conv2d;
+mod flatten;
+mod fork;
 mod inference;
 mod levels;
 mod linear;

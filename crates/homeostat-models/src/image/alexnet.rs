@@ -6,13 +6,13 @@ use burn::{
     nn::{Dropout, DropoutConfig, Linear, LinearConfig, conv::Conv2d},
     tensor::{Device, Tensor},
 };
-use homeostat_kernels::{Activation, Kernels, adaptive_avg_pool2d};
+use homeostat_kernels::Activation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{Border, Then, Window, classify, convolve, each, he, max_pool},
+    blocks::{Border, Then, Window, classify, convolve, each, he, max_pool, means},
     check_dropout, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -111,7 +111,7 @@ impl ImageNetwork for AlexNet {
     }
 
     fn pool(&self, last: Tensor<4>) -> Tensor<2> {
-        let x = adaptive_avg_pool2d(last, [PARTS; 2], Kernels::selected()).flatten(1, 3);
+        let x = means(last, PARTS);
         self.hidden.iter().fold(x, |x, layer| classify(layer, self.dropout.forward(x), Activation::Relu))
     }
 

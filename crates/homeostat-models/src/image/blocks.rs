@@ -10,7 +10,7 @@ use burn::{
 };
 use homeostat_kernels::{
     Activation, Conv2dOptions, Curve, Kernels, MaxPool2dOptions, adaptive_avg_pool2d, batch_norm, conv_norm, conv2d,
-    conv2d_halved, dense, layer_norm, linear, max_pool2d,
+    conv2d_halved, dense, flatten, fork, layer_norm, linear, max_pool2d,
 };
 
 use super::trace;
@@ -238,7 +238,22 @@ pub(super) fn max_pool_all(x: Tensor<4>, kernel: usize, stride: usize) -> Tensor
 
 /// The mean over all pixels: `[batch, channels, height, width] -> [batch, channels]`.
 pub(super) fn mean(x: Tensor<4>) -> Tensor<2> {
-    adaptive_avg_pool2d(x, [1, 1], Kernels::selected()).flatten(1, 3)
+    means(x, 1)
+}
+
+/// The means over `parts x parts` windows of the pixels, each image in a row: `[batch, channels * parts * parts]`.
+pub(super) fn means(x: Tensor<4>, parts: usize) -> Tensor<2> {
+    row(adaptive_avg_pool2d(x, [parts; 2], Kernels::selected()))
+}
+
+/// The same images for each branch of a block.
+pub(super) fn branches<const N: usize>(x: Tensor<4>) -> [Tensor<4>; N] {
+    fork(x, Kernels::selected())
+}
+
+/// Each image in a row: `[batch, channels * height * width]`.
+pub(super) fn row(x: Tensor<4>) -> Tensor<2> {
+    flatten(x, Kernels::selected())
 }
 
 /// What comes out of each stage, where each takes what the one before gives.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{ConvNorm, StochasticDepth, Then, Window, each, mean},
+    blocks::{ConvNorm, StochasticDepth, Then, Window, branches, each, mean},
     check_rate, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -101,7 +101,8 @@ struct Block {
 
 impl Block {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let residual = if self.halves { halve(x.clone()) } else { x.clone() };
+        let [x, residual] = branches(x);
+        let residual = if self.halves { halve(residual) } else { residual };
         let branch = self.convs[0].forward(x, None, Then::Relu);
         if !self.depth.is_active(&branch.device()) {
             return self.convs[1].forward(branch, Some(residual), Then::Relu);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{convolve_halved, each, mean},
+    blocks::{convolve_halved, each, mean, row},
     check_dropout, check_widths,
     mlp::Mlp,
     network::{Describe, ImageNetwork},
@@ -152,7 +152,7 @@ impl ImageNetwork for Cnn {
 
     fn pool(&self, last: Tensor<4>) -> Tensor<2> {
         self.classifier.hidden(match self.head {
-            Head::Flatten => last.flatten(1, 3),
+            Head::Flatten => row(last),
             Head::Mean => mean(last),
         })
     }

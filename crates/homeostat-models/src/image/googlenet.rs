@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{ConvNorm, Then, Window, classify, max_pool, max_pool_all, mean},
+    blocks::{ConvNorm, Then, Window, branches, classify, max_pool, max_pool_all, mean, row},
     check_dropout, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -158,11 +158,12 @@ struct Inception {
 impl Inception {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let way = |convs: &[ConvNorm], x: Tensor<4>| convs.iter().fold(x, |x, conv| conv.forward(x, None, Then::Relu));
+        let [one, two, three, pooled] = branches(x);
         let ways = vec![
-            way(&self.convs[..1], x.clone()),
-            way(&self.convs[1..3], x.clone()),
-            way(&self.convs[3..5], x.clone()),
-            way(&self.convs[5..], max_pool(x, 3, 1, 1)),
+            way(&self.convs[..1], one),
+            way(&self.convs[1..3], two),
+            way(&self.convs[3..5], three),
+            way(&self.convs[5..], max_pool(pooled, 3, 1, 1)),
         ];
         Tensor::cat(ways, 1)
     }
@@ -179,7 +180,7 @@ struct Auxiliary {
 impl Auxiliary {
     fn forward(&self, x: Tensor<4>) -> Tensor<2> {
         let parts = adaptive_avg_pool2d(x, [PARTS; 2], Kernels::selected());
-        let x = self.conv.forward(parts, None, Then::Relu).flatten(1, 3);
+        let x = row(self.conv.forward(parts, None, Then::Relu));
         let hidden = self.dropout.forward(classify(&self.hidden, x, Activation::Relu));
         classify(&self.head, hidden, Activation::Linear)
     }

@@ -8,7 +8,7 @@ use burn::{
 };
 
 use super::{
-    blocks::{Border, ConvNorm, StochasticDepth, Then, Window, each, mean},
+    blocks::{Border, ConvNorm, StochasticDepth, Then, Window, branches, each, mean},
     network::{ImageNetwork, NameTable},
 };
 
@@ -124,7 +124,8 @@ struct Block {
 impl Block {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let (last, first) = self.convs.split_last().expect("a block has convolutions");
-        let branch = first.iter().fold(x.clone(), |x, conv| conv.forward(x, None, Then::Relu6));
+        let [x, branch] = branches(x);
+        let branch = first.iter().fold(branch, |x, conv| conv.forward(x, None, Then::Relu6));
         if !self.adds {
             return last.forward(branch, None, Then::Nothing);
         }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{Border, Then, Window, classify, convolve, each, xavier},
+    blocks::{Border, Then, Window, classify, convolve, each, row, xavier},
     network::{Describe, ImageNetwork},
 };
 use crate::ModelError;
@@ -75,7 +75,7 @@ impl ImageNetwork for LeNet {
     }
 
     fn pool(&self, last: Tensor<4>) -> Tensor<2> {
-        self.hidden.iter().fold(last.flatten(1, 3), |x, layer| classify(layer, x, Activation::Linear).tanh())
+        self.hidden.iter().fold(row(last), |x, layer| classify(layer, x, Activation::Linear).tanh())
     }
 
     fn head(&self) -> &Linear {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::classify,
+    blocks::{classify, row},
     check_dropout, check_widths,
     network::{Describe, ImageNetwork},
 };
@@ -75,7 +75,7 @@ impl Mlp {
 impl ImageNetwork for Mlp {
     /// The pixels, and each hidden layer: `[batch, units, 1, 1]`.
     fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        let mut x: Tensor<2> = images.flatten(1, 3);
+        let mut x: Tensor<2> = row(images);
         let mut features = vec![x.clone().unsqueeze_dims(&[2, 3])];
         for layer in &self.hidden {
             x = self.layer(x, layer);
@@ -85,7 +85,7 @@ impl ImageNetwork for Mlp {
     }
 
     fn pool(&self, last: Tensor<4>) -> Tensor<2> {
-        last.flatten(1, 3)
+        row(last)
     }
 
     fn head(&self) -> &Linear {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{ConvNorm, Excitation, StochasticDepth, Then, Window, each, max_pool, mean},
+    blocks::{ConvNorm, Excitation, StochasticDepth, Then, Window, branches, each, max_pool, mean},
     check_depth, check_rate, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -184,9 +184,10 @@ struct Block {
 
 impl Block {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let [x, shortcut] = branches(x);
         let residual = match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x.clone(), None, Then::Nothing),
-            None => x.clone(),
+            Some(conv) => conv.forward(shortcut, None, Then::Nothing),
+            None => shortcut,
         };
         let (last, first) = self.convs.split_last().expect("a block has convolutions");
         let branch = first.iter().fold(x, |x, conv| conv.forward(x, None, Then::Relu));

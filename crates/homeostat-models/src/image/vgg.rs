@@ -6,13 +6,13 @@ use burn::{
     nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig, conv::Conv2d},
     tensor::{Device, Tensor},
 };
-use homeostat_kernels::{Activation, Kernels, adaptive_avg_pool2d};
+use homeostat_kernels::Activation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{Then, Window, classify, convolve, convolve_halved, each, he, max_pool, normalise},
+    blocks::{Then, Window, classify, convolve, convolve_halved, each, he, max_pool, means, normalise},
     check_depth, check_dropout, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -152,7 +152,7 @@ impl ImageNetwork for Vgg {
     }
 
     fn pool(&self, last: Tensor<4>) -> Tensor<2> {
-        let x = adaptive_avg_pool2d(last, [PARTS; 2], Kernels::selected()).flatten(1, 3);
+        let x = means(last, PARTS);
         self.hidden.iter().fold(x, |x, layer| self.dropout.forward(classify(layer, x, Activation::Relu)))
     }
 

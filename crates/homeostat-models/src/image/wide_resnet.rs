@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{StochasticDepth, Then, Window, convolve, each, he, mean, normalise},
+    blocks::{StochasticDepth, Then, Window, branches, convolve, each, he, mean, normalise},
     check_dropout, check_rate, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -118,10 +118,11 @@ struct Block {
 
 impl Block {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let active = normalise(&self.norms[0], x.clone(), Then::Relu);
+        let [x, residual] = branches(x);
+        let [active, shortcut] = branches(normalise(&self.norms[0], x, Then::Relu));
         let residual = match &self.shortcut {
-            Some(shortcut) => convolve(shortcut, active.clone(), Then::Nothing),
-            None => x,
+            Some(conv) => convolve(conv, shortcut, Then::Nothing),
+            None => residual,
         };
         let branch = normalise(&self.norms[1], convolve(&self.convs[0], active, Then::Nothing), Then::Relu);
         let branch = convolve(&self.convs[1], self.dropout.forward(branch), Then::Nothing);
