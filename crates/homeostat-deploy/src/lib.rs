@@ -11,4 +11,4 @@ mod verify;
 
 pub use error::DeployError;
 pub use predictor::{Endpoint, OpenEndpoint, Predictor, published};
-pub use verify::{TOLERANCE, Verified, verify};
+pub use verify::{MERGED_TOLERANCE, TOLERANCE, Verified, verify, verify_merged};

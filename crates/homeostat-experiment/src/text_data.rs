@@ -16,9 +16,6 @@ pub struct TextDataConfig {
     pub source: TextSourceConfig,
     /// What cuts them into tokens.
     pub tokenizer: TokenizerSource,
-    /// A safetensors file with the weights of a BERT that the network starts with below its last layer, relative to the data root.
-    /// Without it, it starts with random ones.
-    pub weights: Option<String>,
     /// Random changes of training texts, in this order.
     pub augment: TextAugment,
     /// How many batches of the shuffled order are sorted by length together, so that little is filled up; 1 sorts none.
@@ -40,7 +37,6 @@ impl Default for TextDataConfig {
         Self {
             source: TextSourceConfig::Table(TextTableConfig::default()),
             tokenizer: TokenizerSource::Train(TokenizerConfig::default()),
-            weights: None,
             augment: TextAugment::default(),
             bucket_batches: 50,
         }
@@ -54,15 +50,11 @@ impl TextDataConfig {
         if let TokenizerSource::Train(config) = &self.tokenizer {
             config.check("data.text.tokenizer.train")?;
         }
-        let tokenizer = match &self.tokenizer {
-            TokenizerSource::Train(_) => None,
-            TokenizerSource::File(file) => Some(file),
-        };
-        for (key, file) in [("tokenizer.file", tokenizer), ("weights", self.weights.as_ref())] {
-            if file.is_some_and(|file| Path::new(file).is_absolute()) {
-                let problem = "is an absolute path, but an experiment says what, not where: name it below --data-root";
-                return Err(ExperimentError::setting(&format!("data.text.{key}"), problem));
-            }
+        if let TokenizerSource::File(file) = &self.tokenizer
+            && Path::new(file).is_absolute()
+        {
+            let problem = "is an absolute path, but an experiment says what, not where: name it below --data-root";
+            return Err(ExperimentError::setting("data.text.tokenizer.file", problem));
         }
         let problem = "is 0, but has to be at least 1";
         if self.bucket_batches > 0 {

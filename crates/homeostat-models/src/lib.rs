@@ -45,7 +45,7 @@ pub use image::{
 pub use registry::{Expects, KnownNetwork};
 pub use sequence::{
     Pooling, SequenceInput, SequenceModel, SequenceModelConfig,
-    bert::bert_weights,
+    bert::{bert_modules, bert_weights},
     classifier::SequenceClassifier,
     recurrent::{Recurrent, RecurrentConfig},
     text_cnn::{TextCnn, TextCnnConfig},

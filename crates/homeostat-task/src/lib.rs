@@ -12,10 +12,12 @@
 
 mod foreign;
 mod headed;
+mod peft;
 mod task;
 mod weights;
 
-pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign};
+pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign, transpose};
 pub use headed::Headed;
+pub use peft::{PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer};
 pub use task::{InputError, Outcome, Task, TaskError, TaskVisitor};
 pub use weights::{ParamPath, Weights, WeightsError};

@@ -134,6 +134,7 @@ impl SequenceModelConfig {
         let recurrent = RecurrentConfig { width: 6, features: 5, layers: 2, bidirectional: true, dropout: 0.0 };
         vec![
             Self::Transformer(TransformerConfig { norm: transformer::NormPlace::Before, ..transformer.clone() }),
+            Self::Transformer(TransformerConfig { adapter: 3, ..transformer.clone() }),
             Self::Transformer(transformer),
             Self::Lstm(recurrent.clone()),
             Self::Lstm(RecurrentConfig { bidirectional: false, layers: 1, ..recurrent.clone() }),
