@@ -23,7 +23,7 @@ split.stratified = { valid = 0.2, test = 0.2 }
 source.table = { folder = \"pets\" }
 tokenizer.train = { size = 60 }
 [train]
-epochs = 3
+epochs = 6
 batch-size = 8
 optimizer.adamw = { learning-rate = 2e-2 }
 schedule.constant = {}
@@ -62,7 +62,8 @@ fn prepared(place: &Place) -> Weights {
     let mut tensors = BTreeMap::new();
     for (at, (name, shape)) in (0..).zip(shapes) {
         let mut rng = Rng::keyed(5, [at, 0, 0]);
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| 0.6 * (rng.uniform() - 0.5)).collect();
+        let middle = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| middle + 0.6 * (rng.uniform() - 0.5)).collect();
         tensors.insert(name, TensorData::new(values, shape));
     }
     let weights = Weights::from_tensors(tensors);

@@ -23,7 +23,7 @@ impl Fixture {
 
     fn of(name: &str) -> Self {
         let path = format!("{}/tests/fixtures/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
-        Self(Weights::from_safetensors(&std::fs::read(path).unwrap()).unwrap().0.tensors().clone())
+        Self(Weights::from_safetensors(&fs::read(path).unwrap()).unwrap().0.tensors().clone())
     }
 
     fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {

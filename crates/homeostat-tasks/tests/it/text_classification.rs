@@ -5,8 +5,8 @@ use burn::{
     optim::{AdamConfig, GradientsParams},
 };
 use homeostat_data::{TextSample, Tokenizer, TokenizerConfig, TokenizerKind};
-use homeostat_models::{SequenceModelConfig, TransformerConfig};
-use homeostat_task::{Outcome, Task, TaskError, Weights};
+use homeostat_models::SequenceModelConfig;
+use homeostat_task::{Outcome, Task, TaskError};
 use homeostat_tasks::{Target, TaskConfig, TextClassification, TextClassificationConfig, text_request};
 
 use crate::{device, losses, seeded};
