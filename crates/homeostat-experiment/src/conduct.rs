@@ -17,20 +17,19 @@ use homeostat_config::{Resolved, to_toml};
 use homeostat_data::{DataError, DataRoot, Skipped, SplitRecord};
 use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify, verify_merged};
 use homeostat_fetch::Hub;
-use homeostat_report::Shown;
 use homeostat_task::{Adopted, Task, Weights};
 use homeostat_tasks::TaskConfig;
-use homeostat_train::{End, Event, Finished, Job, NoProbe, Probed, Reached, Workers, fit, probe};
+use homeostat_train::{End, Event, Finished, Job, Reached, Workers};
 
 use crate::{
     Experiment, ExperimentError, ExperimentText,
     adapter::write_adapter,
-    evaluate_run::{Measured, measure},
+    evaluate_run::Measured,
     images::Images,
     kind::Kind,
     plan::Plan,
     pretrained::{Initial, initial as initial_weights},
-    report_of_run::{augmented_pictures, report_of_run},
+    report_of_run::{pictures, report_of_run},
     tensorboard::TensorBoard,
     texts::Texts,
 };
@@ -345,13 +344,13 @@ fn train_and_conclude<K: Kind>(
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
     let (experiment, checkpoint) = (plan.experiment(), start.checkpoint());
-    let samples = [plan.splits.train.len(), plan.splits.valid.len(), plan.splits.test.len()];
+    let (train, valid) = (plan.examples(&plan.splits.train), plan.examples(&plan.splits.valid));
+    let samples = [train.len(), valid.len(), plan.examples(&plan.splits.test).len()];
     let resumed = checkpoint.map(Checkpoint::step);
     let data = experiment.data.locate(&setting.roots)?;
     observe(Stage::Prepared { run: run.path(), experiment, data: data.as_deref(), samples, resumed });
     let mut tensorboard = TensorBoard::open(run, resumed);
-    let (train, valid) = (plan.examples(&plan.splits.train), plan.examples(&plan.splits.valid));
-    let meters = plan.meters()?;
+    let meters = K::meters(plan)?;
     let job = Job {
         task: &plan.task,
         initial: start.weights(),
@@ -369,24 +368,8 @@ fn train_and_conclude<K: Kind>(
         tensorboard.observe(&event);
         observe(Stage::Training(event));
     };
-    let since = Instant::now();
-    let probed = probe(&job, checkpoint, K::moves(&experiment.data).map(str::to_owned), &mut listen)?;
-    // What computing features took belongs to the training.
-    let before = since.elapsed().as_secs_f64();
-    let end = match probed {
-        Ok(Probed { task, train, valid }) => fit(&job.on(&task, &train, &valid), run, checkpoint, &mut listen)?,
-        Err(reason) => {
-            if let NoProbe::Moves(reason) = reason {
-                tracing::warn!("only the head learns, but its features cannot be computed once: {reason}");
-            }
-            fit(&job, run, checkpoint, &mut listen)?
-        }
-    };
-    match end {
-        End::Finished(finished) => {
-            let finished = Finished { seconds: before + finished.seconds, ..finished };
-            conclude(plan, run, finished, tensorboard, setting, observe)
-        }
+    match K::fit(plan, &job, run, checkpoint, &mut listen)? {
+        End::Finished(finished) => conclude(plan, run, finished, tensorboard, setting, observe),
         End::Interrupted { .. } => Ok(Outcome::Interrupted),
     }
 }
@@ -400,15 +383,14 @@ fn conclude<K: Kind>(
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
-    let Some(valid) = measure(plan, &finished.model, &plan.splits.valid, (None, None), setting)? else {
+    let Some(valid) = K::measure(plan, &finished.model, &plan.splits.valid, setting)? else {
         return Ok(Outcome::Interrupted);
     };
-    if plan.experiment().train.calibrate && !valid.scaling.is_empty() {
-        let calibrated = plan.at_temperature(valid.scaling.fit())?;
-        let Some(valid) = measure(&calibrated, &finished.model, &plan.splits.valid, (None, None), setting)? else {
+    if let Some(settled) = K::settle(plan, &valid)? {
+        let Some(valid) = K::measure(&settled, &finished.model, &plan.splits.valid, setting)? else {
             return Ok(Outcome::Interrupted);
         };
-        return conclude_measured(&calibrated, run, finished, valid, tensorboard, setting, observe);
+        return conclude_measured(&settled, run, finished, valid, tensorboard, setting, observe);
     }
     conclude_measured(plan, run, finished, valid, tensorboard, setting, observe)
 }
@@ -418,7 +400,7 @@ fn conclude_measured<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
     finished: Finished<<K::Task as Task>::Model>,
-    valid: Measured,
+    valid: Measured<K::Findings>,
     tensorboard: TensorBoard,
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
@@ -426,13 +408,13 @@ fn conclude_measured<K: Kind>(
     if !plan.splits.test.is_empty() {
         observe(Stage::Testing);
     }
-    let Some(test) = measure(plan, &finished.model, &plan.splits.test, (None, None), setting)? else {
+    let Some(test) = K::measure(plan, &finished.model, &plan.splits.test, setting)? else {
         return Ok(Outcome::Interrupted);
     };
     let skipped = [plan.source.left_out(), valid.skipped.as_slice(), test.skipped.as_slice()];
     let skipped = all_skipped(finished.skipped, skipped, observe);
     let parameters = finished.model.num_params() as u64;
-    let (artifact, golden) = publish(plan, run, (finished.model, finished.unmerged), setting)?;
+    let (artifact, golden) = publish(plan, run, (finished.model.clone(), finished.unmerged), setting)?;
     observe(Stage::Published { artifact: artifact.path(), golden });
     let result = RunResult {
         state: RunState::Finished,
@@ -447,19 +429,9 @@ fn conclude_measured<K: Kind>(
         seconds: finished.seconds,
     };
     let shown = if plan.splits.test.is_empty() { Measured { part: "validation", ..valid } } else { test };
-    let pictures = augmented_pictures(plan);
-    let report = report_of_run(plan, run, &result, &shown, &pictures, &skipped)?;
+    let report = report_of_run(plan, &finished.model, run, &result, &shown, &skipped)?;
     run.write_report(&report.render())?;
-    let images: Vec<(String, Vec<u8>)> = pictures
-        .iter()
-        .enumerate()
-        .map(|(at, picture)| (format!("augmented/{at:02}"), picture.png.clone()))
-        .chain(shown.mistakes.iter().take(8).enumerate().filter_map(|(at, mistake)| match &mistake.shown {
-            Shown::Picture(png) => Some((format!("mistakes/{at:02}"), png.clone())),
-            Shown::Text(_) => None,
-        }))
-        .collect();
-    tensorboard.finish(result.steps, &images, &run.experiment()?);
+    tensorboard.finish(result.steps, &pictures(&report), &run.experiment()?);
     // Last: who finds this file finds everything else.
     run.write_result(&result)?;
     Ok(Outcome::Finished(result))
@@ -512,7 +484,7 @@ fn golden<K: Kind>(plan: &Plan<K>, predictor: &Predictor<K::Task>) -> Result<Vec
     let stride = (pool.len() / GOLDEN).max(1);
     let mut golden = Vec::new();
     for &index in pool.iter().step_by(stride) {
-        let request = match K::request(&plan.source, index) {
+        let request = match K::request(plan, index) {
             Ok(request) => request,
             Err(DataError::Corrupt { .. }) => continue,
             Err(error) => return Err(error.into()),

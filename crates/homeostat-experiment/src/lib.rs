@@ -30,6 +30,7 @@ mod pretrained;
 mod report_of_data;
 mod report_of_run;
 mod sheet;
+mod sorting;
 mod tensorboard;
 mod text_data;
 mod text_examples;

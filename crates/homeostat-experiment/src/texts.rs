@@ -7,13 +7,13 @@ use homeostat_data::{DataError, DataRoot, Source, Splits, TOKENIZER_FILE, TestVi
 use homeostat_models::{NameTable, bert_modules, bert_weights};
 use homeostat_report::{Picture, Shown};
 use homeostat_task::{Task, Weights};
-use homeostat_tasks::{LossConfig, TaskConfig, TextClassification, TextClassificationConfig, text_request};
+use homeostat_tasks::{TaskConfig, TextClassification, TextClassificationConfig, text_request};
 use homeostat_train::{Examples, Workers};
 
 use crate::{
     DataConfig, Experiment, ExperimentError, TextDataConfig,
-    kind::Kind,
-    plan::{Plan, check_source, in_pieces},
+    plan::{Plan, in_pieces},
+    sorting::{ClassSettings, Sorting, check_source},
     text_examples::TextExamples,
 };
 
@@ -22,15 +22,15 @@ pub(crate) struct Texts;
 
 const KEY: &str = "task.text-classification";
 
-impl Kind for Texts {
+impl Sorting for Texts {
     type Task = TextClassification;
     type Store = Store;
 
     const KEY: &'static str = KEY;
 
-    fn settings(task: &TaskConfig) -> (&[String], &LossConfig) {
-        let TextClassificationConfig { labels, loss, .. } = config(task);
-        (labels, loss)
+    fn settings(task: &TaskConfig) -> ClassSettings<'_> {
+        let TextClassificationConfig { labels, loss, temperature, .. } = config(task);
+        ClassSettings { labels, loss, temperature: *temperature }
     }
 
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<TextSource, ExperimentError> {
