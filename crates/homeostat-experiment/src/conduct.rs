@@ -25,6 +25,7 @@ use crate::{
     Experiment, ExperimentError, ExperimentText,
     adapter::write_adapter,
     evaluate_run::Measured,
+    generation::Generation,
     images::Images,
     kind::Kind,
     plan::Plan,
@@ -114,6 +115,7 @@ pub fn train(
     match &resolved.value.task {
         TaskConfig::ImageClassification(_) => begin::<Images>(resolved, (out, when), setting, observe),
         TaskConfig::TextClassification(_) => begin::<Texts>(resolved, (out, when), setting, observe),
+        TaskConfig::ImageGeneration(_) => begin::<Generation>(resolved, (out, when), setting, observe),
     }
 }
 
@@ -147,6 +149,7 @@ pub fn resume(
     match Experiment::text("experiment.toml", &run.experiment()?).load()?.value.task {
         TaskConfig::ImageClassification(_) => go_on::<Images>(run, setting, observe),
         TaskConfig::TextClassification(_) => go_on::<Texts>(run, setting, observe),
+        TaskConfig::ImageGeneration(_) => go_on::<Generation>(run, setting, observe),
     }
 }
 

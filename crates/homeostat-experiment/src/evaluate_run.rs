@@ -17,6 +17,7 @@ use homeostat_train::{Examples, Meter, Rows, evaluate};
 use crate::{
     Experiment, ExperimentError, Setting,
     conduct::reopen,
+    generation::Generation,
     images::Images,
     kind::Kind,
     plan::Plan,
@@ -107,6 +108,12 @@ pub fn evaluate_run(
         (TaskConfig::TextClassification(_), Some(_)) => {
             Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts"))
         }
+        (TaskConfig::ImageGeneration(_), Some(_)) => {
+            Err(ExperimentError::setting("--data", "is sorted into classes, but the run makes pictures"))
+        }
+        (TaskConfig::ImageGeneration(_), None) if tta.is_some() => {
+            Err(ExperimentError::setting("--tta", "averages answers about classes, but the run makes pictures"))
+        }
         (TaskConfig::TextClassification(_), None) if tta.is_some() => {
             Err(ExperimentError::setting("--tta", "makes views of pictures, but the run is about texts"))
         }
@@ -115,6 +122,7 @@ pub fn evaluate_run(
             measure_sorted(run, &plan, (&plan.splits.test, 0), (tta, None), setting)
         }
         (TaskConfig::TextClassification(_), None) => evaluate_test::<Texts>(run, &text, setting),
+        (TaskConfig::ImageGeneration(_), None) => evaluate_test::<Generation>(run, &text, setting),
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Report {
     pub classification: Option<Classification>,
     /// Training samples as the network saw them.
     pub augmented: Vec<Picture>,
+    /// Sheets of pictures that the network makes.
+    pub made: Vec<Picture>,
     /// The number of samples by class and part.
     pub data: DataSummary,
     /// Samples that could not be read and were left out.

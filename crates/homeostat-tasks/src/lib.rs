@@ -22,12 +22,17 @@
 
 mod classification;
 mod image_classification;
+mod image_generation;
 mod loss;
 mod task_config;
 mod text_classification;
 
 pub use classification::{ClassificationOutcome, ClassificationResponse, Target};
 pub use image_classification::{ImageBatch, ImageClassification, ImageClassificationConfig, InputShape};
+pub use image_generation::{
+    AutoencoderConfig, Chance, Elbo, GeneratedImage, GenerationOutcome, GenerativeConfig, GenerativeModel, ImageGeneration,
+    ImageGenerationConfig, PictureBatch, PictureInput, PictureRequest, PictureSample, elbo,
+};
 pub use loss::{
     BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, LossConfig, LossValue, Probabilities,
 };

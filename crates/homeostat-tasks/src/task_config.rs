@@ -5,7 +5,7 @@ use homeostat_task::{TaskError, TaskVisitor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageClassificationConfig, TextClassificationConfig};
+use crate::{ImageClassificationConfig, ImageGenerationConfig, TextClassificationConfig};
 
 /// The question that the network answers; the only part of an experiment that travels with the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,8 @@ pub enum TaskConfig {
     ImageClassification(ImageClassificationConfig),
     /// Which class a text belongs to, or a pair of texts.
     TextClassification(TextClassificationConfig),
+    /// Making pictures like those of the data.
+    ImageGeneration(ImageGenerationConfig),
 }
 
 impl Default for TaskConfig {
@@ -30,15 +32,17 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(_) => "image-classification",
             Self::TextClassification(_) => "text-classification",
+            Self::ImageGeneration(_) => "image-generation",
         }
     }
 
-    /// What scores are divided by.
+    /// What the scores of classes are divided by; 1 where there are none.
     #[must_use]
     pub fn temperature(&self) -> f64 {
         match self {
             Self::ImageClassification(config) => config.temperature,
             Self::TextClassification(config) => config.temperature,
+            Self::ImageGeneration(_) => 1.0,
         }
     }
 
@@ -50,6 +54,7 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(config) => config.check(),
             Self::TextClassification(config) => config.check(),
+            Self::ImageGeneration(config) => config.check(),
         }
     }
 
@@ -78,6 +83,7 @@ impl TaskConfig {
     pub fn open<V: TaskVisitor>(&self, visitor: V) -> Result<V::Output, TaskError> {
         match self {
             Self::ImageClassification(config) => Ok(visitor.visit(config.init()?)),
+            Self::ImageGeneration(config) => Ok(visitor.visit(config.init()?)),
             Self::TextClassification(config) => {
                 let tokenizer = Tokenizer::from_json(&visitor.asset(TOKENIZER_FILE)?);
                 let tokenizer = tokenizer.map_err(|error| TaskError::new(error.to_string()))?;

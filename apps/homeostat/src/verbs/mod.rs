@@ -13,6 +13,7 @@ mod pack;
 mod predict;
 mod resume;
 mod runs;
+mod sample;
 mod table;
 mod train;
 mod verify;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Resume(args) => resume::run(args),
         Verb::Eval(args) => eval::run(args),
         Verb::Predict(args) => predict::run(args),
+        Verb::Sample(args) => sample::run(args),
         Verb::Verify(args) => verify::run(args),
         Verb::Runs(args) => runs::run(args),
         Verb::Config(args) => config::run(args),
