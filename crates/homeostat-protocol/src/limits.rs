@@ -1,0 +1,26 @@
+//! How much a request may bring. It does not know what is read.
+
+/// Limits that are checked before memory is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a body, after it was decompressed.
+    pub body: usize,
+    /// Arrays and objects within each other.
+    pub depth: usize,
+    /// Inputs, and as many outputs.
+    pub tensors: usize,
+    /// Sizes in a shape.
+    pub dimensions: usize,
+    /// Elements of a tensor.
+    pub elements: usize,
+    /// Parameters in one place.
+    pub parameters: usize,
+    /// Bytes of a name, an id or a parameter's text.
+    pub name: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body: 64 << 20, depth: 32, tensors: 64, dimensions: 16, elements: 32 << 20, parameters: 64, name: 4096 }
+    }
+}
