@@ -30,6 +30,25 @@ pub struct RequestedOutput {
     pub parameters: Parameters,
 }
 
+impl RequestedOutput {
+    /// An output whose parameters may say how it is wanted: `binary_data`, `classification`. The others are kept.
+    ///
+    /// # Errors
+    ///
+    /// Where one of these has a value of another kind, or the output shall lie in shared memory.
+    pub fn new(name: String, mut parameters: Parameters) -> Result<Self, ProtocolError> {
+        if parameters.get("shared_memory_region").is_some() {
+            return Err(ProtocolError::Unsupported { what: "shared memory" });
+        }
+        let binary_data = parameters.flag("binary_data")?;
+        let classes = parameters.uint("classification")?.filter(|&count| count > 0);
+        let classification = classes.map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+        parameters.take("binary_data");
+        parameters.take("classification");
+        Ok(Self { name, binary_data, classification, parameters })
+    }
+}
+
 impl InferRequest {
     /// The input of this name.
     #[must_use]

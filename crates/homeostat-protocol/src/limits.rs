@@ -11,8 +11,10 @@ pub struct Limits {
     pub tensors: usize,
     /// Sizes in a shape.
     pub dimensions: usize,
-    /// Elements of a tensor.
+    /// Numbers in a tensor.
     pub elements: usize,
+    /// Elements of a tensor of BYTES, each of which costs more than a number.
+    pub strings: usize,
     /// Parameters in one place.
     pub parameters: usize,
     /// Bytes of a name, an id or a parameter's text.
@@ -21,6 +23,15 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body: 64 << 20, depth: 32, tensors: 64, dimensions: 16, elements: 32 << 20, parameters: 64, name: 4096 }
+        Self {
+            body: 64 << 20,
+            depth: 32,
+            tensors: 64,
+            dimensions: 16,
+            elements: 32 << 20,
+            strings: 1 << 20,
+            parameters: 64,
+            name: 4096,
+        }
     }
 }

@@ -36,7 +36,7 @@ impl Tensor {
     ///
     /// # Errors
     ///
-    /// Where the contents have another kind or length than type and shape say.
+    /// Where the contents have another kind or length than type and shape say, or a BOOL is neither 0 nor 1.
     pub fn new(
         name: impl Into<String>,
         datatype: Datatype,
@@ -56,6 +56,9 @@ impl Tensor {
                 if bytes.len() != wanted {
                     let shape = words(&shape);
                     return error(format!("has {} bytes, {datatype} of {shape} has {wanted}", bytes.len()));
+                }
+                if datatype == Datatype::Bool && bytes.iter().any(|&byte| byte > 1) {
+                    return error("is BOOL, but has a byte above 1".to_owned());
                 }
             }
             (Contents::Elements(found), None) if found.len() != elements => {
@@ -254,7 +257,7 @@ fn raw<const N: usize>(values: impl Iterator<Item = [u8; N]>) -> Contents {
     Contents::Raw(bytes.into())
 }
 
-fn each<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> impl Iterator<Item = T> {
+pub(crate) fn each<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> impl Iterator<Item = T> {
     bytes.as_chunks::<N>().0.iter().map(move |&value| read(value))
 }
 
