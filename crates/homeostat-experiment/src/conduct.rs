@@ -26,6 +26,7 @@ use crate::{
     evaluate_run::Measured,
     images::Images,
     kind::Kind,
+    language::Language,
     plan::Plan,
     pretrained::adopted,
     report_of_run::{pictures, report_of_run},
@@ -113,6 +114,7 @@ pub fn train(
     match &resolved.value.task {
         TaskConfig::ImageClassification(_) => begin::<Images>(resolved, (out, when), setting, observe),
         TaskConfig::TextClassification(_) => begin::<Texts>(resolved, (out, when), setting, observe),
+        TaskConfig::LanguageModel(_) => begin::<Language>(resolved, (out, when), setting, observe),
     }
 }
 
@@ -145,6 +147,7 @@ pub fn resume(
     match Experiment::text("experiment.toml", &run.experiment()?).load()?.value.task {
         TaskConfig::ImageClassification(_) => go_on::<Images>(run, setting, observe),
         TaskConfig::TextClassification(_) => go_on::<Texts>(run, setting, observe),
+        TaskConfig::LanguageModel(_) => go_on::<Language>(run, setting, observe),
     }
 }
 

@@ -13,6 +13,7 @@
 //! [`inspect`] walks one sample through it, and [`draft`] writes one for data that were described. It does not know the server or the command line.
 
 mod conduct;
+mod corpus_data;
 mod data_config;
 mod doubts;
 mod draft;
@@ -24,6 +25,7 @@ mod image_examples;
 mod images;
 mod inspect;
 mod kind;
+mod language;
 mod plan;
 mod pretrained;
 mod report_of_data;
@@ -34,8 +36,10 @@ mod tensorboard;
 mod text_data;
 mod text_examples;
 mod texts;
+mod window_examples;
 
 pub use conduct::{Outcome, Setting, Stage, resume, train};
+pub use corpus_data::CorpusDataConfig;
 pub use data_config::DataConfig;
 pub use draft::{Draft, draft};
 pub use ensemble::{Ensemble, evaluate_ensemble};

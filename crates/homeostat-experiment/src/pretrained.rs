@@ -31,14 +31,17 @@ pub(crate) fn adopted<K: Kind>(
     let in_file = |error: WeightsError| wrong(format!("{}: {error}", path.display()));
     let theirs = read_foreign(&path).map_err(in_file)?;
     let network = task.init(setting.device).map_err(|error| wrong(error.to_string()))?;
-    let of_table = |table: NameTable| ForeignNames::of(&network, &table.rows).map_err(in_file);
-    let mut names = K::names(task).into_iter().map(of_table).collect::<Result<Vec<_>, _>>()?;
+    let of_table = |NameTable { rows, as_ours, ignored, .. }: NameTable| {
+        let names = ForeignNames::of(&network, &rows).map_err(in_file)?;
+        Ok((names.lying_as_ours(&as_ours), ignored))
+    };
+    let mut names = K::names(task).into_iter().map(of_table).collect::<Result<Vec<_>, ExperimentError>>()?;
     // What a run has published is in our own names.
-    names.push(ForeignNames::own(&network));
-    let best = names.into_iter().max_by_key(|names| names.hits(&theirs));
+    names.push((ForeignNames::own(&network), Vec::new()));
+    let best = names.into_iter().max_by_key(|(names, _)| names.hits(&theirs));
     best.map_or_else(
         || Err(wrong("has no names".to_owned())),
-        |names| names.adopt(&theirs, &from.allow).map_err(in_file),
+        |(names, ignored)| names.adopt(&theirs, &[from.allow.as_slice(), &ignored].concat()).map_err(in_file),
     )
 }
 

@@ -6,6 +6,7 @@ mod data;
 mod devices;
 mod eval;
 mod fetch;
+mod generate;
 mod init;
 mod inspect;
 mod models;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Resume(args) => resume::run(args),
         Verb::Eval(args) => eval::run(args),
         Verb::Predict(args) => predict::run(args),
+        Verb::Generate(args) => generate::run(args),
         Verb::Verify(args) => verify::run(args),
         Verb::Runs(args) => runs::run(args),
         Verb::Config(args) => config::run(args),
