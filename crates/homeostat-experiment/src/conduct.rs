@@ -119,11 +119,12 @@ pub fn train(
 }
 
 fn begin<K: Kind>(
-    resolved: Resolved<Experiment>,
+    mut resolved: Resolved<Experiment>,
     (out, when): (&Path, &str),
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<(PathBuf, Outcome), ExperimentError> {
+    K::adopt_network(&mut resolved, setting, observe)?;
     let plan = Plan::<K>::make(resolved, &setting.roots, setting.workers)?;
     let text = plan.resolved.show();
     plan.check(setting.device, setting.workers)?;

@@ -10,7 +10,7 @@ use homeostat_data::{
     Corpus, DataError, DataRoot, Given, GivenSplit, SequentialSplit, Source, SplitConfig, Splits, TOKENIZER_FILE,
 };
 use homeostat_metrics::LanguageFigures;
-use homeostat_models::NameTable;
+use homeostat_models::{LanguageNetworkConfig, NameTable};
 use homeostat_report::{Headline, Report, Value, Written};
 use homeostat_task::Task;
 use homeostat_tasks::{
@@ -19,10 +19,11 @@ use homeostat_tasks::{
 use homeostat_train::{Examples, Meter, Meters, TrainConfig, Workers};
 
 use crate::{
-    CorpusDataConfig, DataConfig, Experiment, ExperimentError, Setting,
+    CorpusDataConfig, DataConfig, Experiment, ExperimentError, Setting, Stage,
     evaluate_run::{Measured, Pass, pass},
     kind::Kind,
     plan::Plan,
+    pretrained::config_beside,
     window_examples::WindowExamples,
 };
 
@@ -76,6 +77,27 @@ impl Kind for Language {
         let table = table(data);
         let texts = table.source.open_with(roots, data.on_corrupt)?;
         Ok(Corpus::of(&texts, &table.between)?)
+    }
+
+    fn adopt_network(
+        resolved: &mut Resolved<Experiment>,
+        setting: &Setting<'_>,
+        observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        let Some(from) = resolved.value.train.pretrained.as_ref().map(|pretrained| pretrained.from.clone()) else {
+            return Ok(());
+        };
+        let key = |name: &str| format!("{KEY}.{name}");
+        if *resolved.provenance.get(&key("model")) != Origin::Default {
+            return Ok(());
+        }
+        let Some(text) = config_beside(&from, setting, observe)? else { return Ok(()) };
+        let wrong =
+            |problem: String| ExperimentError::setting("train.pretrained", format!("its config.json {problem}"));
+        let (network, _, tied) = LanguageNetworkConfig::of_transformers(&text).map_err(wrong)?;
+        let reason = format!("config.json beside {from}");
+        resolved.choose(&key("model"), network, &reason)?;
+        Ok(resolved.choose(&key("tied"), tied, &reason)?)
     }
 
     fn division(

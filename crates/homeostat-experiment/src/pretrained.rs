@@ -67,6 +67,34 @@ fn located(
     hub.from_address(word, from.sha256.as_deref(), &mut watch).map_err(wrong)
 }
 
+/// The `config.json` that lies beside weights in a folder or on a hub; nothing where there is none.
+pub(crate) fn config_beside(
+    from: &str,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<Option<String>, ExperimentError> {
+    const NAME: &str = "config.json";
+    let path = if from.starts_with("hf:") {
+        let weights: HubFile =
+            from.parse().map_err(|error: FetchError| ExperimentError::setting(KEY, error.to_string()))?;
+        let file = weights.file.as_deref().and_then(|file| file.rsplit_once('/'));
+        let file = file.map_or_else(|| NAME.to_owned(), |(folder, _)| format!("{folder}/{NAME}"));
+        let config = HubFile { file: Some(file), ..weights };
+        let mut watch = |progress: homeostat_fetch::Progress<'_>| observe(Stage::Fetching(progress));
+        // Without one, the network is what the experiment says by default; the weights tell whether that is right.
+        setting.hub.and_then(|hub| hub.file(&config, &[], &mut watch).ok())
+    } else if from.starts_with("http") {
+        None
+    } else {
+        let beside = setting.roots.find_file(from)?.with_file_name(NAME);
+        beside.is_file().then_some(beside)
+    };
+    path.map(|path| {
+        fs::read_to_string(&path).map_err(|source| ExperimentError::Read { path: path.display().to_string(), source })
+    })
+    .transpose()
+}
+
 /// What the weights of a source expect.
 struct Known {
     name: String,

@@ -121,7 +121,7 @@ fn a_network_begins_with_the_weights_of_gpt2() {
     fs::copy(fixture.join("model.safetensors"), place.data().join("gpt2.safetensors")).unwrap();
     // 29 characters, and two that stand for none.
     let letters: String = ('a'..='z').chain(" .\n".chars()).collect();
-    for (name, count) in [("a.txt", 20), ("b.txt", 12)] {
+    for (name, count) in [("a.txt", 120), ("b.txt", 60)] {
         fs::write(place.data().join("plays").join(name), letters.repeat(count)).unwrap();
     }
     let words = [
@@ -142,6 +142,17 @@ fn a_network_begins_with_the_weights_of_gpt2() {
         let (a, b) = (floats(&ours.tensors()[name]), floats(&theirs.tensors()[other]));
         assert!(a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6), "{name}");
     }
+    // Where the experiment says nothing of the network, the file beside the weights does.
+    fs::copy(fixture.join("config.json"), place.data().join("config.json")).unwrap();
+    let silent = TEXT.replacen("model.decoder", "# model.decoder", 1);
+    let silent = |words: &[&str]| Experiment::text("plays.toml", &silent).overrides(words).load().unwrap();
+    let (run, _) = place.train(silent(&words[1..]));
+    let TaskConfig::LanguageModel(task) = recorded(&run).value.task else { panic!("a language model") };
+    assert_eq!(task.model.positions(), 64);
+    assert!(run.experiment().unwrap().contains("config.json beside gpt2.safetensors"));
+    fs::write(place.data().join("config.json"), "{\"model_type\": \"bert\"}").unwrap();
+    let error = place.try_train(silent(&words[1..])).map(drop).unwrap_err().to_string();
+    assert!(error.contains("config.json is of the network `bert`"), "{error}");
     let fails = |words: &[&str]| place.try_train(plays(words)).map(drop).unwrap_err().to_string();
     let error = fails(&["train.pretrained={ from = \"gpt2.safetensors\" }"]);
     assert!(error.contains("train.pretrained") && error.lines().count() == 1, "{error}");
