@@ -47,6 +47,8 @@ pub use sequence::{
     Pooling, SequenceInput, SequenceModel, SequenceModelConfig,
     bert::{bert_modules, bert_weights},
     classifier::SequenceClassifier,
+    decoder::{Decoder, DecoderConfig, FeedKind, KeyValueCache, NormKind, PlaceKind},
+    language::{LanguageNetwork, LanguageNetworkConfig, Writer},
     recurrent::{Recurrent, RecurrentConfig},
     text_cnn::{TextCnn, TextCnnConfig},
     transformer::{NormPlace, Transformer, TransformerConfig},
