@@ -8,6 +8,7 @@
 mod door;
 mod engine;
 mod error;
+pub mod grpc;
 mod loaded;
 mod metrics;
 mod model;
