@@ -47,6 +47,7 @@ pub use sequence::{
     Pooling, SequenceInput, SequenceModel, SequenceModelConfig,
     bert::{bert_modules, bert_weights},
     classifier::SequenceClassifier,
+    encoder::SequenceEncoder,
     recurrent::{Recurrent, RecurrentConfig},
     text_cnn::{TextCnn, TextCnnConfig},
     transformer::{NormPlace, Transformer, TransformerConfig},

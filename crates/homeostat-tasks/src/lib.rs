@@ -23,6 +23,7 @@
 mod classification;
 mod image_classification;
 mod loss;
+mod sentence_embedding;
 mod task_config;
 mod text_classification;
 
@@ -30,6 +31,9 @@ pub use classification::{ClassificationOutcome, ClassificationResponse, Target};
 pub use image_classification::{ImageBatch, ImageClassification, ImageClassificationConfig, InputShape};
 pub use loss::{
     BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, LossConfig, LossValue, Probabilities,
+};
+pub use sentence_embedding::{
+    EmbeddingOutcome, EmbeddingResponse, PairBatch, PairTokens, SentenceEmbedding, SentenceEmbeddingConfig,
 };
 pub use task_config::TaskConfig;
 pub use text_classification::{TextBatch, TextClassification, TextClassificationConfig, text_request};

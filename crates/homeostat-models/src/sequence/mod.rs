@@ -3,6 +3,7 @@
 
 pub(crate) mod bert;
 pub(crate) mod classifier;
+pub(crate) mod encoder;
 mod pooling;
 pub(crate) mod recurrent;
 pub(crate) mod text_cnn;
