@@ -45,6 +45,12 @@ pub fn evaluate_ensemble(
         let about_texts = match Experiment::text("experiment.toml", &text).load()?.value.task {
             TaskConfig::ImageClassification(_) => false,
             TaskConfig::TextClassification(_) => true,
+            TaskConfig::LanguageModel(_) => {
+                return Err(ExperimentError::run(
+                    run.path(),
+                    "is a language model, but only classes are answered together",
+                ));
+            }
         };
         texts.push((text, about_texts));
     }

@@ -19,6 +19,7 @@ use crate::{
     conduct::reopen,
     images::Images,
     kind::Kind,
+    language::Language,
     plan::Plan,
     sorting::{Answers, Sorting, measure},
     texts::Texts,
@@ -104,10 +105,10 @@ pub fn evaluate_run(
             let (unknown, known) = unknown(run, &plan)?;
             measure_sorted(run, &plan, (&unknown, known), (tta, None), setting)
         }
-        (TaskConfig::TextClassification(_), Some(_)) => {
+        (TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_), Some(_)) => {
             Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts"))
         }
-        (TaskConfig::TextClassification(_), None) if tta.is_some() => {
+        (TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_), None) if tta.is_some() => {
             Err(ExperimentError::setting("--tta", "makes views of pictures, but the run is about texts"))
         }
         (TaskConfig::ImageClassification(_), None) => {
@@ -115,6 +116,7 @@ pub fn evaluate_run(
             measure_sorted(run, &plan, (&plan.splits.test, 0), (tta, None), setting)
         }
         (TaskConfig::TextClassification(_), None) => evaluate_test::<Texts>(run, &text, setting),
+        (TaskConfig::LanguageModel(_), None) => evaluate_test::<Language>(run, &text, setting),
     }
 }
 

@@ -22,6 +22,7 @@
 
 mod classification;
 mod image_classification;
+mod language_model;
 mod loss;
 mod sentence_embedding;
 mod task_config;
@@ -29,6 +30,10 @@ mod text_classification;
 
 pub use classification::{ClassificationOutcome, ClassificationResponse, Target};
 pub use image_classification::{ImageBatch, ImageClassification, ImageClassificationConfig, InputShape};
+pub use language_model::{
+    Ended, GenerationConfig, LanguageBatch, LanguageInput, LanguageModel, LanguageModelConfig, LanguageOutcome,
+    LanguageResponse, NextTokens, Prompt, Sampler, prompt_request,
+};
 pub use loss::{
     BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, LossConfig, LossValue, Probabilities,
 };
