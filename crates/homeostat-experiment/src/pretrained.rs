@@ -59,7 +59,8 @@ pub(crate) fn initial<K: Kind>(
     names.push((ForeignNames::own(&network), Vec::new()));
     let best = names.into_iter().max_by_key(|(names, _)| names.hits(&theirs));
     let (names, ignored) = best.ok_or_else(|| wrong("has no names".to_owned()))?;
-    let weights = names.adopt(&theirs, &[from.allow.as_slice(), &ignored].concat()).map_err(in_file)?;
+    let allow = [from.allow.as_slice(), &ignored].concat();
+    let weights = names.adopt(&theirs, &allow).map_err(in_file)?;
     let file = fs::File::open(&path).map_err(ArtifactError::read(&path))?;
     let (sha256, _) = sha256_stream(file).map_err(ArtifactError::read(&path))?;
     Ok(Initial { weights, sha256 })
