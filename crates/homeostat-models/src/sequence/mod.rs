@@ -4,6 +4,7 @@
 pub(crate) mod bert;
 pub(crate) mod classifier;
 pub(crate) mod decoder;
+pub(crate) mod encoder;
 pub(crate) mod language;
 mod pooling;
 pub(crate) mod recurrent;
