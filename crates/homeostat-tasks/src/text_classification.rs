@@ -9,7 +9,8 @@ use burn::{
 use homeostat_data::{DataError, TextPrepare, TextSample, TokenBatch, Tokenizer, Tokens};
 use homeostat_models::{ModelError, Pooling, SequenceClassifier, SequenceInput, SequenceModelConfig};
 use homeostat_task::{
-    Headed, HostTensor, InputError, Signature, Task, TaskError, TensorDoor, TensorRequest, TensorSpec, ValueKind, Weights,
+    Headed, HostTensor, InputError, Signature, Task, TaskError, TensorDoor, TensorRequest, TensorSpec, ValueKind,
+    Weights,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ClassWeights, LossConfig,
     classification::{
-        ClassificationOutcome, ClassificationResponse, Target, check_temperature, probabilities, reason, table, tempered,
+        ClassificationOutcome, ClassificationResponse, Target, check_temperature, probabilities, reason, table,
+        tempered,
     },
 };
 
@@ -257,12 +259,8 @@ const TYPES: usize = 2;
 /// INT64 `[batch, length]`; they have the names that Hugging Face's tokenizers give.
 impl TensorDoor<Self> for TextClassification {
     fn signature(&self) -> Signature {
-        let tokens = |name, is_optional| TensorSpec {
-            name,
-            kind: ValueKind::I64,
-            shape: vec![None, None],
-            is_optional,
-        };
+        let tokens =
+            |name, is_optional| TensorSpec { name, kind: ValueKind::I64, shape: vec![None, None], is_optional };
         Signature {
             raw: "text",
             inputs: vec![tokens("input_ids", false), tokens("attention_mask", true), tokens("token_type_ids", true)],
@@ -282,7 +280,9 @@ impl TensorDoor<Self> for TextClassification {
             let values = request.get(place).map_or(&[][..], |tensor| tensor.integers());
             match values.iter().find(|&&value| !usize::try_from(value).is_ok_and(|value| value < limit)) {
                 None => Ok(()),
-                Some(value) => Err(InputError::new(format!("`{name}` has {value}, but only 0 to {} are known", limit - 1))),
+                Some(value) => {
+                    Err(InputError::new(format!("`{name}` has {value}, but only 0 to {} are known", limit - 1)))
+                }
             }
         };
         below("input_ids", IDS, self.vocabulary)?;
