@@ -28,6 +28,7 @@ use crate::{
     generation::Generation,
     images::Images,
     kind::Kind,
+    language::Language,
     plan::Plan,
     pretrained::{Initial, initial as initial_weights},
     report_of_run::{pictures, report_of_run},
@@ -116,15 +117,17 @@ pub fn train(
         TaskConfig::ImageClassification(_) => begin::<Images>(resolved, (out, when), setting, observe),
         TaskConfig::TextClassification(_) => begin::<Texts>(resolved, (out, when), setting, observe),
         TaskConfig::ImageGeneration(_) => begin::<Generation>(resolved, (out, when), setting, observe),
+        TaskConfig::LanguageModel(_) => begin::<Language>(resolved, (out, when), setting, observe),
     }
 }
 
 fn begin<K: Kind>(
-    resolved: Resolved<Experiment>,
+    mut resolved: Resolved<Experiment>,
     (out, when): (&Path, &str),
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<(PathBuf, Outcome), ExperimentError> {
+    K::adopt_network(&mut resolved, setting, observe)?;
     let plan = Plan::<K>::make(resolved, &setting.roots, setting.workers)?;
     let text = plan.resolved.show();
     plan.check(setting.device, setting.workers)?;
@@ -150,6 +153,7 @@ pub fn resume(
         TaskConfig::ImageClassification(_) => go_on::<Images>(run, setting, observe),
         TaskConfig::TextClassification(_) => go_on::<Texts>(run, setting, observe),
         TaskConfig::ImageGeneration(_) => go_on::<Generation>(run, setting, observe),
+        TaskConfig::LanguageModel(_) => go_on::<Language>(run, setting, observe),
     }
 }
 

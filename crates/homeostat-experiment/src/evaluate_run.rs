@@ -20,6 +20,7 @@ use crate::{
     generation::Generation,
     images::Images,
     kind::Kind,
+    language::Language,
     plan::Plan,
     sorting::{Answers, Sorting, measure},
     texts::Texts,
@@ -61,6 +62,7 @@ pub struct Evaluation {
 
 /// Goes through samples with a meter; `each` sees every batch of which something could be read. Gives nothing if it is stopped
 /// from outside.
+#[allow(clippy::type_complexity, reason = "a closure whose arguments all have names")]
 pub(crate) fn pass<K: Kind, M: Meter<Record = Record<K>>>(
     plan: &Plan<K>,
     model: &<K::Task as Task>::Model,
@@ -105,7 +107,7 @@ pub fn evaluate_run(
             let (unknown, known) = unknown(run, &plan)?;
             measure_sorted(run, &plan, (&unknown, known), (tta, None), setting)
         }
-        (TaskConfig::TextClassification(_), Some(_)) => {
+        (TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_), Some(_)) => {
             Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts"))
         }
         (TaskConfig::ImageGeneration(_), Some(_)) => {
@@ -114,7 +116,7 @@ pub fn evaluate_run(
         (TaskConfig::ImageGeneration(_), None) if tta.is_some() => {
             Err(ExperimentError::setting("--tta", "averages answers about classes, but the run makes pictures"))
         }
-        (TaskConfig::TextClassification(_), None) if tta.is_some() => {
+        (TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_), None) if tta.is_some() => {
             Err(ExperimentError::setting("--tta", "makes views of pictures, but the run is about texts"))
         }
         (TaskConfig::ImageClassification(_), None) => {
@@ -123,6 +125,7 @@ pub fn evaluate_run(
         }
         (TaskConfig::TextClassification(_), None) => evaluate_test::<Texts>(run, &text, setting),
         (TaskConfig::ImageGeneration(_), None) => evaluate_test::<Generation>(run, &text, setting),
+        (TaskConfig::LanguageModel(_), None) => evaluate_test::<Language>(run, &text, setting),
     }
 }
 

@@ -11,7 +11,7 @@ use homeostat_train::{TrainConfig, TrainError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataConfig, ExperimentError, generation};
+use crate::{DataConfig, ExperimentError, data_config::Samples, generation, language};
 
 /// One file determines a run. It says what, never where: no device, no absolute path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +45,7 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 13] = [
+pub const BUILTIN: [(&str, &str); 14] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
@@ -59,6 +59,7 @@ pub const BUILTIN: [(&str, &str); 13] = [
     ("banking77-minilm", include_str!("../../../experiments/banking77-minilm.toml")),
     ("banking77-lora", include_str!("../../../experiments/banking77-lora.toml")),
     ("vae-mnist", include_str!("../../../experiments/vae-mnist.toml")),
+    ("tinyshakespeare", include_str!("../../../experiments/tinyshakespeare.toml")),
 ];
 
 /// Short forms of keys that a command line often sets; `KIND` is that of the experiment's task.
@@ -129,7 +130,7 @@ impl Experiment {
     fn check(&self) -> Result<(), ExperimentError> {
         Run::check_name(&self.name)?;
         self.task.check()?;
-        self.data.check(matches!(self.task, TaskConfig::TextClassification(_)))?;
+        self.data.check(Samples::of(&self.task))?;
         self.train.check()?;
         MetricSet::check(&self.train.metrics)?;
         let goals = self.goals()?;
@@ -146,12 +147,15 @@ impl Experiment {
     /// The figures that evaluations give, with the direction in which each is good.
     fn goals(&self) -> Result<BTreeMap<String, Goal>, ExperimentError> {
         match &self.task {
-            TaskConfig::ImageClassification(_) | TaskConfig::TextClassification(_) if self.train.frechet.is_some() => {
-                let problem = "is of made pictures, but the task sorts samples into classes: leave it out";
+            TaskConfig::ImageClassification(_) | TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_)
+                if self.train.frechet.is_some() =>
+            {
+                let problem = "is of made pictures, but the task makes none: leave it out";
                 Err(ExperimentError::setting("train.frechet", problem))
             }
             TaskConfig::ImageClassification(_) | TaskConfig::TextClassification(_) => Ok(self.train.goals()),
             TaskConfig::ImageGeneration(task) => generation::goals(task, &self.train),
+            TaskConfig::LanguageModel(_) => language::goals(&self.train),
         }
     }
 }
@@ -170,8 +174,10 @@ impl ExperimentText {
     /// A key, a type or a value is wrong; names it, its line, and the nearest right one.
     pub fn load(&self) -> Result<Resolved<Experiment>, ExperimentError> {
         let mut resolved: Resolved<Experiment> = self.layers.load()?;
-        if let TaskConfig::ImageGeneration(_) = resolved.value.task {
-            generation::choose_figures(&mut resolved)?;
+        match resolved.value.task {
+            TaskConfig::LanguageModel(_) => language::choose_figures(&mut resolved)?,
+            TaskConfig::ImageGeneration(_) => generation::choose_figures(&mut resolved)?,
+            TaskConfig::ImageClassification(_) | TaskConfig::TextClassification(_) => {}
         }
         resolved.value.check()?;
         Ok(resolved)

@@ -12,7 +12,7 @@ use homeostat_task::{Outcome, Task, Weights};
 use homeostat_tasks::TaskConfig;
 use homeostat_train::{End, Event, Examples, Job, Meter, Meters, Workers, fit};
 
-use crate::{DataConfig, Experiment, ExperimentError, Setting, evaluate_run::Measured, plan::Plan};
+use crate::{DataConfig, Experiment, ExperimentError, Setting, Stage, evaluate_run::Measured, plan::Plan};
 
 /// A task, the samples that it learns from, what is measured of it and what a page shows of that.
 ///
@@ -29,6 +29,15 @@ pub(crate) trait Kind: Sized + 'static {
 
     /// Opens the data.
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<Source<Self::Store>, ExperimentError>;
+
+    /// Fills in what the weights to begin with say of the network, where the experiment says nothing of it.
+    fn adopt_network(
+        _resolved: &mut Resolved<Experiment>,
+        _setting: &Setting<'_>,
+        _observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        Ok(())
+    }
 
     /// The division that the experiment leaves to the data, with the reason; nothing where it says one.
     fn division(

@@ -14,6 +14,7 @@
 
 mod adapter;
 mod conduct;
+mod corpus_data;
 mod data_config;
 mod doubts;
 mod draft;
@@ -26,6 +27,7 @@ mod image_examples;
 mod images;
 mod inspect;
 mod kind;
+mod language;
 mod plan;
 mod pretrained;
 mod report_of_data;
@@ -36,8 +38,10 @@ mod tensorboard;
 mod text_data;
 mod text_examples;
 mod texts;
+mod window_examples;
 
 pub use conduct::{Outcome, Setting, Stage, resume, train};
+pub use corpus_data::CorpusDataConfig;
 pub use data_config::DataConfig;
 pub use draft::{Draft, draft};
 pub use ensemble::{Ensemble, evaluate_ensemble};

@@ -50,13 +50,17 @@ pub(crate) fn initial<K: Kind>(
     };
     let theirs = K::translated(task, theirs).map_err(|problem| wrong(format!("{}: {problem}", path.display())))?;
     let network = task.init(setting.device).map_err(|error| wrong(error.to_string()))?;
-    let of_table = |table: NameTable| ForeignNames::of(&network, &table.rows).map_err(in_file);
-    let mut names = K::names(task).into_iter().map(of_table).collect::<Result<Vec<_>, _>>()?;
+    let of_table = |NameTable { rows, as_ours, ignored, .. }: NameTable| {
+        let names = ForeignNames::of(&network, &rows).map_err(in_file)?;
+        Ok((names.lying_as_ours(&as_ours), ignored))
+    };
+    let mut names = K::names(task).into_iter().map(of_table).collect::<Result<Vec<_>, ExperimentError>>()?;
     // What a run has published is in our own names.
-    names.push(ForeignNames::own(&network));
-    let best = names.into_iter().max_by_key(|names| names.hits(&theirs));
-    let names = best.ok_or_else(|| wrong("has no names".to_owned()))?;
-    let weights = names.adopt(&theirs, &from.allow).map_err(in_file)?;
+    names.push((ForeignNames::own(&network), Vec::new()));
+    let best = names.into_iter().max_by_key(|(names, _)| names.hits(&theirs));
+    let (names, ignored) = best.ok_or_else(|| wrong("has no names".to_owned()))?;
+    let allow = [from.allow.as_slice(), &ignored].concat();
+    let weights = names.adopt(&theirs, &allow).map_err(in_file)?;
     let file = fs::File::open(&path).map_err(ArtifactError::read(&path))?;
     let (sha256, _) = sha256_stream(file).map_err(ArtifactError::read(&path))?;
     Ok(Initial { weights, sha256 })
@@ -82,6 +86,34 @@ fn located(
         return hub.file(&wanted, &USUAL, &mut watch).map_err(wrong);
     }
     hub.from_address(word, from.sha256.as_deref(), &mut watch).map_err(wrong)
+}
+
+/// The `config.json` that lies beside weights in a folder or on a hub; nothing where there is none.
+pub(crate) fn config_beside(
+    from: &str,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<Option<String>, ExperimentError> {
+    const NAME: &str = "config.json";
+    let path = if from.starts_with("hf:") {
+        let weights: HubFile =
+            from.parse().map_err(|error: FetchError| ExperimentError::setting(KEY, error.to_string()))?;
+        let file = weights.file.as_deref().and_then(|file| file.rsplit_once('/'));
+        let file = file.map_or_else(|| NAME.to_owned(), |(folder, _)| format!("{folder}/{NAME}"));
+        let config = HubFile { file: Some(file), ..weights };
+        let mut watch = |progress: homeostat_fetch::Progress<'_>| observe(Stage::Fetching(progress));
+        // Without one, the network is what the experiment says by default; the weights tell whether that is right.
+        setting.hub.and_then(|hub| hub.file(&config, &[], &mut watch).ok())
+    } else if from.starts_with("http") {
+        None
+    } else {
+        let beside = setting.roots.find_file(from)?.with_file_name(NAME);
+        beside.is_file().then_some(beside)
+    };
+    path.map(|path| {
+        fs::read_to_string(&path).map_err(|source| ExperimentError::Read { path: path.display().to_string(), source })
+    })
+    .transpose()
 }
 
 /// What the weights of a source expect.

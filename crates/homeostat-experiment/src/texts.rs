@@ -46,7 +46,7 @@ impl Sorting for Texts {
         (roots, workers): (&DataRoot, Workers),
     ) -> Result<TextClassification, ExperimentError> {
         let data = table(&resolved.value.data).clone();
-        let tokenizer = data.tokenizer(roots, all_texts(source, &splits.train))?;
+        let tokenizer = data.tokenizer.open(roots, all_texts(source, &splits.train))?;
         if config(&resolved.value.task).vocabulary.is_none() {
             resolved.choose(&format!("{KEY}.vocabulary"), tokenizer.size(), "the tokens of the tokenizer")?;
         }

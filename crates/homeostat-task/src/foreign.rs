@@ -72,6 +72,15 @@ impl ForeignNames {
         if problems.is_empty() { Ok(Self { tensors }) } else { Err(WeightsError::mismatch(&problems)) }
     }
 
+    /// The same, where these tensors of theirs lie as ours do; in the patterns a `*` stands for anything.
+    #[must_use]
+    pub fn lying_as_ours(mut self, patterns: &[String]) -> Self {
+        for foreign in self.tensors.values_mut() {
+            foreign.transposed &= !patterns.iter().any(|pattern| name_fits(pattern, &foreign.name));
+        }
+        self
+    }
+
     /// Our own names and layout: those of what a run publishes.
     #[must_use]
     pub fn own<M: Module>(module: &M) -> Self {

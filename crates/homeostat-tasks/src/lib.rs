@@ -23,7 +23,9 @@
 mod classification;
 mod image_classification;
 mod image_generation;
+mod language_model;
 mod loss;
+mod sentence_embedding;
 mod task_config;
 mod text_classification;
 
@@ -33,8 +35,15 @@ pub use image_generation::{
     AutoencoderConfig, Chance, Elbo, GeneratedImage, GenerationOutcome, GenerativeConfig, GenerativeModel, ImageGeneration,
     ImageGenerationConfig, PictureBatch, PictureInput, PictureRequest, PictureSample, elbo,
 };
+pub use language_model::{
+    Ended, GenerationConfig, LanguageBatch, LanguageInput, LanguageModel, LanguageModelConfig, LanguageOutcome,
+    LanguageResponse, NextTokens, Prompt, Sampler, prompt_request,
+};
 pub use loss::{
     BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, LossConfig, LossValue, Probabilities,
+};
+pub use sentence_embedding::{
+    EmbeddingOutcome, EmbeddingResponse, PairBatch, PairTokens, SentenceEmbedding, SentenceEmbeddingConfig,
 };
 pub use task_config::TaskConfig;
 pub use text_classification::{TextBatch, TextClassification, TextClassificationConfig, text_request};

@@ -5,7 +5,7 @@ use homeostat_task::{TaskError, TaskVisitor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageClassificationConfig, ImageGenerationConfig, TextClassificationConfig};
+use crate::{ImageClassificationConfig, ImageGenerationConfig, LanguageModelConfig, TextClassificationConfig};
 
 /// The question that the network answers; the only part of an experiment that travels with the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,8 @@ pub enum TaskConfig {
     TextClassification(TextClassificationConfig),
     /// Making pictures like those of the data.
     ImageGeneration(ImageGenerationConfig),
+    /// Going on with a text, token by token.
+    LanguageModel(LanguageModelConfig),
 }
 
 impl Default for TaskConfig {
@@ -33,6 +35,7 @@ impl TaskConfig {
             Self::ImageClassification(_) => "image-classification",
             Self::TextClassification(_) => "text-classification",
             Self::ImageGeneration(_) => "image-generation",
+            Self::LanguageModel(_) => "language-model",
         }
     }
 
@@ -43,6 +46,7 @@ impl TaskConfig {
             Self::ImageClassification(config) => config.temperature,
             Self::TextClassification(config) => config.temperature,
             Self::ImageGeneration(_) => 1.0,
+            Self::LanguageModel(_) => 1.0,
         }
     }
 
@@ -55,6 +59,7 @@ impl TaskConfig {
             Self::ImageClassification(config) => config.check(),
             Self::TextClassification(config) => config.check(),
             Self::ImageGeneration(config) => config.check(),
+            Self::LanguageModel(config) => config.check(),
         }
     }
 
@@ -85,10 +90,17 @@ impl TaskConfig {
             Self::ImageClassification(config) => Ok(visitor.visit(config.init()?)),
             Self::ImageGeneration(config) => Ok(visitor.visit(config.init()?)),
             Self::TextClassification(config) => {
-                let tokenizer = Tokenizer::from_json(&visitor.asset(TOKENIZER_FILE)?);
-                let tokenizer = tokenizer.map_err(|error| TaskError::new(error.to_string()))?;
+                let tokenizer = tokenizer(&visitor)?;
+                Ok(visitor.visit(config.init(tokenizer)?))
+            }
+            Self::LanguageModel(config) => {
+                let tokenizer = tokenizer(&visitor)?;
                 Ok(visitor.visit(config.init(tokenizer)?))
             }
         }
     }
+}
+
+fn tokenizer<V: TaskVisitor>(visitor: &V) -> Result<Tokenizer, TaskError> {
+    Tokenizer::from_json(&visitor.asset(TOKENIZER_FILE)?).map_err(|error| TaskError::new(error.to_string()))
 }

@@ -6,6 +6,7 @@ mod data;
 mod devices;
 mod eval;
 mod fetch;
+mod generate;
 mod init;
 mod inspect;
 mod models;
@@ -14,6 +15,7 @@ mod predict;
 mod resume;
 mod runs;
 mod sample;
+mod serve;
 mod table;
 mod train;
 mod verify;
@@ -41,7 +43,9 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Eval(args) => eval::run(args),
         Verb::Predict(args) => predict::run(args),
         Verb::Sample(args) => sample::run(args),
+        Verb::Generate(args) => generate::run(args),
         Verb::Verify(args) => verify::run(args),
+        Verb::Serve(args) => serve::run(args, cli.common.threads),
         Verb::Runs(args) => runs::run(args),
         Verb::Config(args) => config::run(args),
         Verb::Inspect(args) => inspect::run(args),

@@ -5,6 +5,7 @@ mod choices;
 mod draft;
 mod experiments;
 mod inspect;
+mod language;
 mod lora;
 mod place;
 mod reference;

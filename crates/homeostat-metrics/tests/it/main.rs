@@ -4,6 +4,7 @@ mod batches;
 mod config;
 mod frechet;
 mod reference;
+mod retrieval;
 mod temperature;
 mod undefined;
 
