@@ -45,7 +45,7 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 14] = [
+pub const BUILTIN: [(&str, &str); 16] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
@@ -59,6 +59,8 @@ pub const BUILTIN: [(&str, &str); 14] = [
     ("banking77-minilm", include_str!("../../../experiments/banking77-minilm.toml")),
     ("banking77-lora", include_str!("../../../experiments/banking77-lora.toml")),
     ("vae-mnist", include_str!("../../../experiments/vae-mnist.toml")),
+    ("dcgan-fashion", include_str!("../../../experiments/dcgan-fashion.toml")),
+    ("diffusion-mnist", include_str!("../../../experiments/diffusion-mnist.toml")),
     ("tinyshakespeare", include_str!("../../../experiments/tinyshakespeare.toml")),
 ];
 

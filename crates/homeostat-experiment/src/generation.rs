@@ -17,9 +17,9 @@ use homeostat_models::NameTable;
 use homeostat_report::{Headline, Picture, Report, Value};
 use homeostat_task::Task;
 use homeostat_tasks::{
-    GenerativeModel, ImageGeneration, ImageGenerationConfig, InputShape, PictureRequest, TaskConfig,
+    GenerativeConfig, GenerativeModel, ImageGeneration, ImageGenerationConfig, InputShape, PictureRequest, TaskConfig,
 };
-use homeostat_train::{Examples, Meter, Meters, TrainConfig, Workers};
+use homeostat_train::{AverageConfig, Examples, Meter, Meters, TrainConfig, Workers};
 
 use crate::{
     DataConfig, Experiment, ExperimentError, Setting,
@@ -75,11 +75,17 @@ pub(crate) fn goals(
 pub(crate) fn choose_figures(resolved: &mut Resolved<Experiment>) -> Result<(), ExperimentError> {
     let is_default = |key: &str| *resolved.provenance.get(key) == Origin::Default;
     let (metrics, monitor) = (is_default("train.metrics"), is_default("train.monitor"));
+    let is_default_average = resolved.value.train.average.is_none();
     if metrics {
         resolved.choose("train.metrics", Vec::<String>::new(), "made pictures have figures of their own")?;
     }
     if monitor {
         resolved.choose("train.monitor", "loss", "the least of the validation part")?;
+    }
+    let plays = matches!(config(&resolved.value.task).model, GenerativeConfig::Gan(_));
+    if plays && is_default_average {
+        let reason = "what two lose that play against each other tells nothing: the last weights count";
+        resolved.choose("train.average", AverageConfig::Last(1), reason)?;
     }
     Ok(())
 }

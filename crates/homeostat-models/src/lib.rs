@@ -24,7 +24,11 @@ mod size;
 mod summary;
 
 pub use error::ModelError;
-pub use generative::vae::{Posterior, Vae, VaeConfig};
+pub use generative::{
+    gan::{Critic, Gan, GanConfig},
+    unet::{Unet, UnetConfig},
+    vae::{Posterior, Vae, VaeConfig},
+};
 pub use image::{
     ImageModel, ImageModelConfig, ImageShape, TrainingScores,
     alexnet::{AlexNet, AlexNetConfig},

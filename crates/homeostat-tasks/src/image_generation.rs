@@ -1,6 +1,8 @@
 //! Making pictures: of a seed, or of a place among the latents. It does not know the loop, the server, or where pictures come from.
 
+mod adversary;
 mod autoencoder;
+mod diffusion;
 mod request;
 
 use burn::{
@@ -9,12 +11,14 @@ use burn::{
 };
 use homeostat_data::{DataError, Image, ImagePrepare, Rng, Shape, stream};
 use homeostat_metrics::Measurements;
-use homeostat_models::{ImageShape, ModelError, Vae};
+use homeostat_models::{Gan, ImageShape, ModelError, Unet, Vae};
 use homeostat_task::{InputError, Outcome, Task, TaskError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use adversary::{AdversarialLoss, AdversaryConfig, PenaltyConfig, slopes};
 pub use autoencoder::{AutoencoderConfig, Elbo, elbo};
+pub use diffusion::DiffusionConfig;
 pub use request::{GeneratedImage, PictureRequest};
 
 use crate::{ImageBatch, InputShape, classification::reason};
@@ -37,6 +41,10 @@ pub struct ImageGenerationConfig {
 pub enum GenerativeConfig {
     /// A variational autoencoder: also gives pictures back, and goes from one to another.
     Vae(AutoencoderConfig),
+    /// A generator that learns from a critic, which learns to tell what it makes from true pictures.
+    Gan(AdversaryConfig),
+    /// A network that takes noise away, a little at a time.
+    Diffusion(DiffusionConfig),
 }
 
 impl Default for GenerativeConfig {
@@ -65,6 +73,8 @@ impl ImageGenerationConfig {
         }
         match &self.model {
             GenerativeConfig::Vae(config) => config.check(&format!("{KEY}.model.vae")),
+            GenerativeConfig::Gan(config) => config.check(&format!("{KEY}.model.gan")),
+            GenerativeConfig::Diffusion(config) => config.check(&format!("{KEY}.model.diffusion")),
         }
     }
 
@@ -131,6 +141,8 @@ pub struct Chance {
     pub seed: u64,
     /// Epochs of the training before it, fractions included; infinite where it is measured.
     pub epoch: f64,
+    /// The batch of the epoch that it stands in, from 0.
+    pub batch: u64,
 }
 
 /// The networks.
@@ -138,6 +150,10 @@ pub struct Chance {
 pub enum GenerativeModel {
     /// Of [`GenerativeConfig::Vae`].
     Vae(Vae),
+    /// Of [`GenerativeConfig::Gan`].
+    Gan(Gan),
+    /// Of [`GenerativeConfig::Diffusion`].
+    Diffusion(Unet),
 }
 
 /// The loss of a batch, and its figures.
@@ -196,6 +212,11 @@ impl ImageGeneration {
     pub fn latent(&self) -> usize {
         match &self.config.model {
             GenerativeConfig::Vae(config) => config.network.latent,
+            GenerativeConfig::Gan(config) => config.network.latent,
+            GenerativeConfig::Diffusion(_) => {
+                let InputShape { channels, height, width } = self.input;
+                channels * height * width
+            }
         }
     }
 
@@ -255,15 +276,23 @@ impl ImageGeneration {
     }
 
     /// Latents to pictures with levels from 0 to 1, `[batch, channels, height, width]`.
-    fn made(&self, model: &GenerativeModel, latents: Tensor<2>, _seeds: &[u64]) -> Tensor<4> {
-        match model {
-            GenerativeModel::Vae(vae) => autoencoder::made(vae, latents),
+    fn made(&self, model: &GenerativeModel, latents: Tensor<2>, seeds: &[u64]) -> Tensor<4> {
+        match (model, &self.config.model) {
+            (GenerativeModel::Vae(vae), _) => autoencoder::made(vae, latents),
+            (GenerativeModel::Gan(gan), _) => adversary::made(gan, latents),
+            (GenerativeModel::Diffusion(unet), GenerativeConfig::Diffusion(config)) => {
+                config.made(unet, latents, (self.input, seeds))
+            }
+            (GenerativeModel::Diffusion(_), _) => panic!("the network is that of the task"),
         }
     }
 
+    /// # Panics
+    /// If the network looks at no pictures.
     fn given_back(&self, model: &GenerativeModel, ImageBatch(pictures): ImageBatch) -> Tensor<4> {
         match model {
             GenerativeModel::Vae(vae) => autoencoder::given_back(vae, pictures),
+            GenerativeModel::Gan(_) | GenerativeModel::Diffusion(_) => panic!("a picture is refused when it is read"),
         }
     }
 
@@ -285,6 +314,8 @@ impl GenerativeConfig {
     pub fn figures(&self) -> &'static [(&'static str, bool)] {
         match self {
             Self::Vae(_) => autoencoder::FIGURES,
+            Self::Gan(_) => adversary::FIGURES,
+            Self::Diffusion(_) => diffusion::FIGURES,
         }
     }
 }
@@ -319,6 +350,8 @@ impl Task for ImageGeneration {
         let shape = ImageShape { channels, height, width };
         match &self.config.model {
             GenerativeConfig::Vae(config) => config.network.init(shape, device).map(GenerativeModel::Vae),
+            GenerativeConfig::Gan(config) => config.network.init(shape, device).map(GenerativeModel::Gan),
+            GenerativeConfig::Diffusion(config) => config.network.init(shape, device).map(GenerativeModel::Diffusion),
         }
         .map_err(|error| wrong(&error))
     }
@@ -379,6 +412,11 @@ impl Task for ImageGeneration {
         };
         match (model, &self.config.model) {
             (GenerativeModel::Vae(vae), GenerativeConfig::Vae(config)) => config.outcome(vae, pictures, truths),
+            (GenerativeModel::Gan(gan), GenerativeConfig::Gan(config)) => config.outcome(gan, pictures, truths),
+            (GenerativeModel::Diffusion(unet), GenerativeConfig::Diffusion(config)) => {
+                config.outcome(unet, pictures, truths)
+            }
+            _ => panic!("the network is that of the task"),
         }
     }
 

@@ -32,8 +32,8 @@ mod text_classification;
 pub use classification::{ClassificationOutcome, ClassificationResponse, Target};
 pub use image_classification::{ImageBatch, ImageClassification, ImageClassificationConfig, InputShape};
 pub use image_generation::{
-    AutoencoderConfig, Chance, Elbo, GeneratedImage, GenerationOutcome, GenerativeConfig, GenerativeModel, ImageGeneration,
-    ImageGenerationConfig, PictureBatch, PictureInput, PictureRequest, PictureSample, elbo,
+    AdversarialLoss, AdversaryConfig, AutoencoderConfig, Chance, DiffusionConfig, Elbo, GeneratedImage, GenerationOutcome, GenerativeConfig, GenerativeModel, ImageGeneration,
+    ImageGenerationConfig, PictureBatch, PictureInput, PictureRequest, PenaltyConfig, PictureSample, elbo, slopes,
 };
 pub use language_model::{
     Ended, GenerationConfig, LanguageBatch, LanguageInput, LanguageModel, LanguageModelConfig, LanguageOutcome,

@@ -49,10 +49,10 @@ impl GenerationExamples {
         let SampleKey { seed, epoch, sample } = key;
         let rng = |epoch| Rng::keyed(seed, [epoch, sample, stream("chance", 0)]).next_u64();
         match draw {
-            None => Chance { seed: rng(u64::MAX), epoch: f64::INFINITY },
+            None => Chance { seed: rng(u64::MAX), epoch: f64::INFINITY, batch: 0 },
             Some(Draw { batch, .. }) => {
                 let batches = self.indices.len().div_ceil(self.batch_size);
-                Chance { seed: rng(epoch), epoch: epoch as f64 + batch as f64 / batches as f64 }
+                Chance { seed: rng(epoch), epoch: epoch as f64 + batch as f64 / batches as f64, batch }
             }
         }
     }

@@ -2,14 +2,14 @@
 
 use burn::{
     module::Module,
-    nn::{Linear, LinearConfig, conv::Conv2d},
+    nn::{BatchNorm, BatchNormConfig, Initializer, Linear, LinearConfig, conv::Conv2d},
     tensor::{Device, Tensor},
 };
 use homeostat_kernels::Activation;
 
 use crate::{
     ImageShape, ModelError,
-    image::blocks::{Border, Then, Window, classify, convolve, he},
+    image::blocks::{Border, Then, Window, classify, convolve, he, normalise},
 };
 
 /// A convolution that halves the sides: a window of 4 x 4 pixels with the stride 2, as in DCGAN.
@@ -22,17 +22,42 @@ pub(crate) fn halving(channels: [usize; 2], device: &Device) -> Conv2d {
 #[derive(Module, Debug)]
 pub(crate) struct Doubling {
     conv: Conv2d,
+    norm: Option<BatchNorm>,
+    #[module(skip)]
+    is_last: bool,
 }
 
 impl Doubling {
-    pub(crate) fn new([inputs, outputs]: [usize; 2], device: &Device) -> Self {
-        Self { conv: Window::same(3).conv([inputs, 4 * outputs], true, he(), device) }
+    /// With ReLU after it.
+    pub(crate) fn new(channels: [usize; 2], device: &Device) -> Self {
+        Self { conv: quadrupling(channels, true, he(), device), norm: None, is_last: false }
+    }
+
+    /// With batch normalisation and ReLU after it.
+    pub(crate) fn normalised(channels: [usize; 2], device: &Device) -> Self {
+        let conv = quadrupling(channels, false, he(), device);
+        Self { conv, norm: Some(BatchNormConfig::new(channels[1]).init(device)), is_last: false }
+    }
+
+    /// With nothing after it, and small weights: numbers are near to 0 at first, and no pixel is sure of itself.
+    pub(crate) fn last(channels: [usize; 2], device: &Device) -> Self {
+        let small = Initializer::Normal { mean: 0.0, std: 0.02 };
+        Self { conv: quadrupling(channels, true, small, device), norm: None, is_last: true }
     }
 
     /// `[batch, in, height, width] -> [batch, out, 2 height, 2 width]`
-    pub(crate) fn forward(&self, x: Tensor<4>, then: Then) -> Tensor<4> {
-        side_by_side(convolve(&self.conv, x, then))
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let fused = if self.is_last || self.norm.is_some() { Then::Nothing } else { Then::Relu };
+        let x = side_by_side(convolve(&self.conv, x, fused));
+        match &self.norm {
+            Some(norm) => normalise(norm, x, Then::Relu),
+            None => x,
+        }
     }
+}
+
+fn quadrupling([inputs, outputs]: [usize; 2], bias: bool, initializer: Initializer, device: &Device) -> Conv2d {
+    Window::same(3).conv([inputs, 4 * outputs], bias, initializer, device)
 }
 
 /// Four channels become the four pixels of a square: `[batch, 4 out, height, width] -> [batch, out, 2 height, 2 width]`.

@@ -92,7 +92,7 @@ impl VaeConfig {
             decoder: Decoder {
                 dense: Dense::new(&mirrored, device),
                 spread: LinearConfig::new(mirrored[mirrored.len() - 1], outer).init(device),
-                stages: pairs().rev().map(|[out, inner]| Doubling::new([inner, out], device)).collect(),
+                stages: doublings(pairs(), device),
                 inner,
             },
         }
@@ -148,12 +148,20 @@ impl Vae {
         let Decoder { dense, spread, stages, inner: [channels, height, width] } = &self.decoder;
         let [batch, _] = latents.dims();
         let x = plain(spread, dense.forward(latents)).reshape([batch, *channels, *height, *width]);
-        let last = stages.len().wrapping_sub(1);
         let x = if stages.is_empty() { x } else { burn::tensor::activation::relu(x) };
-        stages.iter().enumerate().fold(x, |x, (at, stage)| {
-            stage.forward(x, if at == last { Then::Nothing } else { Then::Relu })
-        })
+        stages.iter().fold(x, |x, stage| stage.forward(x))
     }
+}
+
+/// From the innermost of these pairs of channels, outside and inside, to the outermost.
+fn doublings(pairs: impl Iterator<Item = [usize; 2]>, device: &Device) -> Vec<Doubling> {
+    let doubling = |(at, [outside, inside]): (usize, [usize; 2])| match at {
+        0 => Doubling::last([inside, outside], device),
+        _ => Doubling::new([inside, outside], device),
+    };
+    let mut stages: Vec<Doubling> = pairs.enumerate().map(doubling).collect();
+    stages.reverse();
+    stages
 }
 
 /// The left and the right half of each row.
