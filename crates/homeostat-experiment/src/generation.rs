@@ -9,9 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use homeostat_artifact::Figures;
 use homeostat_config::{Origin, Resolved};
 use homeostat_control::Goal;
-use homeostat_data::{
-    DataError, DataRoot, Image, MixConfig, Pictures, Rng, SamplingConfig, Source, Splits, stream,
-};
+use homeostat_data::{DataError, DataRoot, Image, MixConfig, Pictures, Rng, SamplingConfig, Source, Splits, stream};
 use homeostat_metrics::MeanFigures;
 use homeostat_models::NameTable;
 use homeostat_report::{Headline, Picture, Report, Value};
@@ -162,7 +160,8 @@ impl Kind for Generation {
             _ => None,
         };
         let given_back = given_back(plan, model, indices, setting)?;
-        let findings = Made { drawn: drawn(plan, model, setting)?, ways: ways(plan, model, setting)?, given_back, distance };
+        let findings =
+            Made { drawn: drawn(plan, model, setting)?, ways: ways(plan, model, setting)?, given_back, distance };
         Ok(Some(Measured { part: "test", figures, samples, skipped, findings }))
     }
 
@@ -183,16 +182,22 @@ impl Kind for Generation {
     ) -> Result<(), ExperimentError> {
         let Made { drawn, ways, given_back, distance } = &measured.findings;
         if let Some(distance) = distance {
-            report.headlines.insert(0, Headline {
-                label: format!("{} Fréchet distance", measured.part),
-                value: Value::Number(distance.made),
-                note: distance.note(),
-            });
+            report.headlines.insert(
+                0,
+                Headline {
+                    label: format!("{} Fréchet distance", measured.part),
+                    value: Value::Number(distance.made),
+                    note: distance.note(),
+                },
+            );
         }
         let sheets = [
             (Some(drawn), format!("Made of the seeds 1 to {}.", ROWS * COLUMNS)),
             (Some(ways), "From one seed to the next, a row each.".to_owned()),
-            (given_back.as_ref(), format!("Pictures of the {} part, and below each what was made of it.", measured.part)),
+            (
+                given_back.as_ref(),
+                format!("Pictures of the {} part, and below each what was made of it.", measured.part),
+            ),
         ];
         let sheets = sheets.into_iter().filter_map(|(sheet, caption)| Some((sheet?, caption)));
         report.made = sheets.map(|(sheet, caption)| Picture { png: sheet.encode_png(), caption }).collect();
@@ -214,14 +219,14 @@ fn config(task: &TaskConfig) -> &ImageGenerationConfig {
 }
 
 fn drawn(plan: &Plan<Generation>, model: &GenerativeModel, setting: &Setting<'_>) -> Result<Image, ExperimentError> {
-    rows_of(plan, model, setting, ROWS, |row| (1..=COLUMNS).map(|column| PictureRequest::Seed(row * COLUMNS + column)).collect())
+    rows_of(plan, model, setting, ROWS, |row| {
+        (1..=COLUMNS).map(|column| PictureRequest::Seed(row * COLUMNS + column)).collect()
+    })
 }
 
 fn ways(plan: &Plan<Generation>, model: &GenerativeModel, setting: &Setting<'_>) -> Result<Image, ExperimentError> {
-    let step = |row: u64, at: u64| PictureRequest::Between {
-        seeds: [row + 1, row + 2],
-        at: at as f64 / (STEPS - 1) as f64,
-    };
+    let step =
+        |row: u64, at: u64| PictureRequest::Between { seeds: [row + 1, row + 2], at: at as f64 / (STEPS - 1) as f64 };
     rows_of(plan, model, setting, ROWS / 2, |row| (0..STEPS).map(|at| step(row, at)).collect())
 }
 
@@ -259,7 +264,10 @@ fn given_back(
 }
 
 /// These samples as the network sees them; those that cannot be read are left out.
-fn prepared<'a>(plan: &Plan<Generation>, indices: impl Iterator<Item = &'a usize>) -> Result<Vec<Image>, ExperimentError> {
+fn prepared<'a>(
+    plan: &Plan<Generation>,
+    indices: impl Iterator<Item = &'a usize>,
+) -> Result<Vec<Image>, ExperimentError> {
     let mut pictures = Vec::new();
     for &index in indices {
         let read = plan.source.get(index).map_err(ExperimentError::from);

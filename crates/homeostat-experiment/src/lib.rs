@@ -49,8 +49,8 @@ pub use error::ExperimentError;
 pub use evaluate_run::{Evaluation, evaluate_run};
 pub use experiment::{BUILTIN, Experiment, ExperimentText, reference_page};
 pub use inspect::{Inspected, Inspection, inspect};
-pub use sheet::sheet;
 pub use report_of_data::{report_of_data, report_of_texts};
+pub use sheet::sheet;
 pub use text_data::{TextDataConfig, TokenizerSource};
 pub use texts::training_texts;
 

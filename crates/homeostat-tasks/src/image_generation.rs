@@ -270,7 +270,8 @@ impl ImageGeneration {
         let PictureBatch { pictures, latents, seeds, is_picture } = batch;
         let mut given_back =
             pictures.map(|pictures| self.levels(self.given_back(model, pictures))).unwrap_or_default().into_iter();
-        let mut made = latents.map(|latents| self.levels(self.made(model, latents, &seeds))).unwrap_or_default().into_iter();
+        let mut made =
+            latents.map(|latents| self.levels(self.made(model, latents, &seeds))).unwrap_or_default().into_iter();
         let next = |is_picture| if is_picture { given_back.next() } else { made.next() };
         is_picture.into_iter().map(next).map(|image| image.expect("an image an input")).collect()
     }

@@ -32,8 +32,9 @@ mod text_classification;
 pub use classification::{ClassificationOutcome, ClassificationResponse, Target};
 pub use image_classification::{ImageBatch, ImageClassification, ImageClassificationConfig, InputShape};
 pub use image_generation::{
-    AdversarialLoss, AdversaryConfig, AutoencoderConfig, Chance, DiffusionConfig, Elbo, GeneratedImage, GenerationOutcome, GenerativeConfig, GenerativeModel, ImageGeneration,
-    ImageGenerationConfig, PictureBatch, PictureInput, PictureRequest, PenaltyConfig, PictureSample, elbo, slopes,
+    AdversarialLoss, AdversaryConfig, AutoencoderConfig, Chance, DiffusionConfig, Elbo, GeneratedImage,
+    GenerationOutcome, GenerativeConfig, GenerativeModel, ImageGeneration, ImageGenerationConfig, PenaltyConfig,
+    PictureBatch, PictureInput, PictureRequest, PictureSample, elbo, slopes,
 };
 pub use language_model::{
     Ended, GenerationConfig, LanguageBatch, LanguageInput, LanguageModel, LanguageModelConfig, LanguageOutcome,

@@ -58,8 +58,5 @@ fn requests(arguments: &Sample) -> Vec<PictureRequest> {
 fn made(endpoint: &dyn Endpoint, requests: &[PictureRequest]) -> anyhow::Result<Vec<Image>> {
     let bytes: Vec<Vec<u8>> = requests.iter().map(PictureRequest::to_bytes).collect();
     let answers = endpoint.answer(&bytes.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    answers
-        .into_iter()
-        .map(|answer| Ok(serde_json::from_value::<GeneratedImage>(answer?)?.image()?))
-        .collect()
+    answers.into_iter().map(|answer| Ok(serde_json::from_value::<GeneratedImage>(answer?)?.image()?)).collect()
 }

@@ -108,8 +108,7 @@ impl Eye {
         let (task, model, name) = match &frechet.network {
             Some(run) => {
                 let artifact = Artifact::open(&setting.roots.find(run)?)?;
-                let TaskConfig::ImageClassification(config) =
-                    TaskConfig::parse(artifact.kind(), &artifact.task()?)?
+                let TaskConfig::ImageClassification(config) = TaskConfig::parse(artifact.kind(), &artifact.task()?)?
                 else {
                     let problem = format!("{run} is no run that sorts pictures");
                     return Err(ExperimentError::setting(&format!("{KEY}.network"), problem));

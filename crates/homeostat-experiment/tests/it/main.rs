@@ -4,6 +4,7 @@
 mod choices;
 mod draft;
 mod experiments;
+mod generation;
 mod inspect;
 mod language;
 mod lora;

@@ -81,8 +81,7 @@ impl VaeConfig {
         let inner = [channels[channels.len() - 1], shape.height / scale, shape.width / scale];
         let outer: usize = inner.iter().product();
         let dense: Vec<usize> = std::iter::once(outer).chain(self.hidden.iter().copied()).collect();
-        let mirrored: Vec<usize> =
-            std::iter::once(self.latent).chain(self.hidden.iter().rev().copied()).collect();
+        let mirrored: Vec<usize> = std::iter::once(self.latent).chain(self.hidden.iter().rev().copied()).collect();
         Vae {
             encoder: Encoder {
                 stages: pairs().map(|pair| halving(pair, device)).collect(),

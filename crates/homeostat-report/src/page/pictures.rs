@@ -36,7 +36,10 @@ pub(super) fn grid(pictures: &[Picture]) -> Html {
 pub(super) fn sheets(sheets: &[Picture]) -> Html {
     let mut html = Html::new();
     for sheet in sheets {
-        html.put("<p>{}</p><figure class=\"sheet\">{}</figure>", &[&sheet.caption, &picture(&sheet.png, &sheet.caption)]);
+        html.put(
+            "<p>{}</p><figure class=\"sheet\">{}</figure>",
+            &[&sheet.caption, &picture(&sheet.png, &sheet.caption)],
+        );
     }
     html
 }

@@ -72,7 +72,9 @@ impl AdversaryConfig {
         }
         match &self.loss {
             AdversarialLoss::WassersteinPenalty(PenaltyConfig { weight }) if !(*weight > 0.0 && weight.is_finite()) => {
-                Err(TaskError::new(format!("`{key}.loss.wasserstein-penalty.weight` is {weight}, but has to be above 0")))
+                Err(TaskError::new(format!(
+                    "`{key}.loss.wasserstein-penalty.weight` is {weight}, but has to be above 0"
+                )))
             }
             _ => Ok(()),
         }
@@ -85,9 +87,7 @@ impl AdversaryConfig {
         let [on_true, on_made] = [pictures.clone(), made.clone().detach()].map(|images| gan.critic().judge(images));
         let gap = (on_true.clone() - on_made.clone()).mean();
         let critic = match &self.loss {
-            AdversarialLoss::NonSaturating => {
-                (softplus(on_true.neg(), 1.0) + softplus(on_made.clone(), 1.0)).mean()
-            }
+            AdversarialLoss::NonSaturating => (softplus(on_true.neg(), 1.0) + softplus(on_made.clone(), 1.0)).mean(),
             AdversarialLoss::WassersteinPenalty(_) if !device.is_autodiff() => gap.clone().neg(),
             AdversarialLoss::WassersteinPenalty(penalty) => {
                 gap.clone().neg() + self.steepness(gan, pictures, made.clone(), truths) * penalty.weight

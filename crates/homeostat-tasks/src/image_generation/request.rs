@@ -55,7 +55,8 @@ impl PictureRequest {
                 Ok(PictureInput::Latent { values: arc(&task.latent_of(from), &task.latent_of(to), at), seed: from })
             }
             Self::Latent(values) if values.len() != task.latent() => {
-                let problem = format!("the latent has {} numbers, but the network takes {}", values.len(), task.latent());
+                let problem =
+                    format!("the latent has {} numbers, but the network takes {}", values.len(), task.latent());
                 Err(InputError::new(problem))
             }
             Self::Latent(values) if !values.iter().all(|value| value.is_finite()) => {

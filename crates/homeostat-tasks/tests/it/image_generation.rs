@@ -6,11 +6,12 @@ use burn::{
     tensor::{DType, Tensor, TensorData},
 };
 use homeostat_data::{Image, ImagePrepare, Normalize, PrepareStep, Rng, Shape};
-use homeostat_models::{Posterior, VaeConfig};
-use homeostat_task::{Outcome, Task};
+use homeostat_models::{GanConfig, Posterior, UnetConfig, VaeConfig};
+use homeostat_task::{Outcome, Task, Weights};
 use homeostat_tasks::{
-    AutoencoderConfig, Chance, Elbo, GeneratedImage, GenerativeConfig, ImageGeneration, ImageGenerationConfig,
-    InputShape, PictureInput, PictureRequest, PictureSample, elbo,
+    AdversarialLoss, AdversaryConfig, AutoencoderConfig, Chance, DiffusionConfig, Elbo, GeneratedImage,
+    GenerativeConfig, GenerativeModel, ImageGeneration, ImageGenerationConfig, InputShape, PenaltyConfig, PictureInput,
+    PictureRequest, PictureSample, elbo, slopes,
 };
 
 use crate::{device, in_one_of_three_draws, line, noise, seeded};
@@ -25,9 +26,15 @@ fn autoencoder(network: VaeConfig) -> AutoencoderConfig {
     AutoencoderConfig { network, ..AutoencoderConfig::default() }
 }
 
-/// A small network of each kind.
+/// Small networks of each kind.
 fn models() -> Vec<GenerativeConfig> {
-    VaeConfig::examples().into_iter().map(|network| GenerativeConfig::Vae(autoencoder(network))).collect()
+    let gan = |loss| AdversaryConfig { network: GanConfig { latent: 8, widths: vec![16, 16] }, loss, critic_steps: 1 };
+    let penalty = AdversarialLoss::WassersteinPenalty(PenaltyConfig::default());
+    let diffusion = |fresh| DiffusionConfig { network: UnetConfig { widths: vec![8, 16] }, steps: 20, fresh };
+    let vaes = VaeConfig::examples().into_iter().map(|network| GenerativeConfig::Vae(autoencoder(network)));
+    let gans = [AdversarialLoss::NonSaturating, penalty].map(|loss| GenerativeConfig::Gan(gan(loss)));
+    let diffusions = [0.0, 1.0].map(|fresh| GenerativeConfig::Diffusion(diffusion(fresh)));
+    vaes.chain(gans).chain(diffusions).collect()
 }
 
 fn vae() -> ImageGeneration {
@@ -102,8 +109,10 @@ fn strips(mean: f64, log_variance: f64) -> f64 {
 #[test]
 fn the_bound_is_that_of_float64() {
     let numbers = numbers();
-    let reconstruction: f64 = numbers.scores.iter().zip(&numbers.levels).map(|(&s, &l)| unlikely(s, l)).sum::<f64>() / 2.0;
-    let divergence: f64 = numbers.mean.iter().zip(&numbers.log_variance).map(|(&m, &v)| strips(m, v)).sum::<f64>() / 2.0;
+    let reconstruction: f64 =
+        numbers.scores.iter().zip(&numbers.levels).map(|(&s, &l)| unlikely(s, l)).sum::<f64>() / 2.0;
+    let divergence: f64 =
+        numbers.mean.iter().zip(&numbers.log_variance).map(|(&m, &v)| strips(m, v)).sum::<f64>() / 2.0;
     for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 1e-5)] {
         let (_, found) = of(&numbers, dtype);
         for (found, expected) in [(found.reconstruction, reconstruction), (found.divergence, divergence)] {
@@ -150,11 +159,18 @@ fn beta_and_its_warmup_weigh_the_divergence_alone() {
     };
     let plain = measured(1.0, 0.0, 0.0);
     let [loss, bound, reconstruction, divergence] = plain[..] else { panic!("{plain:?}") };
-    assert!((loss - reconstruction - divergence).abs() < 1e-4 * loss && (loss + bound).abs() < 1e-4 * loss, "{plain:?}");
+    assert!(
+        (loss - reconstruction - divergence).abs() < 1e-4 * loss && (loss + bound).abs() < 1e-4 * loss,
+        "{plain:?}"
+    );
     assert!(divergence > 0.0, "{plain:?}");
-    for (beta, warmup, epoch, weight) in
-        [(4.0, 0.0, 0.0, 4.0), (1.0, 2.0, 0.0, 0.0), (4.0, 2.0, 0.5, 1.0), (4.0, 2.0, 7.0, 4.0), (0.5, 2.0, f64::INFINITY, 0.5)]
-    {
+    for (beta, warmup, epoch, weight) in [
+        (4.0, 0.0, 0.0, 4.0),
+        (1.0, 2.0, 0.0, 0.0),
+        (4.0, 2.0, 0.5, 1.0),
+        (4.0, 2.0, 7.0, 4.0),
+        (0.5, 2.0, f64::INFINITY, 0.5),
+    ] {
         let found = measured(beta, warmup, epoch);
         let expected = reconstruction + weight * divergence;
         assert!((found[0] - expected).abs() < 1e-4 * expected, "beta {beta}, {warmup} epochs, at {epoch}: {found:?}");
@@ -190,7 +206,8 @@ fn every_autoencoder_learns_eight_pictures_by_heart() {
             let mut optimizer = AdamConfig::new().init();
             for step in 0..300 {
                 let batch = task.collate(&inputs(&task, &images), &device);
-                let chances: Vec<Chance> = (0..8).map(|at| Chance { seed: 8 * step + at, epoch: 0.0, batch: step }).collect();
+                let chances: Vec<Chance> =
+                    (0..8).map(|at| Chance { seed: 8 * step + at, epoch: 0.0, batch: step }).collect();
                 let gradients = task.loss(&network, batch, &chances).loss().backward();
                 network = optimizer.step(5e-3, network.clone(), GradientsParams::from_grads(gradients, &network));
             }
@@ -203,6 +220,107 @@ fn every_autoencoder_learns_eight_pictures_by_heart() {
             let wrong: usize = images.iter().zip(&found).map(off).sum();
             if wrong <= 4 { Ok(()) } else { Err(format!("{model:?}: {wrong} pixels are wrong")) }
         });
+    }
+}
+
+/// How far made pictures are from the nearest true one, in levels a pixel.
+fn strangeness(made: &[Image], images: &[Image]) -> f64 {
+    let off = |a: &Image, b: &Image| -> f64 {
+        let levels = a.pixels().iter().zip(b.pixels()).map(|(a, b)| f64::from(a.abs_diff(*b)));
+        levels.sum::<f64>() / a.pixels().len() as f64
+    };
+    let nearest = |image: &Image| images.iter().map(|other| off(image, other)).fold(f64::INFINITY, f64::min);
+    made.iter().map(nearest).sum::<f64>() / made.len() as f64
+}
+
+#[test]
+fn what_every_network_makes_comes_to_look_like_the_pictures_it_learns_from() {
+    let (device, _guard) = seeded(3);
+    let device = device.autodiff();
+    for model in models() {
+        let task = config(model.clone()).init().unwrap();
+        let (images, pure) = (bars(4), device.clone().inner());
+        let (shown, rate) = (images.iter().cycle().take(16).cloned().collect::<Vec<_>>(), 3e-3);
+        let requests: Vec<PictureRequest> = (0..16).map(PictureRequest::Seed).collect();
+        in_one_of_three_draws(|| {
+            let mut network = task.init(&device).unwrap();
+            let made = |network: &GenerativeModel| task.make(&network.valid(), &requests, &pure).unwrap();
+            let before = strangeness(&made(&network), &images);
+            let beta = if matches!(model, GenerativeConfig::Gan(_)) { 0.5 } else { 0.9 };
+            let mut optimizer = AdamConfig::new().with_beta_1(beta).init();
+            for step in 0..400 {
+                let batch = task.collate(&inputs(&task, &shown), &device);
+                let chances: Vec<Chance> =
+                    (0..16).map(|at| Chance { seed: 16 * step + at, epoch: 0.0, batch: step }).collect();
+                let gradients = task.loss(&network, batch, &chances).loss().backward();
+                network = optimizer.step(rate, network.clone(), GradientsParams::from_grads(gradients, &network));
+            }
+            let after = strangeness(&made(&network), &images);
+            if after < 0.4 * before { Ok(()) } else { Err(format!("{model:?}: {before} levels became {after}")) }
+        });
+    }
+}
+
+/// The judgement `sum(weights x^2) / 2`, whose slope is `weights x`.
+fn bowl(images: Tensor<4>, weights: Tensor<4>) -> Tensor<2> {
+    let [batch, channels, height, width] = images.dims();
+    (images.clone() * images * weights * 0.5).reshape([batch, channels * height * width]).sum_dim(1)
+}
+
+/// The length of a slope and the gradient of it, by the slope's formula in plain numbers.
+#[test]
+fn a_slope_and_its_gradient_are_those_of_the_formula() {
+    let device = device().autodiff();
+    let mut rng = Rng::keyed(6, [0, 0, 0]);
+    let mut some = |count: usize| (0..count).map(|_| rng.between(-1.0, 1.0)).collect::<Vec<f64>>();
+    let (images, weights) = (some(12), some(6));
+    let tensor = |values: &[f64], batch: usize, dtype| -> Tensor<4> {
+        Tensor::from_data(TensorData::new(values.to_vec(), [batch, 1, 2, 3]), (&device, dtype))
+    };
+    let lengths: Vec<f64> =
+        images.chunks(6).map(|x| x.iter().zip(&weights).map(|(x, w)| (x * w).powi(2)).sum::<f64>().sqrt()).collect();
+    // The penalty is the mean of (length - 1)^2.
+    let gradient = |at: usize| -> f64 {
+        let of = |(x, length): (&[f64], &f64)| (length - 1.0) * weights[at] * x[at] * x[at] / length;
+        images.chunks(6).zip(&lengths).map(of).sum()
+    };
+    for (dtype, tolerance) in [(DType::F64, 1e-9), (DType::F32, 1e-4)] {
+        let leaf = tensor(&weights, 1, dtype).require_grad();
+        let still = leaf.clone().detach();
+        let found = slopes(tensor(&images, 2, dtype), |x| bowl(x, still.clone()), |x| bowl(x, leaf.clone()));
+        let near = |found: &[f64], expected: &dyn Fn(usize) -> f64, what: &str| {
+            for (at, found) in found.iter().enumerate() {
+                assert!((found - expected(at)).abs() < tolerance, "{what} {at}: {found}, expected {}", expected(at));
+            }
+        };
+        let host = |data: TensorData| data.convert_dtype(DType::F64).as_slice::<f64>().unwrap().to_vec();
+        near(&host(found.clone().into_data()), &|at| lengths[at], "length");
+        let steep = found - 1.0;
+        let gradients = (steep.clone() * steep).mean().backward();
+        near(&host(leaf.grad(&gradients).unwrap().into_data()), &gradient, "gradient");
+    }
+}
+
+#[test]
+fn each_of_two_that_play_learns_in_its_turn_alone() {
+    let (device, _guard) = seeded(5);
+    let device = device.autodiff();
+    for model in models() {
+        let GenerativeConfig::Gan(gan) = model else { continue };
+        let task = config(GenerativeConfig::Gan(AdversaryConfig { critic_steps: 3, ..gan })).init().unwrap();
+        let network = task.init(&device).unwrap();
+        let learning = |batch: u64| {
+            let chances: Vec<Chance> = (0..4).map(|seed| Chance { seed, epoch: 0.0, batch }).collect();
+            let outcome = task.loss(&network, task.collate(&inputs(&task, &bars(4)), &device), &chances);
+            let loss = outcome.loss().into_scalar::<f64>();
+            let gradients = GradientsParams::from_grads(outcome.loss().backward(), &network);
+            (gradients, loss)
+        };
+        let [(first, other), (_, _), (third, loss)] = [0, 1, 2].map(learning);
+        assert!((loss - other).abs() < 1e-4 * loss.abs().max(1.0), "the loss is that of both: {loss}, {other}");
+        let critic = Weights::of(&network).tensors().keys().filter(|name| name.contains("critic")).count();
+        assert_eq!(first.len(), critic, "the critic alone");
+        assert!(third.len() > critic, "both");
     }
 }
 
@@ -244,7 +362,9 @@ fn a_way_begins_and_ends_at_its_seeds() {
     };
     let between = |at| place(PictureRequest::Between { seeds: [1, 2], at });
     let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
-    assert!(near(&between(0.0), &place(PictureRequest::Seed(1))) && near(&between(1.0), &place(PictureRequest::Seed(2))));
+    assert!(
+        near(&between(0.0), &place(PictureRequest::Seed(1))) && near(&between(1.0), &place(PictureRequest::Seed(2)))
+    );
     let length = |values: &[f32]| values.iter().map(|value| value * value).sum::<f32>().sqrt();
     let [start, middle, end] = [0.0, 0.5, 1.0].map(|at| length(&between(at)));
     assert!(middle > 0.9 * start.min(end), "an arc, not a line: {start} {middle} {end}");
@@ -263,6 +383,10 @@ fn what_cannot_be_answered_is_refused_in_one_line() {
     ] {
         let found = ask(request.as_bytes());
         assert!(found.contains(words), "{request}: {found}");
+    }
+    for model in models().into_iter().skip(3) {
+        let found = line(&config(model).init().unwrap().read(&bars(1)[0].encode_png()).unwrap_err());
+        assert!(found.contains("looks at none"), "{found}");
     }
     let found = ask(&noise(1, 9, 9, 1)[0].encode_png());
     assert!(found.contains("9 x 9") && found.contains("12 x 8"), "{found}");
@@ -287,6 +411,20 @@ fn settings_that_make_no_task_are_refused_in_one_line() {
         (unknown, "input"),
     ] {
         let found = line(&config.init().unwrap_err());
+        assert!(found.contains(words), "{found}");
+    }
+    let steps = AdversaryConfig { critic_steps: 0, ..AdversaryConfig::default() };
+    let weight = AdversarialLoss::WassersteinPenalty(PenaltyConfig { weight: 0.0 });
+    let weight = AdversaryConfig { loss: weight, ..AdversaryConfig::default() };
+    let fresh = DiffusionConfig { fresh: 1.5, ..DiffusionConfig::default() };
+    let odd = DiffusionConfig { network: UnetConfig { widths: vec![12] }, ..DiffusionConfig::default() };
+    for (model, words) in [
+        (GenerativeConfig::Gan(steps), "critic-steps"),
+        (GenerativeConfig::Gan(weight), "weight"),
+        (GenerativeConfig::Diffusion(fresh), "fresh"),
+        (GenerativeConfig::Diffusion(odd), "multiples of 8"),
+    ] {
+        let found = line(&config(model).init().unwrap_err());
         assert!(found.contains(words), "{found}");
     }
     let three = autoencoder(VaeConfig { widths: vec![4, 4, 4], ..VaeConfig::default() });
