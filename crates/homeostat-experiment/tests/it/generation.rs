@@ -118,7 +118,7 @@ fn what_is_no_number_is_spoken_of_by_the_guard() {
         ["train.optimizer.adamw.learning-rate=1e30", "control.guard.on.max-rewinds=1", "control.guard.on.patience=2"];
     let error = place.try_train(digits(MODELS[1], &huge)).unwrap_err().to_string();
     assert!(error.contains("diverged") && !error.contains('\n'), "{error}");
-    let run = Run::list(&place.out()).unwrap().pop().unwrap();
+    let run = Run::open(&place.out().join("made/2026-11-23T17-13-05Z")).unwrap();
     assert_eq!(run.result().unwrap().unwrap().state, RunState::Failed);
     let events = fs::read_to_string(run.path().join("events.jsonl")).unwrap();
     assert!(events.contains("skip-step") && events.contains("rewind") && events.contains("NaN"), "{events}");
