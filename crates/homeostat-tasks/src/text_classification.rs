@@ -1,7 +1,5 @@
 //! Which class a text belongs to, or a pair of texts. It does not know the loop, the server, or where texts come from.
 
-use std::sync::Arc;
-
 use burn::{
     nn::Linear,
     tensor::{Bool, Device, Int, Tensor, TensorData},
@@ -10,7 +8,6 @@ use homeostat_data::{DataError, TextPrepare, TextSample, TokenBatch, Tokenizer, 
 use homeostat_models::{ModelError, Pooling, SequenceClassifier, SequenceInput, SequenceModelConfig};
 use homeostat_task::{
     Headed, HostTensor, InputError, Signature, Task, TaskError, TensorDoor, TensorRequest, TensorSpec, ValueKind,
-    Weights,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,7 +102,7 @@ impl TextClassificationConfig {
             let problem = format!("is {vocabulary}, but the tokenizer knows {} tokens", tokenizer.size());
             return Err(TaskError::new(format!("`{KEY}.vocabulary` {problem}: they do not belong together")));
         }
-        Ok(TextClassification { config: self.clone(), vocabulary, tokenizer, start: None })
+        Ok(TextClassification { config: self.clone(), vocabulary, tokenizer })
     }
 }
 
@@ -115,7 +112,6 @@ pub struct TextClassification {
     config: TextClassificationConfig,
     vocabulary: usize,
     tokenizer: Tokenizer,
-    start: Option<Arc<Weights>>,
 }
 
 /// Texts on the device.
@@ -146,12 +142,6 @@ impl TextClassification {
     #[must_use]
     pub fn config(&self) -> &TextClassificationConfig {
         &self.config
-    }
-
-    /// The same task, whose network starts with these weights below its head instead of random ones.
-    #[must_use]
-    pub fn starting_with(self, encoder: Weights) -> Self {
-        Self { start: Some(Arc::new(encoder)), ..self }
     }
 }
 
@@ -191,14 +181,8 @@ impl Task for TextClassification {
 
     fn init(&self, device: &Device) -> Result<SequenceClassifier, TaskError> {
         let TextClassificationConfig { model, dropout, labels, .. } = &self.config;
-        let network = SequenceClassifier::init(model, *dropout, [self.vocabulary, labels.len()], device)
-            .map_err(|error| wrong(&error))?;
-        let Some(start) = &self.start else { return Ok(network) };
-        let mut tensors = Weights::of(&network).tensors().clone();
-        tensors.retain(|name, _| !name.starts_with("network."));
-        tensors.extend(start.tensors().iter().map(|(name, data)| (format!("network.{name}"), data.clone())));
-        let started = Weights::from_tensors(tensors).apply(network);
-        started.map_err(|error| TaskError::new(format!("the weights to start with do not fit: {error}")))
+        SequenceClassifier::init(model, *dropout, [self.vocabulary, labels.len()], device)
+            .map_err(|error| wrong(&error))
     }
 
     fn read(&self, bytes: &[u8]) -> Result<TextSample, InputError> {
