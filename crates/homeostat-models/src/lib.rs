@@ -48,6 +48,7 @@ pub use sequence::{
     bert::{bert_modules, bert_weights},
     classifier::SequenceClassifier,
     decoder::{Decoder, DecoderConfig, FeedKind, KeyValueCache, NormKind, PlaceKind},
+    encoder::SequenceEncoder,
     language::{LanguageNetwork, LanguageNetworkConfig, Writer},
     recurrent::{Recurrent, RecurrentConfig},
     text_cnn::{TextCnn, TextCnnConfig},

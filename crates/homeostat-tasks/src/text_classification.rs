@@ -67,14 +67,7 @@ impl TextClassificationConfig {
     pub fn check(&self) -> Result<(), TaskError> {
         self.prepare.check(&format!("{KEY}.prepare")).map_err(|error: DataError| TaskError::new(error.to_string()))?;
         self.model.check().map_err(|error| wrong(&error))?;
-        let (length, positions) = (self.prepare.max_length, self.model.positions());
-        if let Some(positions) = positions.filter(|&positions| positions < length) {
-            let name = self.model.name();
-            let problem = format!(
-                "is {length}, but the network has places for {positions} tokens: lower it, or raise model.{name}.positions"
-            );
-            return Err(TaskError::new(format!("`{KEY}.prepare.max-length` {problem}")));
-        }
+        check_length(KEY, &self.prepare, &self.model)?;
         if !(0.0..1.0).contains(&self.dropout) {
             let problem = format!("is {}, but must lie in 0..1 (1 excluded)", self.dropout);
             return Err(TaskError::new(format!("`{KEY}.dropout` {problem}")));
@@ -98,12 +91,44 @@ impl TextClassificationConfig {
         if self.loss.class_weights() == Some(&ClassWeights::Balanced) {
             return missing("loss (balanced class-weights)");
         }
-        if tokenizer.size() != vocabulary {
-            let problem = format!("is {vocabulary}, but the tokenizer knows {} tokens", tokenizer.size());
-            return Err(TaskError::new(format!("`{KEY}.vocabulary` {problem}: they do not belong together")));
-        }
+        check_vocabulary(KEY, vocabulary, &tokenizer)?;
         Ok(TextClassification { config: self.clone(), vocabulary, tokenizer })
     }
+}
+
+/// Refuses texts that are longer than the network has places.
+pub(crate) fn check_length(key: &str, prepare: &TextPrepare, model: &SequenceModelConfig) -> Result<(), TaskError> {
+    let (length, positions) = (prepare.max_length, model.positions());
+    let Some(positions) = positions.filter(|&positions| positions < length) else { return Ok(()) };
+    let name = model.name();
+    let problem = format!(
+        "is {length}, but the network has places for {positions} tokens: lower it, or raise model.{name}.positions"
+    );
+    Err(TaskError::new(format!("`{key}.prepare.max-length` {problem}")))
+}
+
+/// Refuses a tokenizer of another size than the network was made for.
+pub(crate) fn check_vocabulary(key: &str, vocabulary: usize, tokenizer: &Tokenizer) -> Result<(), TaskError> {
+    if tokenizer.size() == vocabulary {
+        return Ok(());
+    }
+    let problem = format!("is {vocabulary}, but the tokenizer knows {} tokens", tokenizer.size());
+    Err(TaskError::new(format!("`{key}.vocabulary` {problem}: they do not belong together")))
+}
+
+/// Texts on the device, filled up to the longest by the token `pad`.
+pub(crate) fn text_batch(inputs: &[Tokens], pad: u32, device: &Device) -> SequenceInput {
+    let batch = TokenBatch::new(inputs, pad, 1);
+    let shape = [batch.texts(), batch.length()];
+    let numbers = |values: &[u32]| -> Tensor<2, Int> {
+        let values: Vec<i32> = values.iter().map(|&value| value.cast_signed()).collect();
+        Tensor::from_data(TensorData::new(values, shape), device)
+    };
+    let has_pairs = batch.types.iter().any(|&kind| kind > 0);
+    let types = has_pairs.then(|| numbers(&batch.types));
+    let (ids, is_filled_up) = (numbers(&batch.ids), batch.is_padding.contains(&true));
+    let padding = || -> Tensor<2, Bool> { Tensor::from_data(TensorData::new(batch.is_padding, shape), device) };
+    SequenceInput { ids, types, padding: is_filled_up.then(padding) }
 }
 
 /// The living task.
@@ -199,17 +224,7 @@ impl Task for TextClassification {
     }
 
     fn collate(&self, inputs: &[Tokens], device: &Device) -> TextBatch {
-        let batch = TokenBatch::new(inputs, self.tokenizer.pad(), 1);
-        let shape = [batch.texts(), batch.length()];
-        let numbers = |values: &[u32]| -> Tensor<2, Int> {
-            let values: Vec<i32> = values.iter().map(|&value| value.cast_signed()).collect();
-            Tensor::from_data(TensorData::new(values, shape), device)
-        };
-        let has_pairs = batch.types.iter().any(|&kind| kind > 0);
-        let types = has_pairs.then(|| numbers(&batch.types));
-        let (ids, is_filled_up) = (numbers(&batch.ids), batch.is_padding.contains(&true));
-        let padding = || -> Tensor<2, Bool> { Tensor::from_data(TensorData::new(batch.is_padding, shape), device) };
-        TextBatch(SequenceInput { ids, types, padding: is_filled_up.then(padding) })
+        TextBatch(text_batch(inputs, self.tokenizer.pad(), device))
     }
 
     fn loss(&self, model: &SequenceClassifier, batch: TextBatch, truths: &[Target]) -> ClassificationOutcome {

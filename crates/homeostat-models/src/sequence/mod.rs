@@ -4,6 +4,7 @@
 pub(crate) mod bert;
 pub(crate) mod classifier;
 pub(crate) mod decoder;
+pub(crate) mod encoder;
 pub(crate) mod language;
 mod pooling;
 pub(crate) mod recurrent;
@@ -157,7 +158,7 @@ impl SequenceModelConfig {
 
 /// A living network for sequences of tokens.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one a process; a box would only add a hop")]
+#[allow(clippy::large_enum_variant, reason = "one a process; a box would only add a hop")]
 pub enum SequenceModel {
     /// See [`TransformerConfig`].
     Transformer(Transformer),
