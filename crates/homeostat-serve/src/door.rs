@@ -110,33 +110,21 @@ impl Doors {
 
     fn output(&self, name: &str, tensor: &HostTensor, asked: Option<&RequestedOutput>) -> Result<Tensor, ServeError> {
         let shape = tensor.shape().to_vec();
-        let classes = asked.and_then(|asked| asked.classification).filter(|&classes| classes > 0);
-        Ok(match (tensor.values(), classes) {
-            (Values::F32(values), None) => Tensor::from_f32(name, shape, values)?,
-            (Values::I64(values), None) => Tensor::from_i64(name, shape, values)?,
-            (Values::F32(values), Some(classes)) => best(name, values, &shape, classes, self.labels())?,
-            (Values::I64(_), Some(_)) => return Err(wrong(name, "has no scores to choose the best classes by")),
+        let plain = match tensor.values() {
+            Values::F32(values) => Tensor::from_f32(name, shape, values)?,
+            Values::I64(values) => Tensor::from_i64(name, shape, values)?,
+        };
+        Ok(match asked.and_then(|asked| asked.classification).filter(|&classes| classes > 0) {
+            Some(classes) => plain.classified(classes, self.labels())?,
+            None => plain,
         })
     }
-}
 
-/// The classification extension: of each row the best classes, each as `SCORE:INDEX:LABEL`.
-fn best(name: &str, values: &[f32], shape: &[usize], count: usize, labels: &[String]) -> Result<Tensor, ServeError> {
-    let classes = shape.last().copied().unwrap_or(1).max(1);
-    let count = count.min(classes);
-    let line = |row: &[f32], class: usize| {
-        let label = labels.get(class).map_or_else(String::new, |label| format!(":{label}"));
-        format!("{}:{class}{label}", row[class])
-    };
-    let rows = values.chunks_exact(classes);
-    let lines: Vec<String> = rows
-        .flat_map(|row| top(row, count).into_iter().map(move |class| line(row, class)).collect::<Vec<_>>())
-        .collect();
-    let mut shape = shape.to_vec();
-    if let Some(last) = shape.last_mut() {
-        *last = count;
+    /// The input of a body that has nothing but a tensor's bytes: the first one that must be there.
+    pub(crate) fn only_input(&self) -> TensorMetadata {
+        let needed = self.signature.iter().flat_map(|signature| &signature.inputs).find(|spec| !spec.is_optional);
+        needed.map_or_else(|| bytes(self.raw()), metadata)
     }
-    Ok(Tensor::from_elements(name, shape, lines)?)
 }
 
 /// The places of the largest values, the first among equals first.

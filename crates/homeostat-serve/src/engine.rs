@@ -117,7 +117,7 @@ impl Engine {
     /// [`ServeError::UnknownModel`].
     pub fn model_ready(&self, name: &str, version: Option<&str>) -> Result<bool, ServeError> {
         let model = self.find(name)?;
-        match model.pick(version) {
+        match model.peek(version) {
             Ok(loaded) => Ok(loaded.is_well()),
             Err(ServeError::NotReady { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -130,9 +130,29 @@ impl Engine {
     /// [`ServeError::UnknownModel`], [`ServeError::NotReady`].
     pub fn model(&self, name: &str, version: Option<&str>) -> Result<ModelMetadata, ServeError> {
         let model = self.find(name)?;
-        let loaded = model.pick(version)?;
+        let loaded = model.peek(version)?;
         let versions = model.ready().iter().map(|loaded| loaded.version.to_string()).collect();
         Ok(ModelMetadata { versions, ..loaded.metadata.clone() })
+    }
+
+    /// What a body that is nothing but a tensor's bytes is read as: the model with the one input that must be there.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`], [`ServeError::NotReady`].
+    pub(crate) fn only_input(&self, name: &str, version: Option<&str>) -> Result<ModelMetadata, ServeError> {
+        let loaded = self.find(name)?.peek(version)?;
+        Ok(ModelMetadata {
+            name: loaded.model.clone(),
+            versions: Vec::new(),
+            platform: String::new(),
+            inputs: vec![loaded.doors.only_input()],
+            outputs: Vec::new(),
+        })
+    }
+
+    /// The most samples of one request.
+    pub(crate) fn most_rows(&self) -> usize {
+        self.opening.most_rows
     }
 
     /// The names of a model's classes, in the order of its scores; none where it has no classes.
@@ -140,7 +160,7 @@ impl Engine {
     /// # Errors
     /// [`ServeError::UnknownModel`], [`ServeError::NotReady`].
     pub fn labels(&self, name: &str, version: Option<&str>) -> Result<Vec<String>, ServeError> {
-        Ok(self.find(name)?.pick(version)?.doors.labels().to_vec())
+        Ok(self.find(name)?.peek(version)?.doors.labels().to_vec())
     }
 
     /// How a model is served.
@@ -149,7 +169,7 @@ impl Engine {
     /// [`ServeError::UnknownModel`], [`ServeError::NotReady`].
     pub fn config(&self, name: &str, version: Option<&str>) -> Result<ModelConfig, ServeError> {
         let model = self.find(name)?;
-        Ok(model.pick(version)?.config(model.policy()))
+        Ok(model.peek(version)?.config(model.policy()))
     }
 
     /// Where time went: of one model, or of all.
@@ -160,7 +180,7 @@ impl Engine {
         let versions = match (name, version) {
             (None, _) => self.all().iter().flat_map(|model| model.ready()).collect(),
             (Some(name), None) => self.find(name)?.ready(),
-            (Some(name), version) => vec![self.find(name)?.pick(version)?],
+            (Some(name), version) => vec![self.find(name)?.peek(version)?],
         };
         Ok(ModelStatistics { model_stats: versions.iter().map(|loaded| loaded.statistics()).collect() })
     }

@@ -45,6 +45,15 @@ pub enum ServeError {
         /// The most bytes.
         limit: usize,
     },
+    /// The body did not come in time.
+    #[error("the body did not arrive within {} s", .0.as_secs())]
+    Slow(Duration),
+    /// There is nothing at this path, or not by this method.
+    #[error("there is nothing at this path{}", if *.0 { " by this method" } else { "" })]
+    Nothing(
+        /// Whether there is something by another method.
+        bool,
+    ),
     /// The caller's time was over.
     #[error("no answer within the time that the request allows")]
     Expired,
@@ -96,7 +105,9 @@ impl ServeError {
             Self::Input(_) | Self::Load { .. } => 400,
             Self::Unauthorized => 401,
             Self::Forbidden { .. } => 403,
-            Self::UnknownModel { .. } => 404,
+            Self::UnknownModel { .. } | Self::Nothing(false) => 404,
+            Self::Nothing(true) => 405,
+            Self::Slow(_) => 408,
             Self::TooLarge { .. } => 413,
             Self::MediaType { .. } => 415,
             Self::Overloaded { .. } => 429,
@@ -117,6 +128,8 @@ impl ServeError {
             Self::NotReady { .. } => "not-ready",
             Self::Overloaded { .. } => "overload",
             Self::TooLarge { .. } => "too-large",
+            Self::Slow(_) => "slow",
+            Self::Nothing(_) => "nothing",
             Self::Expired => "expired",
             Self::Failed(_) => "failed",
             Self::Unauthorized => "unauthorized",

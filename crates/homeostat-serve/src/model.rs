@@ -77,7 +77,7 @@ impl Model {
 
     /// Whether requests that name no version are answered, or the model was unloaded on purpose.
     pub(crate) fn is_ready(&self) -> bool {
-        self.is_unloaded() || self.pick(None).is_ok_and(|loaded| loaded.is_well())
+        self.is_unloaded() || self.peek(None).is_ok_and(|loaded| loaded.is_well())
     }
 
     /// The versions that answer, in order.
@@ -85,10 +85,20 @@ impl Model {
         read(&self.versions).ready.values().cloned().collect()
     }
 
-    /// The version that answers: the one named, else the newest, or the canary for its share.
+    /// The version that answers a request: the one named, else the newest, or the canary for its share.
     pub(crate) fn pick(&self, version: Option<&str>) -> Result<Shared, ServeError> {
         let versions = read(&self.versions);
-        let found = match version.filter(|version| !version.is_empty()) {
+        let canary = if named(version).is_none() { self.canary(&versions).cloned() } else { None };
+        canary.map_or_else(|| self.find(&versions, version), Ok)
+    }
+
+    /// The version that stands for the model: the one named, else the newest.
+    pub(crate) fn peek(&self, version: Option<&str>) -> Result<Shared, ServeError> {
+        self.find(&read(&self.versions), version)
+    }
+
+    fn find(&self, versions: &Versions, version: Option<&str>) -> Result<Shared, ServeError> {
+        let found = match named(version) {
             Some(named) => {
                 let unknown = || ServeError::unknown(&self.name, Some(named));
                 let number: u64 = named.parse().map_err(|_| unknown())?;
@@ -97,7 +107,7 @@ impl Model {
                 }
                 versions.ready.get(&number)
             }
-            None => self.canary(&versions).or_else(|| self.newest(&versions)),
+            None => self.newest(versions),
         };
         found.cloned().ok_or_else(|| {
             let reason = versions.troubles.values().next().map(|(state, _)| match state {
@@ -210,6 +220,11 @@ impl Model {
         }
         all
     }
+}
+
+/// A version that was named; gRPC has an empty text where none was.
+fn named(version: Option<&str>) -> Option<&str> {
+    version.filter(|version| !version.is_empty())
 }
 
 /// How far outputs may be apart until a shadow counts as differing.

@@ -13,6 +13,7 @@ mod pack;
 mod predict;
 mod resume;
 mod runs;
+mod serve;
 mod table;
 mod train;
 mod verify;
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Eval(args) => eval::run(args),
         Verb::Predict(args) => predict::run(args),
         Verb::Verify(args) => verify::run(args),
+        Verb::Serve(args) => serve::run(args, cli.common.threads),
         Verb::Runs(args) => runs::run(args),
         Verb::Config(args) => config::run(args),
         Verb::Inspect(args) => inspect::run(args),
