@@ -340,6 +340,9 @@ pub(crate) struct Listeners {
     /// Where clients come; only this machine by default.
     #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDR")]
     pub(crate) http: std::net::SocketAddr,
+    /// Where clients of gRPC come: an address, or off.
+    #[arg(long, default_value = "127.0.0.1:8001", value_name = "ADDR")]
+    pub(crate) grpc: String,
     /// Where Prometheus comes: an address, or off.
     #[arg(long, default_value = "127.0.0.1:8002", value_name = "ADDR")]
     pub(crate) metrics: String,

@@ -37,13 +37,15 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::{Engine, HttpOptions, ServeError, Tls, app};
+use crate::{Engine, HttpOptions, ServeError, Tls, apps};
 
 /// Where and how to listen.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Where clients come.
     pub http: SocketAddr,
+    /// Where clients of gRPC come; nowhere where there is nothing.
+    pub grpc: Option<SocketAddr>,
     /// Where Prometheus comes; nowhere where there is nothing.
     pub metrics: Option<SocketAddr>,
     /// What is shown to clients to encrypt connections.
@@ -66,6 +68,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             http: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            grpc: Some(SocketAddr::from(([127, 0, 0, 1], 8001))),
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 8002))),
             tls: None,
             requests: HttpOptions::default(),
@@ -100,6 +103,7 @@ pub struct Server {
     engine: Arc<Engine>,
     options: ServerOptions,
     http: TcpListener,
+    grpc: Option<TcpListener>,
     metrics: Option<TcpListener>,
 }
 
@@ -110,11 +114,8 @@ impl Server {
     /// [`ServerError::Listen`].
     pub async fn bind(engine: Arc<Engine>, options: ServerOptions) -> Result<Self, ServerError> {
         let http = listen(options.http).await?;
-        let metrics = match options.metrics {
-            Some(address) => Some(listen(address).await?),
-            None => None,
-        };
-        Ok(Self { engine, options, http, metrics })
+        let (grpc, metrics) = (listen_at(options.grpc).await?, listen_at(options.metrics).await?);
+        Ok(Self { engine, options, http, grpc, metrics })
     }
 
     /// Where clients come.
@@ -123,6 +124,12 @@ impl Server {
     /// The system does not say.
     pub fn http_address(&self) -> std::io::Result<SocketAddr> {
         self.http.local_addr()
+    }
+
+    /// Where clients of gRPC come.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref()?.local_addr().ok()
     }
 
     /// Where Prometheus comes.
@@ -138,14 +145,17 @@ impl Server {
     /// # Errors
     /// [`ServerError::Model`], where it is strict.
     pub async fn run(self, is_strict: bool, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { engine, options, http, metrics } = self;
+        let Self { engine, options, http, grpc, metrics } = self;
+        let apps = apps(Arc::clone(&engine), options.requests.clone())?;
         let (close, closing) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let service = app(Arc::clone(&engine), options.requests.clone());
-        let door =
-            Door { engine: Arc::clone(&engine), service, tls: options.tls.clone(), head_time: options.head_time };
         let room = Arc::new(Semaphore::new(options.connections.clamp(1, Semaphore::MAX_PERMITS)));
-        tasks.spawn(door.accept(http, room, closing.clone(), options.drain));
+        for (listener, service) in [(Some(http), apps.http), (grpc, apps.grpc)] {
+            let Some(listener) = listener else { continue };
+            let tls = options.tls.clone();
+            let door = Door { engine: Arc::clone(&engine), service, tls, head_time: options.head_time };
+            tasks.spawn(door.accept(listener, Arc::clone(&room), closing.clone(), options.drain));
+        }
         if let Some(listener) = metrics {
             let service = Router::new().route("/metrics", get(metrics_text)).with_state(Arc::clone(&engine));
             let door = Door { engine: Arc::clone(&engine), service, tls: None, head_time: options.head_time };
@@ -181,6 +191,13 @@ impl Server {
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })
+}
+
+async fn listen_at(address: Option<SocketAddr>) -> Result<Option<TcpListener>, ServerError> {
+    match address {
+        Some(address) => listen(address).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Loads what has changed, again and again.

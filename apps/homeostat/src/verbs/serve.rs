@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::Write,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -134,14 +135,8 @@ fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
     let tls = listeners.tls_certificate.as_deref().zip(listeners.tls_key.as_deref());
     Ok(ServerOptions {
         http: listeners.http,
-        metrics: match listeners.metrics.as_str() {
-            "off" => None,
-            address => Some(
-                address
-                    .parse()
-                    .map_err(|_| anyhow!("--metrics {address}: give an address such as 127.0.0.1:8002, or off"))?,
-            ),
-        },
+        grpc: address_or_off("--grpc", &listeners.grpc)?,
+        metrics: address_or_off("--metrics", &listeners.metrics)?,
         tls: tls
             .map(|(chain, key)| Tls::open(chain, key))
             .transpose()
@@ -152,6 +147,16 @@ fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
         poll: arguments.poll.map(|poll| seconds("--poll", poll, 0.01)).transpose()?,
         ..ServerOptions::default()
     })
+}
+
+fn address_or_off(option: &str, word: &str) -> anyhow::Result<Option<SocketAddr>> {
+    match word {
+        "off" => Ok(None),
+        address => match address.parse() {
+            Ok(address) => Ok(Some(address)),
+            Err(_) => bail!("{option} {address}: give an address such as 127.0.0.1:8001, or off"),
+        },
+    }
 }
 
 fn seconds(option: &str, value: f64, least: f64) -> anyhow::Result<Duration> {
@@ -167,6 +172,9 @@ fn announce(server: &Server) {
     // Nobody may read it: the server serves all the same.
     if let Ok(address) = server.http_address() {
         let _ = writeln!(out, "http     http://{address}/");
+    }
+    if let Some(address) = server.grpc_address() {
+        let _ = writeln!(out, "grpc     {address}");
     }
     if let Some(address) = server.metrics_address() {
         let _ = writeln!(out, "metrics  http://{address}/metrics");
