@@ -17,7 +17,7 @@ struct Served {
 }
 
 fn serve(words: &[&str]) -> Served {
-    let ports = ["--http", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--pre-stop", "0.1"];
+    let ports = ["--http", "127.0.0.1:0", "--grpc", "off", "--metrics", "127.0.0.1:0", "--pre-stop", "0.1"];
     let mut command = Place::with_run().command(&[&["serve"], &ports[..], words].concat());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -120,9 +120,10 @@ fn what_cannot_be_served_is_refused_in_one_line() {
         (&["runs/latest", "--preferred-batches", "4,64"], "64 is not within 1 to 32"),
         (&["runs/latest", "--keys", "keys"], "line 1: a key has at least 16 characters"),
         (&["runs/latest", "--rate", "fast"], "`fast`"),
+        (&["runs/latest", "--target-p99", "0"], "--target-p99 0: latency.target"),
         (&["runs/latest", "--metrics", "here"], "--metrics here"),
         (&["runs/latest", "--tls-certificate", "keys", "--tls-key", "keys"], "no certificate"),
-        (&["runs/latest", "--poll", "-1"], "--poll"),
+        (&["runs/latest", "--poll", "0"], "--poll 0: give seconds"),
     ] {
         let output = place.run(&[&["serve"], words].concat());
         assert_ne!(output.status.code(), Some(0), "{words:?}");
@@ -130,7 +131,7 @@ fn what_cannot_be_served_is_refused_in_one_line() {
         says(&line, &[said]);
     }
     // It listens already, and then cannot load.
-    let output = place.run(&["serve", "other=pictures", "--http", "127.0.0.1:0", "--metrics", "off"]);
+    let output = place.run(&["serve", "other=pictures", "--http", "127.0.0.1:0", "--grpc", "off", "--metrics", "off"]);
     assert_eq!(output.status.code(), Some(1));
     says(&String::from_utf8(output.stderr).unwrap(), &["error: the model `other` cannot be loaded"]);
 }
