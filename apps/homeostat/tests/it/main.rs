@@ -10,6 +10,7 @@ mod models;
 mod pictures;
 mod place;
 mod resuming;
+mod serving;
 mod settings;
 mod signals;
 mod training;
