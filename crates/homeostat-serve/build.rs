@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Tensors keep the memory of the message that they came in.
     tonic_prost_build::configure()
         .bytes(".inference")
-        .codec_path("crate::grpc::codec::GuardedCodec").compile_fds(descriptors)?;
+        .codec_path("crate::grpc::codec::GuardedCodec")
+        .compile_fds(descriptors)?;
     Ok(())
 }

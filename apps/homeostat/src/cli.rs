@@ -45,6 +45,8 @@ pub(crate) enum Verb {
     Eval(Eval),
     /// Answers for pictures, folders of pictures, or texts.
     Predict(Predict),
+    /// Goes on with a text, and prints it as it is written.
+    Generate(Generate),
     /// Checks that an artifact still answers as at the end of its training.
     Verify(Verify),
     /// Answers requests over HTTP by the Open Inference Protocol (KServe V2), until it is told to stop.
@@ -241,6 +243,42 @@ pub(crate) enum Format {
     Table,
     Jsonl,
     Csv,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// A run of a language model, or an artifact.
+    pub(crate) artifact: PathBuf,
+    /// The text to go on with; by default what stands on standard input.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// The most tokens that are written. What is not said here and below is as the artifact has it.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<usize>,
+    /// What scores are divided by before a token is drawn: the lower, the more likely the likeliest one; 0 always takes that.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) temperature: Option<f64>,
+    /// Draws among so many of the likeliest tokens alone.
+    #[arg(long, value_name = "N")]
+    pub(crate) top_k: Option<usize>,
+    /// Draws among the fewest tokens alone that have this probability together, above 0 to 1.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) top_p: Option<f64>,
+    /// What makes repetitions rarer the more it is above 1.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) repetition_penalty: Option<f64>,
+    /// Ends the text before this comes up; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// The seed of the draws: the same one gives the same text.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// One JSON object with the text, its tokens and their probabilities, at the end.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
 }
 
 #[derive(Debug, Args)]

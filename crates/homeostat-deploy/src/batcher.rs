@@ -294,7 +294,10 @@ impl Drop for Batcher {
 
 impl fmt::Debug for Batcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batcher").field("config", &self.shared.config).field("level", &self.level()).finish_non_exhaustive()
+        f.debug_struct("Batcher")
+            .field("config", &self.shared.config)
+            .field("level", &self.level())
+            .finish_non_exhaustive()
     }
 }
 

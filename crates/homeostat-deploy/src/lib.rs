@@ -19,4 +19,4 @@ pub use batcher::{
 pub use error::DeployError;
 pub use predictor::{Endpoint, OpenEndpoint, Predictor, published};
 pub use query::{Phases, Query, Reply, Served};
-pub use verify::{TOLERANCE, Verified, verify};
+pub use verify::{MERGED_TOLERANCE, TOLERANCE, Verified, verify, verify_merged};

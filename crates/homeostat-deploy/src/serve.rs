@@ -11,10 +11,7 @@ use std::{
 use homeostat_task::{InputError, Task, TensorDoor, TensorRequest};
 use rayon::prelude::*;
 
-use crate::{
-    Phases, Predictor, Query, Reply, Served,
-    predictor::to_json,
-};
+use crate::{Phases, Predictor, Query, Reply, Served, predictor::to_json};
 
 /// Answers queries together, in batches of at most so many rows.
 pub(crate) fn serve<T: Task>(predictor: &Predictor<T>, queries: &[Query], largest_batch: usize) -> Served {
@@ -62,7 +59,9 @@ impl<T: Task> Work<'_, T> {
             .iter()
             .enumerate()
             .filter_map(|(query, asked)| match asked {
-                Query::Raw(items) => Some(items.iter().enumerate().map(move |(row, item)| (Row { query, row }, &item[..]))),
+                Query::Raw(items) => {
+                    Some(items.iter().enumerate().map(move |(row, item)| (Row { query, row }, &item[..])))
+                }
                 Query::Tensors(_) => None,
             })
             .flatten()
@@ -144,9 +143,9 @@ impl<T: Task> Work<'_, T> {
         let device = &self.predictor.device;
         let requests: Vec<&TensorRequest> = pieces.iter().map(|piece| piece.request.as_ref()).collect();
         let batch = timed(&mut self.phases.prepare, || door.collate(&requests, device));
-        let rows = pieces.iter().flat_map(|piece| {
-            (0..piece.request.rows()).map(|row| Row { query: piece.query, row: piece.first + row })
-        });
+        let rows = pieces
+            .iter()
+            .flat_map(|piece| (0..piece.request.rows()).map(|row| Row { query: piece.query, row: piece.first + row }));
         self.compute(batch, rows);
     }
 

@@ -76,7 +76,9 @@ impl Doors {
         }
         let query = match (request.input(self.raw()), &self.signature) {
             (Some(raw), _) if request.inputs.len() == 1 => raw_query(raw)?,
-            (Some(raw), _) => return Err(wrong(raw.name(), "stands alone: send it, or the prepared tensors, not both")),
+            (Some(raw), _) => {
+                return Err(wrong(raw.name(), "stands alone: send it, or the prepared tensors, not both"));
+            }
             (None, Some(signature)) => prepared_query(request, signature)?,
             (None, None) => return Err(wrong(RAW, "is missing")),
         };
@@ -104,7 +106,9 @@ impl Doors {
                 let texts: Vec<String> = answers.iter().map(ToString::to_string).collect();
                 Ok(vec![Tensor::from_elements(ANSWER, [texts.len(), 1], texts)?])
             }
-            (Reply::Tensors(_), None) => Err(ServeError::Failed("the model answers with tensors that it has no names for".into())),
+            (Reply::Tensors(_), None) => {
+                Err(ServeError::Failed("the model answers with tensors that it has no names for".into()))
+            }
         }
     }
 
@@ -187,5 +191,8 @@ fn wrong(name: &str, problem: &str) -> ServeError {
 
 fn unknown(name: &str, what: &str, known: &[TensorMetadata]) -> ServeError {
     let known: Vec<_> = known.iter().map(|tensor| format!("`{}`", tensor.name)).collect();
-    wrong(&name.replace(char::is_control, "\u{fffd}"), &format!("is no {what} of the model, which has {}", known.join(", ")))
+    wrong(
+        &name.replace(char::is_control, "\u{fffd}"),
+        &format!("is no {what} of the model, which has {}", known.join(", ")),
+    )
 }

@@ -21,8 +21,9 @@ use crate::{
     loaded::{Loaded, Opening, Shared},
     metrics::Metrics,
     model::Model,
-    read, written,
+    read,
     source::Source,
+    written,
 };
 
 /// The parts of the protocol beyond its core.
@@ -280,8 +281,7 @@ impl Engine {
 
     fn refresh_now(&self) -> Result<(), ServeError> {
         let names = self.source.names();
-        let gone: Vec<String> =
-            read(&self.models).keys().filter(|known| !names.contains(known)).cloned().collect();
+        let gone: Vec<String> = read(&self.models).keys().filter(|known| !names.contains(known)).cloned().collect();
         for name in gone {
             // Between the two looks somebody else may have removed it.
             let _ = self.unload(&name);

@@ -188,7 +188,8 @@ impl App {
     }
 
     fn name(&self, headers: &HeaderMap) -> HeaderValue {
-        let is_fit = |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
+        let is_fit =
+            |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
         headers.get(REQUEST_ID).filter(is_fit).cloned().unwrap_or_else(|| {
             let number = self.requests.fetch_add(1, Ordering::Relaxed);
             let mut name = String::with_capacity(24);
@@ -207,7 +208,8 @@ impl App {
             }
         };
         if let Some(buckets) = &self.buckets {
-            let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+            let address =
+                request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
             let caller = holder.map(Caller::Holder).or(address.map(Caller::Address)).unwrap_or(Caller::Unknown);
             buckets.take(caller, Instant::now())?;
         }

@@ -178,9 +178,13 @@ pub(crate) fn bearer(header: Option<&str>) -> Option<&str> {
 /// # Errors
 /// It is no such text.
 pub fn parse_rate(text: &str) -> Result<Rate, ProtocolError> {
-    let wrong = || ProtocolError::Field { field: "rate".into(), problem: format!("is `{text}`, but must be N or N:M, as in 50:100") };
+    let wrong = || ProtocolError::Field {
+        field: "rate".into(),
+        problem: format!("is `{text}`, but must be N or N:M, as in 50:100"),
+    };
     let (a_second, at_once) = text.split_once(':').unwrap_or((text, text));
-    let number = |word: &str| word.parse::<f64>().ok().filter(|value| value.is_finite() && *value > 0.0).ok_or_else(wrong);
+    let number =
+        |word: &str| word.parse::<f64>().ok().filter(|value| value.is_finite() && *value > 0.0).ok_or_else(wrong);
     Ok(Rate { a_second: number(a_second)?, at_once: number(at_once)?.max(1.0) })
 }
 
@@ -197,7 +201,10 @@ mod tests {
             buckets.take(caller("a"), begun).unwrap();
         }
         let refused = buckets.take(caller("a"), begun).unwrap_err();
-        assert!(matches!(refused, ServeError::Overloaded { after, .. } if after == Duration::from_millis(500)), "{refused:?}");
+        assert!(
+            matches!(refused, ServeError::Overloaded { after, .. } if after == Duration::from_millis(500)),
+            "{refused:?}"
+        );
         buckets.take(caller("b"), begun).unwrap();
         buckets.take(caller("a"), begun + Duration::from_millis(600)).unwrap();
         assert!(buckets.take(caller("a"), begun + Duration::from_millis(700)).is_err());

@@ -9,9 +9,8 @@ use prometheus::{
 };
 
 /// Times in seconds: three a decade, from a tenth of a millisecond to half a minute.
-const SECONDS: &[f64] = &[
-    1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
+const SECONDS: &[f64] =
+    &[1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// Rows of a batch.
 const ROWS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 /// How far two probabilities are apart.
@@ -85,31 +84,109 @@ impl Metrics {
     pub fn new() -> Self {
         let registry = Registry::new();
         let of_version = &["model", "version"];
-        let build = kept(&registry, IntGaugeVec::new(Opts::new("homeostat_build_info", "The version of Homeostat, as a label."), &["version"]));
+        let build = kept(
+            &registry,
+            IntGaugeVec::new(Opts::new("homeostat_build_info", "The version of Homeostat, as a label."), &["version"]),
+        );
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        let started = kept(&registry, IntGauge::new("process_start_time_seconds", "When the process was started, in seconds since 1970."));
+        let started = kept(
+            &registry,
+            IntGauge::new("process_start_time_seconds", "When the process was started, in seconds since 1970."),
+        );
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         started.set(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
         Self {
-            requests: counters(&registry, "homeostat_requests_total", "Requests that a model answered (success) or failed on (error).", &["model", "version", "outcome"]),
-            duration: histograms(&registry, "homeostat_request_duration_seconds", "From the arrival of a request at its model to its answer.", of_version, SECONDS),
-            phases: histograms(&registry, "homeostat_phase_duration_seconds", "What a request spent in each phase: queue, prepare, compute, respond.", &["model", "version", "phase"], SECONDS),
-            rows: histograms(&registry, "homeostat_batch_rows", "Samples that were computed together, seen from each request.", of_version, ROWS),
-            rejections: counters(&registry, "homeostat_rejections_total", "Requests that were refused, by the reason.", &["reason"]),
-            in_flight: kept(&registry, IntGauge::new("homeostat_in_flight_requests", "Requests that were taken and not yet answered.")),
+            requests: counters(
+                &registry,
+                "homeostat_requests_total",
+                "Requests that a model answered (success) or failed on (error).",
+                &["model", "version", "outcome"],
+            ),
+            duration: histograms(
+                &registry,
+                "homeostat_request_duration_seconds",
+                "From the arrival of a request at its model to its answer.",
+                of_version,
+                SECONDS,
+            ),
+            phases: histograms(
+                &registry,
+                "homeostat_phase_duration_seconds",
+                "What a request spent in each phase: queue, prepare, compute, respond.",
+                &["model", "version", "phase"],
+                SECONDS,
+            ),
+            rows: histograms(
+                &registry,
+                "homeostat_batch_rows",
+                "Samples that were computed together, seen from each request.",
+                of_version,
+                ROWS,
+            ),
+            rejections: counters(
+                &registry,
+                "homeostat_rejections_total",
+                "Requests that were refused, by the reason.",
+                &["reason"],
+            ),
+            in_flight: kept(
+                &registry,
+                IntGauge::new("homeostat_in_flight_requests", "Requests that were taken and not yet answered."),
+            ),
             queue: gauges(&registry, "homeostat_queue_requests", "Requests that wait for an instance.", of_version),
-            queue_limit: gauges(&registry, "homeostat_queue_limit_requests", "The most requests that may wait.", of_version),
+            queue_limit: gauges(
+                &registry,
+                "homeostat_queue_limit_requests",
+                "The most requests that may wait.",
+                of_version,
+            ),
             ready: gauges(&registry, "homeostat_model_ready", "1 for a version that answers.", of_version),
-            replaced: counters(&registry, "homeostat_instances_replaced_total", "Instances that were replaced, by the reason: panic or stuck.", &["model", "version", "reason"]),
-            reloads: counters(&registry, "homeostat_reloads_total", "Versions that were loaded (success) or could not be (failure).", &["model", "result"]),
-            shadow: counters(&registry, "homeostat_shadow_requests_total", "Requests that a shadow version was asked too, by what came of it: agrees, differs, failed.", &["model", "version", "result"]),
-            shadow_difference: histograms(&registry, "homeostat_shadow_difference", "The largest difference between an output of the shadow and the answer that was given.", of_version, DIFFERENCES),
-            shadow_duration: histograms(&registry, "homeostat_shadow_duration_seconds", "From the asking of a shadow to its answer.", of_version, SECONDS),
-            is_ready: kept(&registry, IntGauge::new("homeostat_ready", "1 as long as the server takes requests for all its models.")),
+            replaced: counters(
+                &registry,
+                "homeostat_instances_replaced_total",
+                "Instances that were replaced, by the reason: panic or stuck.",
+                &["model", "version", "reason"],
+            ),
+            reloads: counters(
+                &registry,
+                "homeostat_reloads_total",
+                "Versions that were loaded (success) or could not be (failure).",
+                &["model", "result"],
+            ),
+            shadow: counters(
+                &registry,
+                "homeostat_shadow_requests_total",
+                "Requests that a shadow version was asked too, by what came of it: agrees, differs, failed.",
+                &["model", "version", "result"],
+            ),
+            shadow_difference: histograms(
+                &registry,
+                "homeostat_shadow_difference",
+                "The largest difference between an output of the shadow and the answer that was given.",
+                of_version,
+                DIFFERENCES,
+            ),
+            shadow_duration: histograms(
+                &registry,
+                "homeostat_shadow_duration_seconds",
+                "From the asking of a shadow to its answer.",
+                of_version,
+                SECONDS,
+            ),
+            is_ready: kept(
+                &registry,
+                IntGauge::new("homeostat_ready", "1 as long as the server takes requests for all its models."),
+            ),
             connections: kept(&registry, IntGauge::new("homeostat_open_connections", "Connections that are open.")),
-            memory: kept(&registry, IntGauge::new("process_resident_memory_bytes", "Memory of the process that is resident, in bytes.")),
+            memory: kept(
+                &registry,
+                IntGauge::new("process_resident_memory_bytes", "Memory of the process that is resident, in bytes."),
+            ),
             descriptors: kept(&registry, IntGauge::new("process_open_fds", "File descriptors that are open.")),
-            cpu: kept(&registry, prometheus::Counter::new("process_cpu_seconds_total", "Processor time of the process, in seconds.")),
+            cpu: kept(
+                &registry,
+                prometheus::Counter::new("process_cpu_seconds_total", "Processor time of the process, in seconds."),
+            ),
             registry,
         }
     }

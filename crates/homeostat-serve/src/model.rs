@@ -141,11 +141,7 @@ impl Model {
     }
 
     /// Loads the wanted versions that are new or have changed, and then lets go of those that are not wanted any more. Blocks.
-    pub(crate) fn update(
-        &self,
-        wanted: &[Folder],
-        open: &dyn Fn(Place<'_>) -> Result<Loaded, ServeError>,
-    ) -> Changes {
+    pub(crate) fn update(&self, wanted: &[Folder], open: &dyn Fn(Place<'_>) -> Result<Loaded, ServeError>) -> Changes {
         let mut changes = Changes::default();
         written(&self.versions).is_unloaded = false;
         for Folder { version, path } in wanted {
@@ -249,9 +245,11 @@ pub(crate) fn compare(shadow: Shared, query: Query, given: Reply) {
 /// The largest difference between the outputs of two answers; nothing where they cannot be compared.
 fn apart(given: &Reply, found: &Reply) -> Option<f64> {
     match (given, found) {
-        (Reply::Tensors(given), Reply::Tensors(found)) if given.len() == found.len() => {
-            given.iter().zip(found).map(|(given, found)| tensors_apart(given, found)).try_fold(0.0, |a: f64, b| Some(a.max(b?)))
-        }
+        (Reply::Tensors(given), Reply::Tensors(found)) if given.len() == found.len() => given
+            .iter()
+            .zip(found)
+            .map(|(given, found)| tensors_apart(given, found))
+            .try_fold(0.0, |a: f64, b| Some(a.max(b?))),
         (Reply::Json(given), Reply::Json(found)) => (given == found).then_some(0.0),
         _ => None,
     }

@@ -39,7 +39,9 @@ pub(crate) struct Folder {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// The name is none that a path or a metric could carry.
-    #[error("`{0}` is no name of a model: letters, digits, `.`, `_` and `-`, beginning with a letter or a digit, at most 128")]
+    #[error(
+        "`{0}` is no name of a model: letters, digits, `.`, `_` and `-`, beginning with a letter or a digit, at most 128"
+    )]
     Name(String),
     /// There is no such folder.
     #[error("{0}: there is no such folder")]

@@ -13,12 +13,14 @@
 
 mod foreign;
 mod headed;
+mod peft;
 mod task;
 mod tensor_door;
 mod weights;
 
-pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign};
+pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign, transpose};
 pub use headed::Headed;
+pub use peft::{PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer};
 pub use task::{InputError, Outcome, Task, TaskError, TaskVisitor};
 pub use tensor_door::{HostTensor, Signature, TensorDoor, TensorRequest, TensorSpec, ValueKind, Values};
 pub use weights::{ParamPath, Weights, WeightsError};

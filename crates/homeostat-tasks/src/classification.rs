@@ -164,12 +164,7 @@ fn host(tensor: Tensor<2>) -> Vec<f32> {
 
 /// What the tensor door gives: a probability a class, `[batch, classes]`.
 pub(crate) fn probabilities(classes: usize) -> TensorSpec {
-    TensorSpec {
-        name: "probabilities",
-        kind: ValueKind::F32,
-        shape: vec![None, Some(classes)],
-        is_optional: false,
-    }
+    TensorSpec { name: "probabilities", kind: ValueKind::F32, shape: vec![None, Some(classes)], is_optional: false }
 }
 
 /// The probabilities of some answers, `[batch, classes]`.

@@ -5,10 +5,7 @@ use std::{
     io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::AtomicBool,
-    },
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -76,7 +73,8 @@ fn named(word: &str) -> anyhow::Result<(String, PathBuf)> {
 /// `runs/NAME/WHEN` goes by the name of its experiment, any other folder by its own.
 fn name_of(path: &Path) -> anyhow::Result<String> {
     let whole = path.canonicalize().with_context(|| format!("{}: there is no such folder", path.display()))?;
-    let whole = if whole.ends_with("artifact") { whole.parent().map_or(whole.clone(), Path::to_path_buf) } else { whole };
+    let whole =
+        if whole.ends_with("artifact") { whole.parent().map_or(whole.clone(), Path::to_path_buf) } else { whole };
     let is_run = whole.join("experiment.toml").is_file();
     let named = if is_run { whole.parent().unwrap_or(&whole) } else { &whole };
     let name = named.file_name().and_then(|name| name.to_str());
@@ -88,9 +86,9 @@ fn policy(word: &str) -> anyhow::Result<VersionPolicy> {
     Ok(match word.split_once(':') {
         None if word == "latest" => VersionPolicy::Latest { num_versions: 1 },
         None if word == "all" => VersionPolicy::All {},
-        Some(("latest", count)) => VersionPolicy::Latest {
-            num_versions: count.parse().ok().filter(|&count| count > 0).with_context(wrong)?,
-        },
+        Some(("latest", count)) => {
+            VersionPolicy::Latest { num_versions: count.parse().ok().filter(|&count| count > 0).with_context(wrong)? }
+        }
         _ => {
             let numbers: Result<Vec<i64>, _> = word.split(',').map(str::parse).collect();
             let versions = numbers.ok().filter(|numbers| numbers.iter().all(|&number| number > 0));
@@ -124,16 +122,37 @@ fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
         limits,
         memory: HttpOptions::default().memory.max(4 * limits.body),
         allow_control: admission.allow_control,
-        keys: admission.keys.as_deref().map(Keys::open).transpose().map_err(|problem| anyhow!("--keys {problem}"))?.map(Arc::new),
+        keys: admission
+            .keys
+            .as_deref()
+            .map(Keys::open)
+            .transpose()
+            .map_err(|problem| anyhow!("--keys {problem}"))?
+            .map(Arc::new),
         rate: admission.rate.as_deref().map(parse_rate).transpose().map_err(|error| anyhow!("--rate: {error}"))?,
         ..HttpOptions::default()
     };
     let tls = listeners.tls_certificate.as_deref().zip(listeners.tls_key.as_deref());
     Ok(ServerOptions {
         http: listeners.http,
+<<<<<<< HEAD
         grpc: address_or_off("--grpc", &listeners.grpc)?,
         metrics: address_or_off("--metrics", &listeners.metrics)?,
         tls: tls.map(|(chain, key)| Tls::open(chain, key)).transpose().map_err(|problem| anyhow!("--tls-certificate: {problem}"))?,
+=======
+        metrics: match listeners.metrics.as_str() {
+            "off" => None,
+            address => Some(
+                address
+                    .parse()
+                    .map_err(|_| anyhow!("--metrics {address}: give an address such as 127.0.0.1:8002, or off"))?,
+            ),
+        },
+        tls: tls
+            .map(|(chain, key)| Tls::open(chain, key))
+            .transpose()
+            .map_err(|problem| anyhow!("--tls-certificate: {problem}"))?,
+>>>>>>> main
         requests,
         pre_stop: seconds("--pre-stop", arguments.pre_stop, 0.0)?,
         drain: seconds("--drain", arguments.drain, 0.0)?,

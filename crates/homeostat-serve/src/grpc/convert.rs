@@ -357,9 +357,8 @@ pub(crate) fn config(config: homeostat_protocol::ModelConfig) -> messages::Model
         VersionPolicy::All {} => policy::PolicyChoice::All(policy::All {}),
         VersionPolicy::Specific { versions } => policy::PolicyChoice::Specific(policy::Specific { versions }),
     };
-    let parameter = |value: homeostat_protocol::ConfigParameter| messages::ModelParameter {
-        string_value: value.string_value,
-    };
+    let parameter =
+        |value: homeostat_protocol::ConfigParameter| messages::ModelParameter { string_value: value.string_value };
     messages::ModelConfig {
         name: config.name,
         platform: config.platform,

@@ -301,10 +301,9 @@ impl Service {
     ) -> messages::ModelStreamInferResponse {
         let id = message.id.clone();
         match self.infer(message, left).await {
-            Ok(response) => messages::ModelStreamInferResponse {
-                error_message: String::new(),
-                infer_response: Some(response),
-            },
+            Ok(response) => {
+                messages::ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
+            }
             Err(error) => messages::ModelStreamInferResponse {
                 error_message: self.refuse(&error).message().to_owned(),
                 infer_response: Some(messages::ModelInferResponse { id, ..Default::default() }),

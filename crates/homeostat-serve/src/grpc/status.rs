@@ -28,7 +28,8 @@ pub(crate) fn status(error: &ServeError) -> Status {
     };
     let mut metadata = MetadataMap::new();
     if let ServeError::Overloaded { after, .. } = error {
-        metadata.insert("grpc-retry-pushback-ms", MetadataValue::from(after.as_millis().try_into().unwrap_or(u64::MAX)));
+        metadata
+            .insert("grpc-retry-pushback-ms", MetadataValue::from(after.as_millis().try_into().unwrap_or(u64::MAX)));
     }
     Status::with_metadata(code, error.to_string(), metadata)
 }

@@ -5,8 +5,8 @@ use axum::{
     http::{HeaderMap, header},
 };
 use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt;
 use homeostat_protocol::ProtocolError;
+use http_body_util::BodyExt;
 
 use super::{App, coding::Coding};
 use crate::{ServeError, budget::Taken};

@@ -26,7 +26,8 @@ pub(super) struct Asked {
     version: Option<String>,
 }
 
-const WANTED: &str = "a picture as it is, multipart/form-data with files, text/plain, or JSON such as {\"text\": \"...\"}";
+const WANTED: &str =
+    "a picture as it is, multipart/form-data with files, text/plain, or JSON such as {\"text\": \"...\"}";
 
 pub(super) async fn predict(
     State(app): State<Arc<App>>,
@@ -38,7 +39,8 @@ pub(super) async fn predict(
     let model = app.engine.find(&name)?;
     let loaded = model.pick(asked.version.as_deref())?;
     let (parts, body) = request.into_parts();
-    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+    let kind =
+        parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     let read = body::read(&app, &parts.headers, body).await?;
     let items = items(&kind, read.bytes).await?;
     if items.len() > app.engine.most_rows() {
@@ -104,7 +106,10 @@ enum Texts {
 
 fn texts(bytes: &Bytes) -> Result<Vec<(Option<String>, Bytes)>, ServeError> {
     let wrong = |_| {
-        ServeError::Input("the JSON is none of {\"text\": \"...\"}, {\"text\": \"...\", \"pair\": \"...\"}, {\"texts\": [\"...\"]}".to_owned())
+        ServeError::Input(
+            "the JSON is none of {\"text\": \"...\"}, {\"text\": \"...\", \"pair\": \"...\"}, {\"texts\": [\"...\"]}"
+                .to_owned(),
+        )
     };
     let item = |text: String| (None, Bytes::from(text));
     Ok(match serde_json::from_slice(bytes).map_err(wrong)? {
