@@ -6,6 +6,7 @@ mod batching;
 mod grpc;
 mod lifecycle;
 mod malformed;
+mod operations;
 mod people;
 mod place;
 mod repository;
