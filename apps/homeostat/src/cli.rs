@@ -369,6 +369,10 @@ pub(crate) struct Batching {
     /// How long a request may wait for others, in microseconds; an idle instance waits for nobody.
     #[arg(long, default_value_t = 500, value_name = "MICROS")]
     pub(crate) longest_wait: u32,
+    /// Holds the 99th percentile of the time of answers below so many milliseconds: a controller moves how long requests wait
+    /// for others and how many may wait, the latter up to --queue. Off by default.
+    #[arg(long, value_name = "MILLIS")]
+    pub(crate) target_p99: Option<f64>,
     /// Levels of priority.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) priorities: u8,

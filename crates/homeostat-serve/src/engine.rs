@@ -314,6 +314,18 @@ impl Engine {
         changes.results.into_iter().map(|result| result.map(|_| ())).collect()
     }
 
+    /// Whether anything steers the queues.
+    pub(crate) fn has_controllers(&self) -> bool {
+        self.opening.latency.is_some()
+    }
+
+    /// Lets the controllers of all versions decide, where they have one.
+    pub fn turn(&self) {
+        for loaded in self.all().iter().flat_map(|model| model.ready()) {
+            loaded.turn();
+        }
+    }
+
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Model>, ServeError> {
         read(&self.models).get(name).cloned().ok_or_else(|| ServeError::unknown(name, None))
     }

@@ -16,6 +16,7 @@ mod keys;
 mod loaded;
 mod metrics;
 mod model;
+mod pace;
 mod server;
 mod source;
 mod tls;

@@ -10,6 +10,7 @@ use std::{
 use burn::tensor::Device;
 use bytes::Bytes;
 use homeostat_artifact::Artifact;
+use homeostat_control::LatencyConfig;
 use homeostat_deploy::{Answer, Batcher, BatcherConfig, Job, OpenEndpoint, Query, Spent, verify};
 use homeostat_protocol::{
     BatchStatistics, ConfigParameter, ConfigTensor, Duration as Counted, DynamicBatching, InferenceStatistics,
@@ -23,6 +24,7 @@ use crate::{
     ServeError,
     door::Doors,
     metrics::{Metrics, VersionMetrics, VersionState},
+    pace::Loop,
 };
 
 /// What our models run on, in the words of the protocol.
@@ -37,6 +39,8 @@ pub struct Opening {
     pub batcher: BatcherConfig,
     /// The most samples of one request.
     pub most_rows: usize,
+    /// The controller that moves the wait and the queue's limit; nothing leaves both as they are.
+    pub latency: Option<LatencyConfig>,
 }
 
 /// A version of a model that answers.
@@ -50,6 +54,7 @@ pub(crate) struct Loaded {
     pub(crate) metadata: ModelMetadata,
     pub(crate) metrics: VersionMetrics,
     batcher: Batcher,
+    pace: Option<Loop>,
     kind: String,
     created: String,
     digest: String,
@@ -82,6 +87,8 @@ impl Loaded {
         verify(endpoint.as_ref(), &artifact).map_err(|error| failed(error.to_string()))?;
         let batcher = Batcher::start(endpoint, opening.batcher.clone())
             .map_err(|error| failed(format!("its threads cannot be started: {error}")))?;
+        let pace = opening.latency.as_ref().map(|config| Loop::new(config, &batcher)).transpose();
+        let pace = pace.map_err(|error| failed(error.to_string()))?;
         let doors = Doors::new(batcher.signature().cloned(), opening.most_rows);
         let loaded = Self {
             metadata: ModelMetadata {
@@ -97,6 +104,7 @@ impl Loaded {
             fingerprint: fingerprint(artifact.path())?,
             doors,
             batcher,
+            pace,
             kind: artifact.kind().to_owned(),
             created: artifact.created().to_owned(),
             digest: artifact.digest().to_owned(),
@@ -131,12 +139,22 @@ impl Loaded {
         match answer {
             Ok(answer) => {
                 self.metrics.answered(begun, &answer);
+                if let Some(pace) = &self.pace {
+                    pace.record(begun.elapsed());
+                }
                 Ok(answer)
             }
             Err(failure) => {
                 self.metrics.failed.inc();
                 Err(failure.into())
             }
+        }
+    }
+
+    /// Lets the controller decide on what was since it did last.
+    pub(crate) fn turn(&self) {
+        if let Some(pace) = &self.pace {
+            pace.turn(&self.model, &self.batcher);
         }
     }
 
@@ -150,6 +168,7 @@ impl Loaded {
             is_ready: health.is_well,
             waiting: level.queries,
             limit: level.limit,
+            wait: self.batcher.longest_wait(),
             panics: health.panics,
             stuck: health.stuck,
         }

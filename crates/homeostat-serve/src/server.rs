@@ -162,6 +162,7 @@ impl Server {
             tasks.spawn(door.accept(listener, Arc::new(Semaphore::new(64)), closing, Duration::from_secs(1)));
         }
         let poll = tokio::spawn(look_again(Arc::clone(&engine), options.poll, options.requests.keys.clone()));
+        let control = tokio::spawn(turn_again(Arc::clone(&engine)));
         let result = {
             let mut stop = std::pin::pin!(stop);
             tokio::select! {
@@ -176,6 +177,7 @@ impl Server {
             }
         };
         poll.abort();
+        control.abort();
         engine.begin_drain();
         if result.is_ok() {
             tracing::info!(seconds = options.pre_stop.as_secs_f64(), "stopping: not ready any more");
@@ -197,6 +199,17 @@ async fn listen_at(address: Option<SocketAddr>) -> Result<Option<TcpListener>, S
     match address {
         Some(address) => listen(address).await.map(Some),
         None => Ok(None),
+    }
+}
+
+/// How long controllers measure before they decide.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Lets controllers decide, again and again.
+async fn turn_again(engine: Arc<Engine>) {
+    while engine.has_controllers() {
+        tokio::time::sleep(INTERVAL).await;
+        engine.turn();
     }
 }
 

@@ -10,4 +10,5 @@ mod operations;
 mod people;
 mod place;
 mod repository;
+mod tls;
 mod v2;
