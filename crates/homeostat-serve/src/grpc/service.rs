@@ -19,6 +19,9 @@ use crate::{ServeError, http::App};
 /// Requests of one stream that are worked on at the same time.
 const TOGETHER: usize = 32;
 
+/// Bytes before each message.
+const FRAME: usize = 5;
+
 /// The engine, as gRPC sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
@@ -173,7 +176,7 @@ impl GrpcInferenceService for Service {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
             async move {
                 let message = message?;
-                let bytes = message.encoded_len();
+                let bytes = FRAME + message.encoded_len();
                 let answer = service.answer(message, left).await;
                 if let Some(held) = held {
                     held.release(bytes);
