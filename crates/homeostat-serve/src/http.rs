@@ -19,7 +19,7 @@ use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -145,6 +145,7 @@ async fn watch(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
     let id = app.name(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let is_http1 = request.version() < Version::HTTP_2;
     let trace = request.headers().get("traceparent").cloned();
     let mut response = next.run(request).await;
     let status = response.status();
@@ -161,7 +162,7 @@ async fn watch(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
         tracing::debug!(request = id_text, trace, %method, path, status = status.as_u16(), micros, error, "answered");
     }
     response.headers_mut().insert(REQUEST_ID, id);
-    if app.engine.is_draining() {
+    if is_http1 && app.engine.is_draining() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

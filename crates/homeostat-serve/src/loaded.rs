@@ -55,6 +55,8 @@ pub(crate) struct Loaded {
     pub(crate) metrics: VersionMetrics,
     batcher: Batcher,
     pace: Option<Loop>,
+    /// A request that it has answered: for asking whether it is well again.
+    probe: Option<Bytes>,
     kind: String,
     created: String,
     digest: String,
@@ -90,7 +92,7 @@ impl Loaded {
         let pace = opening.latency.as_ref().map(|config| Loop::new(config, &batcher)).transpose();
         let pace = pace.map_err(|error| failed(error.to_string()))?;
         let doors = Doors::new(batcher.signature().cloned(), opening.most_rows);
-        let loaded = Self {
+        let mut loaded = Self {
             metadata: ModelMetadata {
                 name: model.to_owned(),
                 versions: vec![version.to_string()],
@@ -105,24 +107,38 @@ impl Loaded {
             doors,
             batcher,
             pace,
+            probe: None,
             kind: artifact.kind().to_owned(),
             created: artifact.created().to_owned(),
             digest: artifact.digest().to_owned(),
         };
-        loaded.warm(&artifact)?;
+        loaded.probe = loaded.warm(&artifact)?;
         Ok(loaded)
     }
 
-    /// Sends a golden request through the queue to each instance.
-    fn warm(&self, artifact: &Artifact) -> Result<(), ServeError> {
+    /// Sends golden requests through the queue, some for each instance; gives one of them.
+    fn warm(&self, artifact: &Artifact) -> Result<Option<Bytes>, ServeError> {
         let failed = |reason: String| ServeError::Load { model: self.model.clone(), reason };
         let golden = artifact.golden().map_err(|error| failed(error.to_string()))?;
+        let mut probe = None;
         for request in golden.into_iter().take(2 * self.batcher.config().instances) {
-            let query = Query::Raw(vec![Bytes::from(request.request)]);
+            let request = Bytes::from(request.request);
+            probe = Some(request.clone());
+            let query = Query::Raw(vec![request]);
             let ticket = self.batcher.submit(Job { query, priority: 0, deadline: None });
             ticket.and_then(homeostat_deploy::Ticket::wait).map_err(|error| failed(error.to_string()))?;
         }
-        Ok(())
+        Ok(probe)
+    }
+
+    /// Asks what it has answered before; a batch that succeeds makes it well.
+    pub(crate) async fn probe(&self) {
+        let Some(request) = self.probe.clone() else { return };
+        let job = Job { query: Query::Raw(vec![request]), priority: 0, deadline: None };
+        if let Ok(ticket) = self.batcher.submit(job) {
+            // Its health says what came of it.
+            let _ = ticket.await;
+        }
     }
 
     /// Asks the model; dropping the future takes the query out of the queue.

@@ -205,9 +205,9 @@ async fn listen_at(address: Option<SocketAddr>) -> Result<Option<TcpListener>, S
 /// How long controllers measure before they decide.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Lets controllers decide, again and again.
+/// Lets controllers decide and asks after ill models, again and again.
 async fn turn_again(engine: Arc<Engine>) {
-    while engine.has_controllers() {
+    loop {
         tokio::time::sleep(INTERVAL).await;
         engine.turn();
     }
@@ -263,7 +263,9 @@ impl Door {
                 _ = closing.changed() => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.spawn(stream, peer, permit, &graceful),
+                Ok((stream, peer)) => {
+                    self.spawn(Guest { stream, peer, closing: closing.clone() }, permit, graceful.watcher());
+                }
                 Err(error) => {
                     // Too many open files, or a client that has gone already: others go on.
                     tracing::warn!(%error, "a connection was not accepted");
@@ -274,7 +276,7 @@ impl Door {
         // Who has come before the end is answered, too.
         while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
             let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
-            self.spawn(stream, peer, permit, &graceful);
+            self.spawn(Guest { stream, peer, closing: closing.clone() }, permit, graceful.watcher());
         }
         drop(listener);
         if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
@@ -282,15 +284,16 @@ impl Door {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
-        let (door, watcher) = (self.clone(), graceful.watcher());
+    fn spawn(&self, guest: Guest, permit: OwnedSemaphorePermit, watcher: Watcher) {
+        let door = self.clone();
         tokio::spawn(async move {
+            let Guest { stream, peer, closing } = guest;
             let _connection = door.engine.metrics().connection();
             // Small answers go out at once.
             let _ = stream.set_nodelay(true);
             let talked = match &door.tls {
-                None => door.plain(stream, peer, watcher).await,
-                Some(tls) => door.encrypted(tls, stream, peer, watcher).await,
+                None => door.plain(Guest { stream, peer, closing }, watcher).await,
+                Some(tls) => door.encrypted(tls, Guest { stream, peer, closing }, watcher).await,
             };
             if let Err(reason) = talked {
                 tracing::debug!(%peer, reason, "a connection ended early");
@@ -299,17 +302,34 @@ impl Door {
         });
     }
 
-    async fn plain(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) -> Result<(), String> {
-        let begins = tokio::time::timeout(self.head_time, begins_with_http2(&stream)).await;
-        let is_http2 = begins.map_err(|_| "it said nothing")?.map_err(|error| error.to_string())?;
+    async fn plain(&self, guest: Guest, watcher: Watcher) -> Result<(), String> {
+        let Guest { stream, peer, closing } = guest;
+        let begins = self.in_time(closing, begins_with_http2(&stream)).await;
+        let is_http2 = begins.ok_or("it said nothing")?.map_err(|error| error.to_string())?;
         self.serve(stream, peer, is_http2, watcher).await
     }
 
-    async fn encrypted(&self, tls: &Tls, stream: TcpStream, peer: SocketAddr, watcher: Watcher) -> Result<(), String> {
-        let handshake = tokio::time::timeout(self.head_time, tls.acceptor().accept(stream)).await;
-        let stream = handshake.map_err(|_| "no handshake")?.map_err(|error| error.to_string())?;
+    async fn encrypted(&self, tls: &Tls, guest: Guest, watcher: Watcher) -> Result<(), String> {
+        let Guest { stream, peer, closing } = guest;
+        let handshake = self.in_time(closing, tls.acceptor().accept(stream)).await;
+        let stream = handshake.ok_or("no handshake")?.map_err(|error| error.to_string())?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         self.serve(stream, peer, is_http2, watcher).await
+    }
+
+    /// What a guest does first; nothing where that takes too long, or the end has come and he still does nothing.
+    async fn in_time<T>(&self, mut closing: watch::Receiver<bool>, first: impl Future<Output = T>) -> Option<T> {
+        let end = async {
+            // A sender that is gone has closed, too.
+            let _ = closing.wait_for(|is_closing| *is_closing).await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            biased;
+            first = first => Some(first),
+            () = tokio::time::sleep(self.head_time) => None,
+            () = end => None,
+        }
     }
 
     async fn serve<S>(&self, stream: S, peer: SocketAddr, is_http2: bool, watcher: Watcher) -> Result<(), String>
@@ -335,6 +355,16 @@ impl Door {
         ended.map_err(|error| error.to_string())
     }
 }
+
+/// A connection that was accepted.
+struct Guest {
+    stream: TcpStream,
+    peer: SocketAddr,
+    closing: watch::Receiver<bool>,
+}
+
+/// How long a connection may take, at the end, to say its first word.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Whether the first bytes of a connection are those of HTTP/2; they are left where they are.
 async fn begins_with_http2(stream: &TcpStream) -> std::io::Result<bool> {
