@@ -18,12 +18,17 @@ fn tokenizer() -> Tokenizer {
     Tokenizer::train(&config, ["The cat sat.", "The cat ate the rat.", "A dog saw the cat and the rat."]).unwrap()
 }
 
+fn prepare() -> TextPrepare {
+    TextPrepare { max_length: 16, ..TextPrepare::default() }
+}
+
 fn parts(model: SequenceModelConfig) -> Parts {
     let tokenizer = tokenizer();
     let config = TextClassificationConfig {
         labels: vec!["ant".into(), "bee".into(), "cat".into()],
         vocabulary: Some(tokenizer.size()),
         model,
+        prepare: prepare(),
         ..TextClassificationConfig::default()
     };
     let task = config.init(tokenizer.clone()).unwrap();
@@ -51,7 +56,7 @@ fn raw(texts: &[&str]) -> Query {
 
 /// A text by its tokens, filled up by so many places.
 fn prepared(signature: &Signature, text: &str, filled: usize) -> Query {
-    let tokens = TextPrepare::default().apply(&tokenizer(), text, None).unwrap();
+    let tokens = prepare().apply(&tokenizer(), text, None).unwrap();
     let count = tokens.ids.len();
     let tensor = |values: Vec<i64>| Some(HostTensor::new([1, count + filled], Values::I64(values)));
     let ids = tokens.ids.iter().map(|&id| i64::from(id)).chain(vec![0; filled]).collect();
