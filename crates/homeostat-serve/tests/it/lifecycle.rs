@@ -28,7 +28,7 @@ pub(crate) struct Running {
 pub(crate) fn options() -> ServerOptions {
     ServerOptions {
         http: SocketAddr::from(([127, 0, 0, 1], 0)),
-        grpc: None,
+        grpc: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         metrics: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
         pre_stop: Duration::from_millis(300),
         ..ServerOptions::default()
