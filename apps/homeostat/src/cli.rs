@@ -302,9 +302,9 @@ pub(crate) struct Serve {
     /// A folder with a folder for each model, and in it one for each version, named by its number, with an artifact.
     #[arg(long, value_name = "DIR")]
     pub(crate) repository: Option<PathBuf>,
-    /// Which versions of the repository are served: latest, latest:N, all, or numbers such as 1,3.
-    #[arg(long, default_value = "latest", requires = "repository")]
-    pub(crate) versions: String,
+    /// Which versions of the repository are served: latest (the default), latest:N, all, or numbers such as 1,3.
+    #[arg(long, value_name = "VERSIONS")]
+    pub(crate) versions: Option<String>,
     /// Sends so many of a hundred requests to another version: MODEL:VERSION=PERCENT.
     #[arg(long, value_name = "CANARY")]
     pub(crate) canary: Vec<String>,
