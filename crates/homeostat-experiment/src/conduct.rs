@@ -24,6 +24,7 @@ use homeostat_train::{End, Event, Finished, Job, Reached, Workers};
 use crate::{
     Experiment, ExperimentError, ExperimentText,
     adapter::write_adapter,
+    embeddings::Embeddings,
     evaluate_run::Measured,
     images::Images,
     kind::Kind,
@@ -116,6 +117,7 @@ pub fn train(
         TaskConfig::ImageClassification(_) => begin::<Images>(resolved, (out, when), setting, observe),
         TaskConfig::TextClassification(_) => begin::<Texts>(resolved, (out, when), setting, observe),
         TaskConfig::LanguageModel(_) => begin::<Language>(resolved, (out, when), setting, observe),
+        TaskConfig::SentenceEmbedding(_) => begin::<Embeddings>(resolved, (out, when), setting, observe),
     }
 }
 
@@ -151,6 +153,7 @@ pub fn resume(
         TaskConfig::ImageClassification(_) => go_on::<Images>(run, setting, observe),
         TaskConfig::TextClassification(_) => go_on::<Texts>(run, setting, observe),
         TaskConfig::LanguageModel(_) => go_on::<Language>(run, setting, observe),
+        TaskConfig::SentenceEmbedding(_) => go_on::<Embeddings>(run, setting, observe),
     }
 }
 

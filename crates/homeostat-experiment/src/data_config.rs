@@ -53,7 +53,7 @@ impl Samples {
     pub(crate) fn of(task: &TaskConfig) -> Self {
         match task {
             TaskConfig::ImageClassification(_) => Self::Pictures,
-            TaskConfig::TextClassification(_) => Self::Texts,
+            TaskConfig::TextClassification(_) | TaskConfig::SentenceEmbedding(_) => Self::Texts,
             TaskConfig::LanguageModel(_) => Self::Corpus,
         }
     }

@@ -74,6 +74,11 @@ pub(crate) trait Sorting: Sized + 'static {
     /// A sample for a page.
     fn shown(source: &Source<Self::Store>, index: usize) -> Result<Shown, DataError>;
 
+    /// The words of a sample, where it is a text.
+    fn length(_source: &Source<Self::Store>, _index: usize) -> Option<usize> {
+        None
+    }
+
     /// A training sample as the network saw it in the first epoch, where it is a picture that can be read.
     fn augmented(plan: &Plan<Self>, index: usize) -> Option<Picture>;
 

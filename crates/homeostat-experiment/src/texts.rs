@@ -78,6 +78,12 @@ impl Sorting for Texts {
         Ok(Shown::Text(lines.join("\n")))
     }
 
+    fn length(source: &TextSource, index: usize) -> Option<usize> {
+        let sample = source.get(index).ok()?;
+        let words = |text: &str| text.split_whitespace().count();
+        Some(words(&sample.text) + sample.pair.as_deref().map_or(0, words))
+    }
+
     fn augmented(_: &Plan<Self>, _: usize) -> Option<Picture> {
         None
     }
@@ -104,7 +110,7 @@ fn config(task: &TaskConfig) -> &TextClassificationConfig {
     config
 }
 
-fn table(data: &DataConfig) -> &TextDataConfig {
+pub(crate) fn table(data: &DataConfig) -> &TextDataConfig {
     data.text.as_ref().unwrap_or_else(|| panic!("an experiment with texts was checked to have [data.text]"))
 }
 
@@ -124,7 +130,7 @@ pub fn training_texts(experiment: &Experiment, roots: &DataRoot) -> Result<Vec<S
     Ok(all_texts(&source, &splits.train).collect())
 }
 
-fn all_texts(source: &TextSource, indices: &[usize]) -> impl Iterator<Item = String> {
+pub(crate) fn all_texts(source: &TextSource, indices: &[usize]) -> impl Iterator<Item = String> {
     let samples = indices.iter().filter_map(|&index| source.get(index).ok());
     samples.flat_map(|sample| std::iter::once(sample.text).chain(sample.pair))
 }

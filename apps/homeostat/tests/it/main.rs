@@ -11,5 +11,6 @@ mod place;
 mod resuming;
 mod settings;
 mod signals;
+mod texts;
 mod training;
 mod verbs;

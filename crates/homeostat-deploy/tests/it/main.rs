@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "functions beside the tests unwrap, too")]
 
 mod predictor;
+mod text_index;
 mod verify;
 
 use std::{

@@ -32,6 +32,8 @@ pub(crate) struct Sorted {
     pub(crate) scaling: TemperatureScaling,
     /// Wrong answers, the most confident first.
     pub(crate) mistakes: Vec<Mistake>,
+    /// The length of each sample that has one, and whether it was answered right.
+    pub(crate) lengths: Vec<(usize, bool)>,
 }
 
 /// The figures of answers that are each the mean over some views.
@@ -87,6 +89,7 @@ pub(crate) fn measure<S: Sorting>(
     let (mut scaling, calibrate) = (TemperatureScaling::default(), plan.experiment().train.calibrate);
     let temperature = plan.temperature();
     let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
+    let mut lengths = Vec::new();
     let mut each = |rows: &Rows<<S as Kind>::Task>, predictions: &Predictions| {
         let predictions = predictions.averaged(views);
         let positions: Vec<usize> = rows.positions.iter().step_by(views).copied().collect();
@@ -97,6 +100,10 @@ pub(crate) fn measure<S: Sorting>(
             scaling.update(&predictions);
         }
         wrong.extend(mistakes(&positions, &predictions));
+        lengths.extend(
+            rights(&positions, &predictions)
+                .filter_map(|(position, right)| Some((S::length(&plan.source, indices[position])?, right))),
+        );
         if let Some(answers) = &mut answers {
             answers.add(&positions, &predictions);
         }
@@ -123,8 +130,15 @@ pub(crate) fn measure<S: Sorting>(
     });
     let mistakes = mistakes.collect::<Result<_, ExperimentError>>()?;
     let uncalibrated = uncalibrated.calibration_error();
-    let findings = Sorted { confusion, reliability, uncalibrated, scaling, mistakes };
+    let findings = Sorted { confusion, reliability, uncalibrated, scaling, mistakes, lengths };
     Ok(Some(Measured { part: "test", figures, samples, skipped, findings }))
+}
+
+/// The position of each answer, and whether it is right.
+fn rights<'a>(positions: &'a [usize], predictions: &'a Predictions) -> impl Iterator<Item = (usize, bool)> + 'a {
+    let labels: &[u32] = if let Truth::OneOf(labels) = predictions.truth() { labels } else { &[] };
+    let answers = predictions.predicted().iter().zip(labels).zip(positions);
+    answers.map(|((predicted, label), position)| (*position, predicted == label))
 }
 
 /// Confidence, position and predicted class of each wrong answer.

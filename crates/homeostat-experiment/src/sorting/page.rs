@@ -2,12 +2,14 @@
 
 use homeostat_metrics::wilson;
 use homeostat_report::{
-    ClassRow, Classification, DataSummary, Headline, Picture, Reliability, ReliabilityBin, Report, Value,
+    ClassRow, Classification, DataSummary, Headline, LengthRow, Picture, Reliability, ReliabilityBin, Report, Value,
 };
 
 use super::{Sorted, Sorting};
 use crate::{evaluate_run::Measured, plan::Plan};
 
+/// Ranges of lengths that a report shows.
+const LENGTHS: usize = 5;
 /// Augmented samples that a report shows.
 const PICTURES: usize = 24;
 
@@ -70,6 +72,7 @@ fn classification<S: Sorting>(plan: &Plan<S>, measured: &Measured<Sorted>) -> Cl
             calibration_error: reliability.calibration_error(),
         }),
         mistakes: mistakes.clone(),
+        lengths: LengthRow::ranges(measured.findings.lengths.clone(), LENGTHS),
     }
 }
 

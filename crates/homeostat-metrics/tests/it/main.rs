@@ -7,7 +7,9 @@ mod retrieval;
 mod temperature;
 mod undefined;
 
-use homeostat_metrics::{CalibrationErrorConfig, Classes, Loss, MetricConfig, Predictions, TopKConfig, Truth};
+use homeostat_metrics::{
+    CalibrationErrorConfig, Classes, Loss, MetricConfig, OneClassConfig, Predictions, TopKConfig, Truth,
+};
 
 /// Every metric that can be asked for with these classes.
 fn all_metrics(classes: Classes, k: usize) -> Vec<MetricConfig> {
@@ -19,7 +21,12 @@ fn all_metrics(classes: Classes, k: usize) -> Vec<MetricConfig> {
         MetricConfig::Auroc,
         MetricConfig::Brier,
     ];
-    let one = [MetricConfig::TopK(TopKConfig { k }), MetricConfig::CalibrationError(CalibrationErrorConfig::default())];
+    let one = [
+        MetricConfig::TopK(TopKConfig { k }),
+        MetricConfig::CalibrationError(CalibrationErrorConfig::default()),
+        MetricConfig::AurocOf(OneClassConfig { class: 1 }),
+        MetricConfig::AccuracyWithout(OneClassConfig { class: 1 }),
+    ];
     match classes {
         Classes::OneOf(_) => any.into_iter().chain(one).collect(),
         Classes::AnyOf(_) => any.into(),

@@ -1,0 +1,19 @@
+//! How the accuracy depends on the length of texts.
+
+use super::{figures, html::Html};
+use crate::LengthRow;
+
+/// A row a range of lengths.
+pub(super) fn render(rows: &[LengthRow]) -> Html {
+    let mut html = Html::of("<div class=\"scroll\"><table class=\"bars\"><thead><tr><th scope=\"col\">words</th>", &[]);
+    html.put("<th scope=\"col\" class=\"n\">accuracy</th><th scope=\"col\" class=\"n\">texts</th>", &[]);
+    html.put("</tr></thead><tbody>", &[]);
+    for row in rows {
+        let range = if row.from == row.to { row.from.to_string() } else { format!("{} to {}", row.from, row.to) };
+        html.put("<tr><td>{}</td><td class=\"n bar\" ", &[&range]);
+        html.put("style=\"--share:{}\">{}</td>", &[&(100.0 * row.accuracy), &figures::share(row.accuracy)]);
+        html.put("<td class=\"n\">{}</td></tr>", &[&figures::count(row.count)]);
+    }
+    html.put("</tbody></table></div>", &[]);
+    html
+}
