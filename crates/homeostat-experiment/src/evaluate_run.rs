@@ -62,6 +62,7 @@ pub struct Evaluation {
 
 /// Goes through samples with a meter; `each` sees every batch of which something could be read. Gives nothing if it is stopped
 /// from outside.
+#[allow(clippy::type_complexity, reason = "a closure whose arguments all have names")]
 pub(crate) fn pass<K: Kind, M: Meter<Record = Record<K>>>(
     plan: &Plan<K>,
     model: &<K::Task as Task>::Model,

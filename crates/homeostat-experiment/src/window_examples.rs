@@ -71,7 +71,6 @@ impl Examples<LanguageModel> for WindowExamples {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
 

@@ -45,6 +45,9 @@ pub struct ConfigTensor {
     /// Where the names of an output's classes stand.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub label_filename: String,
+    /// Whether an input may be left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 impl ConfigTensor {
@@ -52,7 +55,13 @@ impl ConfigTensor {
     #[must_use]
     pub fn of(tensor: &TensorMetadata, batched: bool) -> Self {
         let dims = tensor.shape.iter().skip(usize::from(batched)).copied().collect();
-        Self { name: tensor.name.clone(), data_type: tensor.datatype, dims, label_filename: String::new() }
+        Self {
+            name: tensor.name.clone(),
+            data_type: tensor.datatype,
+            dims,
+            label_filename: String::new(),
+            optional: false,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod budget;
 mod door;
 mod engine;
 mod error;
+pub mod grpc;
 mod http;
 mod keys;
 mod loaded;

@@ -13,7 +13,7 @@ use homeostat_artifact::Artifact;
 use homeostat_deploy::{Answer, Batcher, BatcherConfig, Job, OpenEndpoint, Query, Spent, verify};
 use homeostat_protocol::{
     BatchStatistics, ConfigParameter, ConfigTensor, Duration as Counted, DynamicBatching, InferenceStatistics,
-    InstanceGroup, InstanceKind, ModelConfig, ModelMetadata, QueuePolicy, TimeoutAction, VersionPolicy,
+    InstanceGroup, InstanceKind, ModelConfig, ModelMetadata, QueuePolicy, TensorMetadata, TimeoutAction, VersionPolicy,
     VersionStatistics,
 };
 use homeostat_tasks::TaskConfig;
@@ -144,14 +144,6 @@ impl Loaded {
         self.batcher.health().is_well
     }
 
-    pub(crate) fn batcher(&self) -> &Batcher {
-        &self.batcher
-    }
-
-    pub(crate) fn kind(&self) -> &str {
-        &self.kind
-    }
-
     pub(crate) fn state(&self) -> VersionState {
         let (health, level) = (self.batcher.health(), self.batcher.level());
         VersionState {
@@ -166,8 +158,9 @@ impl Loaded {
     pub(crate) fn config(&self, policy: &VersionPolicy) -> ModelConfig {
         let config = self.batcher.config();
         let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let tensors = |all: &[homeostat_protocol::TensorMetadata]| {
-            all.iter().map(|tensor| ConfigTensor::of(tensor, true)).collect::<Vec<_>>()
+        let input = |tensor: &TensorMetadata| ConfigTensor {
+            optional: self.doors.is_optional(&tensor.name),
+            ..ConfigTensor::of(tensor, true)
         };
         let facts = [("task", &self.kind), ("created", &self.created), ("digest", &self.digest)];
         ModelConfig {
@@ -176,8 +169,8 @@ impl Loaded {
             backend: "homeostat".to_owned(),
             version_policy: policy.clone(),
             max_batch_size: self.batcher.config().largest_batch as u64,
-            input: tensors(&self.metadata.inputs),
-            output: tensors(&self.metadata.outputs),
+            input: self.metadata.inputs.iter().map(input).collect(),
+            output: self.metadata.outputs.iter().map(|tensor| ConfigTensor::of(tensor, true)).collect(),
             instance_group: vec![InstanceGroup {
                 name: self.model.clone(),
                 kind: InstanceKind::Cpu,

@@ -19,16 +19,20 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    server::graceful::{GracefulShutdown, Watcher},
 };
 use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
 };
 use tower::ServiceExt;
@@ -248,33 +252,37 @@ impl Door {
         }
     }
 
-    fn spawn(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        permit: tokio::sync::OwnedSemaphorePermit,
-        graceful: &GracefulShutdown,
-    ) {
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
         let (door, watcher) = (self.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _connection = door.engine.metrics().connection();
             // Small answers go out at once.
             let _ = stream.set_nodelay(true);
-            match &door.tls {
-                None => door.serve(TokioIo::new(stream), peer, watcher).await,
-                Some(tls) => {
-                    let handshake = tokio::time::timeout(door.head_time, tls.acceptor().accept(stream)).await;
-                    match handshake {
-                        Ok(Ok(stream)) => door.serve(TokioIo::new(stream), peer, watcher).await,
-                        _ => tracing::debug!(%peer, "no handshake"),
-                    }
-                }
+            let talked = match &door.tls {
+                None => door.plain(stream, peer, watcher).await,
+                Some(tls) => door.encrypted(tls, stream, peer, watcher).await,
+            };
+            if let Err(reason) = talked {
+                tracing::debug!(%peer, reason, "a connection ended early");
             }
             drop(permit);
         });
     }
 
-    async fn serve<S>(&self, io: TokioIo<S>, peer: SocketAddr, watcher: hyper_util::server::graceful::Watcher)
+    async fn plain(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) -> Result<(), String> {
+        let begins = tokio::time::timeout(self.head_time, begins_with_http2(&stream)).await;
+        let is_http2 = begins.map_err(|_| "it said nothing")?.map_err(|error| error.to_string())?;
+        self.serve(stream, peer, is_http2, watcher).await
+    }
+
+    async fn encrypted(&self, tls: &Tls, stream: TcpStream, peer: SocketAddr, watcher: Watcher) -> Result<(), String> {
+        let handshake = tokio::time::timeout(self.head_time, tls.acceptor().accept(stream)).await;
+        let stream = handshake.map_err(|_| "no handshake")?.map_err(|error| error.to_string())?;
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        self.serve(stream, peer, is_http2, watcher).await
+    }
+
+    async fn serve<S>(&self, stream: S, peer: SocketAddr, is_http2: bool, watcher: Watcher) -> Result<(), String>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -283,13 +291,32 @@ impl Door {
             request.extensions_mut().insert(ConnectInfo(peer));
             router.clone().oneshot(request)
         });
-        let mut builder = Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.head_time);
-        builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256).max_header_list_size(32 << 10);
-        let connection = builder.serve_connection(io, service);
-        if let Err(error) = watcher.watch(connection.into_owned()).await {
-            tracing::debug!(%peer, error, "a connection ended early");
+        let io = TokioIo::new(stream);
+        let ended = if is_http2 {
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.timer(TokioTimer::new()).max_concurrent_streams(256).max_header_list_size(32 << 10);
+            builder.keep_alive_interval(self.head_time);
+            watcher.watch(builder.serve_connection(io, service)).await
+        } else {
+            let mut builder = http1::Builder::new();
+            builder.timer(TokioTimer::new()).header_read_timeout(self.head_time);
+            watcher.watch(builder.serve_connection(io, service)).await
+        };
+        ended.map_err(|error| error.to_string())
+    }
+}
+
+/// Whether the first bytes of a connection are those of HTTP/2; they are left where they are.
+async fn begins_with_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI";
+    let mut first = [0; 3];
+    loop {
+        let count = stream.peek(&mut first).await?;
+        if count == 0 || count == PREFACE.len() || !PREFACE.starts_with(&first[..count]) {
+            return Ok(count == PREFACE.len() && first == PREFACE);
         }
+        // There is no waiting for more than there is: it is looked again.
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

@@ -155,7 +155,6 @@ impl DecoderConfig {
 /// What a `config.json` says of a GPT-2; what it does not say is as its authors had it.
 #[derive(Deserialize)]
 #[serde(default)]
-#[expect(clippy::struct_excessive_bools, reason = "the fields of a file of others")]
 struct Gpt2 {
     model_type: String,
     vocab_size: usize,

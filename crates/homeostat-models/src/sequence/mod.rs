@@ -158,7 +158,7 @@ impl SequenceModelConfig {
 
 /// A living network for sequences of tokens.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one a process; a box would only add a hop")]
+#[allow(clippy::large_enum_variant, reason = "one a process; a box would only add a hop")]
 pub enum SequenceModel {
     /// See [`TransformerConfig`].
     Transformer(Transformer),

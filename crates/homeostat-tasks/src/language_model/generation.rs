@@ -206,7 +206,6 @@ impl<'a> Spelling<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use homeostat_data::{TokenizerConfig, TokenizerKind};
 

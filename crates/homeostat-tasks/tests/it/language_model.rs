@@ -359,7 +359,7 @@ fn answers_agree_but_for_rounding() {
     };
     assert!(changed(&|_| {}) && changed(&|other| other.probabilities[3] += 5e-5));
     assert!(!changed(&|other| other.probabilities[3] += 5e-4));
-    assert!(!changed(&|other| other.text.push('x')) && !changed(&|other| drop(other.tokens.pop())));
+    assert!(!changed(&|other| other.text.push('x')) && !changed(&|other| other.tokens.truncate(39)));
     // Another token that is as likely may come in its place, and another text behind it.
     let other_token = |other: &mut homeostat_tasks::LanguageResponse| {
         other.tokens[3] += 1;
