@@ -14,11 +14,12 @@ use homeostat_tasks::{SentenceEmbedding, SentenceEmbeddingConfig, TaskConfig};
 use homeostat_train::{Examples, Meter, Meters, TrainConfig, Workers};
 
 use crate::{
-    DataConfig, Experiment, ExperimentError, Setting,
+    DataConfig, Experiment, ExperimentError, Setting, Stage,
     evaluate_run::{Measured, Pass, pass},
     kind::Kind,
     pair_examples::PairExamples,
     plan::Plan,
+    pretrained::adopt_bert,
     texts::{all_texts, below_network, table},
 };
 
@@ -69,6 +70,14 @@ impl Kind for Embeddings {
             return Err(ExperimentError::setting("data.text.source", problem));
         }
         Ok(source)
+    }
+
+    fn adopt_network(
+        resolved: &mut Resolved<Experiment>,
+        setting: &Setting<'_>,
+        observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        adopt_bert(KEY, resolved, setting, observe)
     }
 
     fn choose(

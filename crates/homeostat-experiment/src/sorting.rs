@@ -20,7 +20,7 @@ use homeostat_train::{End, Event, Examples, Job, Meters, NoProbe, Probed, Worker
 
 pub(crate) use measure::{Answers, Sorted, measure};
 
-use crate::{DataConfig, Experiment, ExperimentError, Setting, evaluate_run::Measured, kind::Kind, plan::Plan};
+use crate::{DataConfig, Experiment, ExperimentError, Setting, Stage, evaluate_run::Measured, kind::Kind, plan::Plan};
 
 /// What the table of a task that sorts says of classes.
 pub(crate) struct ClassSettings<'a> {
@@ -50,6 +50,15 @@ pub(crate) trait Sorting: Sized + 'static {
 
     /// Opens the data.
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<Source<Self::Store>, ExperimentError>;
+
+    /// As [`Kind::adopt_network`].
+    fn adopt_network(
+        _resolved: &mut Resolved<Experiment>,
+        _setting: &Setting<'_>,
+        _observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        Ok(())
+    }
 
     /// Fills in what the table leaves to the data, and makes the task; classes and their weights are chosen.
     fn choose(
@@ -107,6 +116,14 @@ impl<S: Sorting> Kind for S {
 
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<Source<Self::Store>, ExperimentError> {
         <S as Sorting>::open(data, roots)
+    }
+
+    fn adopt_network(
+        resolved: &mut Resolved<Experiment>,
+        setting: &Setting<'_>,
+        observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        <S as Sorting>::adopt_network(resolved, setting, observe)
     }
 
     fn choose(

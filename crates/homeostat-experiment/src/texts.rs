@@ -11,8 +11,9 @@ use homeostat_tasks::{TaskConfig, TextClassification, TextClassificationConfig, 
 use homeostat_train::{Examples, Workers};
 
 use crate::{
-    DataConfig, Experiment, ExperimentError, TextDataConfig,
+    DataConfig, Experiment, ExperimentError, Setting, Stage, TextDataConfig,
     plan::{Plan, in_pieces},
+    pretrained::adopt_bert,
     sorting::{ClassSettings, Sorting, check_source},
     text_examples::TextExamples,
 };
@@ -37,6 +38,14 @@ impl Sorting for Texts {
         let source = table(data).source.open_with(roots, data.on_corrupt)?;
         check_source(&source, "data.text.source", "text")?;
         Ok(source)
+    }
+
+    fn adopt_network(
+        resolved: &mut Resolved<Experiment>,
+        setting: &Setting<'_>,
+        observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        adopt_bert(KEY, resolved, setting, observe)
     }
 
     fn choose(
