@@ -2,15 +2,19 @@
 
 #![allow(clippy::print_stderr, reason = "who runs the tests should see what is skipped")]
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use burn::{
     module::Module,
     optim::{AdamConfig, GradientsParams},
+    tensor::Device,
 };
-use homeostat_data::{TextPrepare, TextSample, Tokenizer, TokenizerConfig};
-use homeostat_metrics::PairFigures;
-use homeostat_models::{Pooling, SequenceModelConfig, TransformerConfig, bert_weights};
+use homeostat_data::{Table, TableFormat, TextPrepare, TextSample, Tokenizer, TokenizerConfig};
+use homeostat_metrics::{Judgements, PairFigures, ndcg_at};
+use homeostat_models::{Pooling, SequenceEncoder, SequenceModelConfig, TransformerConfig, bert_weights};
 use homeostat_task::{Outcome, Task, Weights, read_foreign};
 use homeostat_tasks::{SentenceEmbedding, SentenceEmbeddingConfig};
 
@@ -124,20 +128,18 @@ fn what_does_not_fit_together_is_refused_in_one_line() {
     }
 }
 
-/// The folder with MiniLM's weights and references, if this machine has it.
-fn minilm() -> Option<PathBuf> {
-    let root = std::env::var_os("HOMEOSTAT_DATA").map(PathBuf::from)?;
-    let folder = root.join("models/all-minilm-l6-v2");
-    folder.join("model.safetensors").exists().then_some(folder)
+/// The folder of real data, if it has MiniLM's weights.
+fn data() -> Option<PathBuf> {
+    let root = std::env::var_os("HOMEOSTAT_DATA").map(PathBuf::from);
+    let root = root.filter(|root| root.join("models/all-minilm-l6-v2/model.safetensors").exists());
+    if root.is_none() {
+        eprintln!("skipped: HOMEOSTAT_DATA has no models/all-minilm-l6-v2 with its weights");
+    }
+    root
 }
 
-#[test]
-fn minilm_gives_the_vectors_of_sentence_transformers() {
-    let Some(folder) = minilm() else {
-        eprintln!("skipped: HOMEOSTAT_DATA has no models/all-minilm-l6-v2 with its weights");
-        return;
-    };
-    let device = device();
+/// MiniLM by its own files.
+fn minilm(folder: &Path, device: &Device) -> (SentenceEmbedding, SequenceEncoder) {
     let model = TransformerConfig { width: 384, depth: 6, heads: 12, hidden: 1536, ..TransformerConfig::default() };
     let config = SentenceEmbeddingConfig {
         vocabulary: Some(30522),
@@ -150,7 +152,15 @@ fn minilm_gives_the_vectors_of_sentence_transformers() {
     let theirs = read_foreign(&folder.join("model.safetensors")).unwrap();
     let ours = bert_weights(theirs.tensors()).unwrap();
     let named = ours.into_iter().map(|(name, data)| (format!("network.{name}"), data)).collect();
-    let network = Weights::from_tensors(named).apply(task.init(&device).unwrap()).unwrap();
+    let network = Weights::from_tensors(named).apply(task.init(device).unwrap()).unwrap();
+    (task, network)
+}
+
+#[test]
+fn minilm_gives_the_vectors_of_sentence_transformers() {
+    let Some(root) = data() else { return };
+    let (folder, device) = (root.join("models/all-minilm-l6-v2"), device());
+    let (task, network) = minilm(&folder, &device);
     let reference = read_foreign(&folder.join("reference.safetensors")).unwrap();
     let expected = reference.tensors()["embedding"].as_slice::<f32>().unwrap();
     let sentences = [
@@ -163,11 +173,60 @@ fn minilm_gives_the_vectors_of_sentence_transformers() {
         "WHITE HANGING HEART T-LIGHT HOLDER",
         "naïve café — 東京 🙂",
     ];
-    let inputs: Vec<_> =
-        sentences.iter().map(|text| task.prepare(task.read(text.as_bytes()).unwrap()).unwrap()).collect();
-    let vectors = task.respond(&network, task.collate(&inputs, &device));
+    let vectors = vectors(&task, &network, &sentences, &device);
     for (vector, expected) in vectors.iter().zip(expected.chunks_exact(384)) {
-        let apart = vector.embedding.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let apart = vector.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(apart <= 1e-4, "{apart}");
     }
+}
+
+/// The vectors of texts, similar lengths together so that little is filled up.
+fn vectors(task: &SentenceEmbedding, network: &SequenceEncoder, texts: &[&str], device: &Device) -> Vec<Vec<f32>> {
+    let mut order: Vec<usize> = (0..texts.len()).collect();
+    order.sort_by_key(|&at| texts[at].len());
+    let mut found = vec![Vec::new(); texts.len()];
+    for batch in order.chunks(32) {
+        let inputs: Vec<_> =
+            batch.iter().map(|&at| task.prepare(task.read(texts[at].as_bytes()).unwrap()).unwrap()).collect();
+        let answers = task.respond(network, task.collate(&inputs, device));
+        batch.iter().zip(answers).for_each(|(&at, answer)| found[at] = answer.embedding);
+    }
+    found
+}
+
+/// The cells of some columns of a table, row by row; what is empty is an empty text.
+fn cells(path: &Path, columns: &[&str]) -> Vec<Vec<String>> {
+    let rows = Table::open(path, &TableFormat::default()).unwrap().rows(columns).unwrap();
+    rows.map(|row| row.unwrap().cells.iter().map(|cell| cell.text().unwrap_or_default()).collect()).collect()
+}
+
+#[test]
+fn minilm_finds_the_abstracts_of_cranfield_as_its_reference_does() {
+    let Some(root) = data().filter(|root| root.join("cranfield").exists()) else { return };
+    let device = device();
+    let (task, network) = minilm(&root.join("models/all-minilm-l6-v2"), &device);
+    let folder = root.join("cranfield");
+    let documents = cells(&folder.join("docs.jsonl"), &["id", "text"]);
+    let questions = cells(&folder.join("queries.jsonl"), &["id", "text"]);
+    let mut judged: BTreeMap<String, Judgements<String>> = BTreeMap::new();
+    for row in cells(&folder.join("qrels.csv"), &["query_id", "doc_id", "relevance"]) {
+        judged.entry(row[0].clone()).or_default().insert(row[1].clone(), row[2].parse().unwrap());
+    }
+    let of = |rows: &[Vec<String>]| {
+        vectors(&task, &network, &rows.iter().map(|row| row[1].as_str()).collect::<Vec<_>>(), &device)
+    };
+    let (places, asked) = (of(&documents), of(&questions));
+    let ndcg = questions.iter().zip(&asked).map(|(question, vector)| {
+        let mut scores: Vec<(f32, &String)> = places
+            .iter()
+            .zip(&documents)
+            .map(|(place, row)| (place.iter().zip(vector).map(|(a, b)| a * b).sum::<f32>(), &row[0]))
+            .collect();
+        scores.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let ranked: Vec<String> = scores.into_iter().take(10).map(|(_, name)| name.clone()).collect();
+        ndcg_at(&ranked, &judged[&question[0]], 10)
+    });
+    let mean = ndcg.sum::<f64>() / questions.len() as f64;
+    eprintln!("nDCG@10 of {} questions on {} abstracts: {mean:.4}", questions.len(), documents.len());
+    assert!((mean - 0.400).abs() <= 0.005, "{mean}");
 }
