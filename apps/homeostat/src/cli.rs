@@ -261,7 +261,7 @@ pub(crate) enum Search {
         /// The columns that make the text, one after the other.
         #[arg(long, value_name = "COLUMN", default_value = "text")]
         text: Vec<String>,
-        /// The column of the names of the texts; by default the number of the row.
+        /// The column of the names of the texts; by default a text is called after its row.
         #[arg(long, value_name = "COLUMN")]
         name: Option<String>,
         /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.

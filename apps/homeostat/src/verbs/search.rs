@@ -64,17 +64,16 @@ fn rows(path: &Path, text: &[String], name: Option<&str>) -> anyhow::Result<Vec<
     let columns: Vec<&str> = text.iter().map(String::as_str).chain(name).collect();
     let table = Table::open(path, &TableFormat::default())?;
     let mut rows = table.rows(&columns)?;
-    let unit = rows.unit();
     let mut found = Vec::new();
     while let Some(row) = rows.next() {
         let row = row?;
         let (texts, names) = row.cells.split_at(text.len());
         let text = texts.iter().filter_map(Cell::text).collect::<Vec<_>>().join(" ");
         if text.is_empty() {
-            tracing::warn!("{}, {unit} {}: the text is empty, and is left out", path.display(), row.number);
+            tracing::warn!("{}: the text is empty, and is left out", rows.name(row.number));
             continue;
         }
-        let name = names.first().and_then(Cell::text).unwrap_or_else(|| format!("{unit} {}", row.number));
+        let name = names.first().and_then(Cell::text).unwrap_or_else(|| rows.name(row.number));
         found.push(IndexRow { name, text });
     }
     Ok(found)
