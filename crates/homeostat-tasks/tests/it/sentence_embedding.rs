@@ -206,14 +206,15 @@ fn minilm_finds_the_abstracts_of_cranfield_as_its_reference_does() {
     let device = device();
     let (task, network) = minilm(&root.join("models/all-minilm-l6-v2"), &device);
     let folder = root.join("cranfield");
-    let documents = cells(&folder.join("docs.jsonl"), &["id", "text"]);
+    let documents = cells(&folder.join("docs.jsonl"), &["id", "title", "text"]);
     let questions = cells(&folder.join("queries.jsonl"), &["id", "text"]);
     let mut judged: BTreeMap<String, Judgements<String>> = BTreeMap::new();
     for row in cells(&folder.join("qrels.csv"), &["query_id", "doc_id", "relevance"]) {
         judged.entry(row[0].clone()).or_default().insert(row[1].clone(), row[2].parse().unwrap());
     }
     let of = |rows: &[Vec<String>]| {
-        vectors(&task, &network, &rows.iter().map(|row| row[1].as_str()).collect::<Vec<_>>(), &device)
+        let texts: Vec<String> = rows.iter().map(|row| row[1..].join(" ")).collect();
+        vectors(&task, &network, &texts.iter().map(String::as_str).collect::<Vec<_>>(), &device)
     };
     let (places, asked) = (of(&documents), of(&questions));
     let ndcg = questions.iter().zip(&asked).map(|(question, vector)| {
