@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use homeostat_deploy::{DeployError, Endpoint, IndexRow, TextIndex};
+use homeostat_deploy::{DeployError, Endpoint, IndexRow, Query, Served, TextIndex};
 use homeostat_search::GraphConfig;
-use homeostat_task::InputError;
+use homeostat_task::{InputError, Signature};
 use serde_json::{Value, json};
 
 /// The vector of a text has the number of each of three letters.
@@ -25,6 +25,18 @@ impl Endpoint for Letters {
 
     fn agree(&self, expected: &Value, found: &Value, _: f64) -> bool {
         expected == found
+    }
+
+    fn signature(&self) -> Option<Signature> {
+        None
+    }
+
+    fn serve(&self, _: &[Query], _: usize) -> Served {
+        panic!("an index asks for answers")
+    }
+
+    fn replicate(&self) -> Box<dyn Endpoint> {
+        Box::new(Self)
     }
 }
 

@@ -21,12 +21,7 @@ fn all_metrics(classes: Classes, k: usize) -> Vec<MetricConfig> {
         MetricConfig::Auroc,
         MetricConfig::Brier,
     ];
-    let one = [
-        MetricConfig::TopK(TopKConfig { k }),
-        MetricConfig::CalibrationError(CalibrationErrorConfig::default()),
-        MetricConfig::AurocOf(OneClassConfig { class: 1 }),
-        MetricConfig::AccuracyWithout(OneClassConfig { class: 1 }),
-    ];
+    let one = [MetricConfig::TopK(TopKConfig { k }), MetricConfig::CalibrationError(CalibrationErrorConfig::default())];
     match classes {
         Classes::OneOf(_) => any.into_iter().chain(one).collect(),
         Classes::AnyOf(_) => any.into(),

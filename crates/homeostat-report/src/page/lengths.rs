@@ -11,7 +11,8 @@ pub(super) fn render(rows: &[LengthRow]) -> Html {
     for row in rows {
         let range = if row.from == row.to { row.from.to_string() } else { format!("{} to {}", row.from, row.to) };
         html.put("<tr><td>{}</td><td class=\"n bar\" ", &[&range]);
-        html.put("style=\"--share:{}\">{}</td>", &[&(100.0 * row.accuracy), &figures::share(row.accuracy)]);
+        let width = if row.accuracy.is_finite() { 100.0 * row.accuracy.clamp(0.0, 1.0) } else { 0.0 };
+        html.put("style=\"--share:{}\">{}</td>", &[&width, &figures::share(row.accuracy)]);
         html.put("<td class=\"n\">{}</td></tr>", &[&figures::count(row.count)]);
     }
     html.put("</tbody></table></div>", &[]);

@@ -65,7 +65,7 @@ fn eight_pairs_are_learnt_by_heart() {
     let mut network = task.init(&device).unwrap();
     let inputs: Vec<_> = PAIRS.into_iter().map(|texts| task.prepare(pair(texts)).unwrap()).collect();
     let mut optimizer = AdamConfig::new().init();
-    let mut figures = |network: &_| {
+    let figures = |network: &_| {
         let mut figures = PairFigures::whole();
         figures.update(&task.loss(network, task.collate(&inputs, &device), &[(); 8]).record());
         figures.figures()
