@@ -7,9 +7,7 @@ mod retrieval;
 mod temperature;
 mod undefined;
 
-use homeostat_metrics::{
-    CalibrationErrorConfig, Classes, Loss, MetricConfig, OneClassConfig, Predictions, TopKConfig, Truth,
-};
+use homeostat_metrics::{CalibrationErrorConfig, Classes, Loss, MetricConfig, Predictions, TopKConfig, Truth};
 
 /// Every metric that can be asked for with these classes.
 fn all_metrics(classes: Classes, k: usize) -> Vec<MetricConfig> {
