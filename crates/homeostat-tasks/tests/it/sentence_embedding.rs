@@ -206,7 +206,9 @@ fn minilm_finds_the_abstracts_of_cranfield_as_its_reference_does() {
     let device = device();
     let (task, network) = minilm(&root.join("models/all-minilm-l6-v2"), &device);
     let folder = root.join("cranfield");
-    let documents = cells(&folder.join("docs.jsonl"), &["id", "title", "text"]);
+    let mut documents = cells(&folder.join("docs.jsonl"), &["id", "title", "text"]);
+    // Two have neither title nor text, and a text without tokens has no vector.
+    documents.retain(|row| !row[1..].join("").is_empty());
     let questions = cells(&folder.join("queries.jsonl"), &["id", "text"]);
     let mut judged: BTreeMap<String, Judgements<String>> = BTreeMap::new();
     for row in cells(&folder.join("qrels.csv"), &["query_id", "doc_id", "relevance"]) {
