@@ -47,6 +47,9 @@ pub(crate) enum Verb {
     Predict(Predict),
     /// Goes on with a text, and prints it as it is written.
     Generate(Generate),
+    /// Makes an index of the texts of a table, and finds those that are nearest to a question.
+    #[command(subcommand)]
+    Search(Search),
     /// Checks that an artifact still answers as at the end of its training.
     Verify(Verify),
     /// Answers requests over HTTP by the Open Inference Protocol (KServe V2), until it is told to stop.
@@ -243,6 +246,51 @@ pub(crate) enum Format {
     Table,
     Jsonl,
     Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Search {
+    /// Gives each text of a table its vector, and writes them to a folder.
+    Index {
+        /// A run of a sentence embedding, or an artifact.
+        artifact: PathBuf,
+        /// The table: .csv, .tsv, .jsonl, .json or .parquet.
+        table: PathBuf,
+        /// The folder of the index; one that is there is replaced.
+        index: PathBuf,
+        /// The columns that make the text, one after the other.
+        #[arg(long, value_name = "COLUMN", default_value = "text")]
+        text: Vec<String>,
+        /// The column of the names of the texts; by default a text is called after its row.
+        #[arg(long, value_name = "COLUMN")]
+        name: Option<String>,
+        /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+        #[arg(long, default_value = "auto")]
+        device: String,
+    },
+    /// Finds the texts of an index that are nearest to a question.
+    Ask {
+        /// The run or the artifact that the index was made with.
+        artifact: PathBuf,
+        /// The folder of the index.
+        index: PathBuf,
+        /// What is asked.
+        #[arg(required = true, value_name = "QUESTION")]
+        questions: Vec<String>,
+        /// How many texts are shown of each.
+        #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        top: u16,
+        /// Walks along a graph of neighbours (HNSW) in the place of looking at every text: quicker for many questions, and now and
+        /// then misses one.
+        #[arg(long)]
+        graph: bool,
+        /// One JSON object a question, for programs.
+        #[arg(long)]
+        json: bool,
+        /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+        #[arg(long, default_value = "auto")]
+        device: String,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -45,11 +45,8 @@ pub fn evaluate_ensemble(
         let about_texts = match Experiment::text("experiment.toml", &text).load()?.value.task {
             TaskConfig::ImageClassification(_) => false,
             TaskConfig::TextClassification(_) => true,
-            TaskConfig::LanguageModel(_) => {
-                return Err(ExperimentError::run(
-                    run.path(),
-                    "is a language model, but only classes are answered together",
-                ));
+            TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) => {
+                return Err(ExperimentError::run(run.path(), "has no classes, but only classes are answered together"));
             }
         };
         texts.push((text, about_texts));

@@ -17,6 +17,7 @@ use homeostat_train::{Examples, Meter, Rows, evaluate};
 use crate::{
     Experiment, ExperimentError, Setting,
     conduct::reopen,
+    embeddings::Embeddings,
     images::Images,
     kind::Kind,
     language::Language,
@@ -106,10 +107,8 @@ pub fn evaluate_run(
             let (unknown, known) = unknown(run, &plan)?;
             measure_sorted(run, &plan, (&unknown, known), (tta, None), setting)
         }
-        (TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_), Some(_)) => {
-            Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts"))
-        }
-        (TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_), None) if tta.is_some() => {
+        (_, Some(_)) => Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts")),
+        (task, None) if tta.is_some() && !matches!(task, TaskConfig::ImageClassification(_)) => {
             Err(ExperimentError::setting("--tta", "makes views of pictures, but the run is about texts"))
         }
         (TaskConfig::ImageClassification(_), None) => {
@@ -118,6 +117,7 @@ pub fn evaluate_run(
         }
         (TaskConfig::TextClassification(_), None) => evaluate_test::<Texts>(run, &text, setting),
         (TaskConfig::LanguageModel(_), None) => evaluate_test::<Language>(run, &text, setting),
+        (TaskConfig::SentenceEmbedding(_), None) => evaluate_test::<Embeddings>(run, &text, setting),
     }
 }
 

@@ -11,7 +11,7 @@ use homeostat_train::{TrainConfig, TrainError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataConfig, ExperimentError, data_config::Samples, language};
+use crate::{DataConfig, ExperimentError, data_config::Samples, embeddings, language};
 
 /// One file determines a run. It says what, never where: no device, no absolute path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +45,7 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 13] = [
+pub const BUILTIN: [(&str, &str); 18] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
@@ -58,6 +58,11 @@ pub const BUILTIN: [(&str, &str); 13] = [
     ("banking77", include_str!("../../../experiments/banking77.toml")),
     ("banking77-minilm", include_str!("../../../experiments/banking77-minilm.toml")),
     ("banking77-lora", include_str!("../../../experiments/banking77-lora.toml")),
+    ("clinc150", include_str!("../../../experiments/clinc150.toml")),
+    ("twitter-financial-news", include_str!("../../../experiments/twitter-financial-news.toml")),
+    ("sms-spam-lstm", include_str!("../../../experiments/sms-spam-lstm.toml")),
+    ("sms-spam-transformer", include_str!("../../../experiments/sms-spam-transformer.toml")),
+    ("cranfield", include_str!("../../../experiments/cranfield.toml")),
     ("tinyshakespeare", include_str!("../../../experiments/tinyshakespeare.toml")),
 ];
 
@@ -148,6 +153,7 @@ impl Experiment {
         match self.task {
             TaskConfig::ImageClassification(_) | TaskConfig::TextClassification(_) => Ok(self.train.goals()),
             TaskConfig::LanguageModel(_) => language::goals(&self.train),
+            TaskConfig::SentenceEmbedding(_) => embeddings::goals(&self.train),
         }
     }
 }
@@ -166,8 +172,10 @@ impl ExperimentText {
     /// A key, a type or a value is wrong; names it, its line, and the nearest right one.
     pub fn load(&self) -> Result<Resolved<Experiment>, ExperimentError> {
         let mut resolved: Resolved<Experiment> = self.layers.load()?;
-        if let TaskConfig::LanguageModel(_) = resolved.value.task {
-            language::choose_figures(&mut resolved)?;
+        match resolved.value.task {
+            TaskConfig::LanguageModel(_) => language::choose_figures(&mut resolved)?,
+            TaskConfig::SentenceEmbedding(_) => embeddings::choose_figures(&mut resolved)?,
+            TaskConfig::ImageClassification(_) | TaskConfig::TextClassification(_) => {}
         }
         resolved.value.check()?;
         Ok(resolved)

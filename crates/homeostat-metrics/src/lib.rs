@@ -41,7 +41,7 @@ pub use error::MetricError;
 pub use interval::wilson;
 pub use language::{LanguageFigures, TokenLosses};
 pub use metric::Metric;
-pub use metric_config::{CalibrationErrorConfig, MetricConfig, TopKConfig};
+pub use metric_config::{CalibrationErrorConfig, MetricConfig, OneClassConfig, TopKConfig};
 pub use metric_set::MetricSet;
 pub use predictions::{Classes, Loss, Predictions, Truth};
 pub use reliability_bins::{ReliabilityBin, ReliabilityBins};

@@ -5,7 +5,7 @@ use homeostat_task::{TaskError, TaskVisitor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageClassificationConfig, LanguageModelConfig, TextClassificationConfig};
+use crate::{ImageClassificationConfig, LanguageModelConfig, SentenceEmbeddingConfig, TextClassificationConfig};
 
 /// The question that the network answers; the only part of an experiment that travels with the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,8 @@ pub enum TaskConfig {
     TextClassification(TextClassificationConfig),
     /// Going on with a text, token by token.
     LanguageModel(LanguageModelConfig),
+    /// A vector for a text, near to those of texts that mean the same.
+    SentenceEmbedding(SentenceEmbeddingConfig),
 }
 
 impl Default for TaskConfig {
@@ -33,6 +35,7 @@ impl TaskConfig {
             Self::ImageClassification(_) => "image-classification",
             Self::TextClassification(_) => "text-classification",
             Self::LanguageModel(_) => "language-model",
+            Self::SentenceEmbedding(_) => "sentence-embedding",
         }
     }
 
@@ -42,7 +45,7 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(config) => config.temperature,
             Self::TextClassification(config) => config.temperature,
-            Self::LanguageModel(_) => 1.0,
+            Self::LanguageModel(_) | Self::SentenceEmbedding(_) => 1.0,
         }
     }
 
@@ -55,6 +58,7 @@ impl TaskConfig {
             Self::ImageClassification(config) => config.check(),
             Self::TextClassification(config) => config.check(),
             Self::LanguageModel(config) => config.check(),
+            Self::SentenceEmbedding(config) => config.check(),
         }
     }
 
@@ -88,6 +92,10 @@ impl TaskConfig {
                 Ok(visitor.visit(config.init(tokenizer)?))
             }
             Self::LanguageModel(config) => {
+                let tokenizer = tokenizer(&visitor)?;
+                Ok(visitor.visit(config.init(tokenizer)?))
+            }
+            Self::SentenceEmbedding(config) => {
                 let tokenizer = tokenizer(&visitor)?;
                 Ok(visitor.visit(config.init(tokenizer)?))
             }

@@ -128,7 +128,7 @@ fn export(artifact: &Path, out: &Path, origin: Option<&str>) -> anyhow::Result<(
             };
             (config.model.name(), config.names(), Box::new(theirs))
         }
-        TaskConfig::TextClassification(_) => {
+        TaskConfig::TextClassification(_) | TaskConfig::SentenceEmbedding(_) => {
             bail!("networks of texts have no names but ours: read {} itself", artifact.model().display())
         }
     };

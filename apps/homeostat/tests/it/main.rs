@@ -12,5 +12,6 @@ mod resuming;
 mod serving;
 mod settings;
 mod signals;
+mod texts;
 mod training;
 mod verbs;

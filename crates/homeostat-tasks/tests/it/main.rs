@@ -6,6 +6,7 @@ mod image_classification;
 mod language_model;
 mod learning;
 mod loss;
+mod sentence_embedding;
 mod sequences;
 mod task_config;
 mod text_classification;
