@@ -15,7 +15,7 @@ use homeostat_artifact::{
 };
 use homeostat_config::{Resolved, to_toml};
 use homeostat_data::{DataError, DataRoot, Skipped, SplitRecord};
-use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify};
+use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify, verify_merged};
 use homeostat_fetch::Hub;
 use homeostat_task::{Adopted, Task, Weights};
 use homeostat_tasks::TaskConfig;
@@ -23,12 +23,13 @@ use homeostat_train::{End, Event, Finished, Job, Reached, Workers};
 
 use crate::{
     Experiment, ExperimentError, ExperimentText,
+    adapter::write_adapter,
     evaluate_run::Measured,
     images::Images,
     kind::Kind,
     language::Language,
     plan::Plan,
-    pretrained::adopted,
+    pretrained::{Initial, initial as initial_weights},
     report_of_run::{pictures, report_of_run},
     tensorboard::TensorBoard,
     texts::Texts,
@@ -131,8 +132,9 @@ fn begin<K: Kind>(
     let initial = initial(&plan, setting, observe)?;
     let record = plan.splits.record(&plan.source)?;
     let run = Run::create(out, &plan.experiment().name, when, &text)?;
-    write_records(&plan, &run, &record, when, setting)?;
-    let outcome = conduct(&plan, &run, Start::Fresh(initial.as_ref()), setting, observe)?;
+    let sha256 = initial.as_ref().map(|initial| initial.sha256.clone());
+    write_records(&plan, &run, &record, (when, sha256), setting)?;
+    let outcome = conduct(&plan, &run, Start::fresh(initial.as_ref()), setting, observe)?;
     Ok((run.path().to_owned(), outcome))
 }
 
@@ -168,14 +170,14 @@ fn go_on<K: Kind>(
     let checkpoint = run.checkpoints()?.latest()?;
     if checkpoint.is_none() {
         run.truncate_logs(homeostat_artifact::LogLengths::default())?;
-        complete_records::<K>(&run, &text, setting)?;
+        complete_records::<K>(&run, &text, setting, observe)?;
     }
     let plan = reopen::<K>(&run, &text, setting)?;
     match &checkpoint {
         Some(checkpoint) => conduct(&plan, &run, Start::At(checkpoint), setting, observe),
         None => {
             let initial = initial(&plan, setting, observe)?;
-            conduct(&plan, &run, Start::Fresh(initial.as_ref()), setting, observe)
+            conduct(&plan, &run, Start::fresh(initial.as_ref()), setting, observe)
         }
     }
 }
@@ -190,6 +192,10 @@ enum Start<'a> {
 }
 
 impl<'a> Start<'a> {
+    fn fresh(initial: Option<&'a Initial>) -> Self {
+        Self::Fresh(initial.map(|initial| &initial.weights))
+    }
+
     fn checkpoint(self) -> Option<&'a Checkpoint> {
         if let Self::At(checkpoint) = self { Some(checkpoint) } else { None }
     }
@@ -204,9 +210,9 @@ fn initial<K: Kind>(
     plan: &Plan<K>,
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
-) -> Result<Option<Adopted>, ExperimentError> {
+) -> Result<Option<Initial>, ExperimentError> {
     let from = plan.experiment().train.pretrained.as_ref();
-    from.map(|from| adopted::<K>(&plan.task, from, setting, observe)).transpose()
+    from.map(|from| initial_weights::<K>(&plan.task, from, setting, observe)).transpose()
 }
 
 /// What tells a run's data and making.
@@ -214,22 +220,30 @@ fn write_records<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
     record: &SplitRecord,
-    when: &str,
+    (when, weights): (&str, Option<String>),
     setting: &Setting<'_>,
 ) -> Result<(), ExperimentError> {
     run.write_split(record)?;
+    let mut provenance = provenance(plan, record, &run.experiment()?, when, setting)?;
+    provenance.hashes.weights = weights;
     // Last: who finds this file finds both.
-    Ok(run.write_provenance(&provenance(plan, record, &run.experiment()?, when, setting)?)?)
+    Ok(run.write_provenance(&provenance)?)
 }
 
 /// Writes the records of a run that was killed before it had them; it has not learnt anything yet.
-fn complete_records<K: Kind>(run: &RunWriter, text: &str, setting: &Setting<'_>) -> Result<(), ExperimentError> {
+fn complete_records<K: Kind>(
+    run: &RunWriter,
+    text: &str,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<(), ExperimentError> {
     if run.provenance()?.is_some() {
         return Ok(());
     }
     let plan = Plan::<K>::make(Experiment::text("experiment.toml", text).load()?, &setting.roots, setting.workers)?;
     let record = plan.splits.record(&plan.source)?;
-    write_records(&plan, run, &record, &run.summary().when, setting)
+    let weights = initial(&plan, setting, observe)?.map(|initial| initial.sha256);
+    write_records(&plan, run, &record, (&run.summary().when, weights), setting)
 }
 
 /// The plan of a run, with the data checked to be those that it began with.
@@ -267,7 +281,12 @@ fn provenance<K: Kind>(
         data_root: plan.experiment().data.folder().and_then(|folder| setting.roots.root_of(folder)),
         seed: plan.experiment().seed,
         started: when.to_owned(),
-        hashes: Hashes { experiment: sha256(text.as_bytes()), data: plan.source.fingerprint()?, split: sha256(&split) },
+        hashes: Hashes {
+            experiment: sha256(text.as_bytes()),
+            data: plan.source.fingerprint()?,
+            split: sha256(&split),
+            weights: None,
+        },
         ..Provenance::gather()
     })
 }
@@ -399,7 +418,7 @@ fn conclude_measured<K: Kind>(
     let skipped = [plan.source.left_out(), valid.skipped.as_slice(), test.skipped.as_slice()];
     let skipped = all_skipped(finished.skipped, skipped, observe);
     let parameters = finished.model.num_params() as u64;
-    let (artifact, golden) = publish(plan, run, finished.model.clone(), setting)?;
+    let (artifact, golden) = publish(plan, run, (finished.model.clone(), finished.unmerged), setting)?;
     observe(Stage::Published { artifact: artifact.path(), golden });
     let result = RunResult {
         state: RunState::Finished,
@@ -438,19 +457,24 @@ fn all_skipped(known: Vec<Skipped>, others: [&[Skipped]; 3], observe: &mut dyn F
 fn publish<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
-    model: <K::Task as Task>::Model,
+    (model, unmerged): (<K::Task as Task>::Model, Option<<K::Task as Task>::Model>),
     setting: &Setting<'_>,
 ) -> Result<(Artifact, usize), ExperimentError> {
     let bytes = Weights::of(&model).to_safetensors(&BTreeMap::from([("format".to_owned(), "homeostat".to_owned())]));
     let predictor = Predictor::new(plan.task.clone(), model, setting.device.clone());
     let experiment = plan.experiment();
+    let golden = golden(plan, &predictor)?;
+    if let (Some(lora), Some(unmerged)) = (&experiment.train.lora, unmerged) {
+        verify_merged(&Predictor::new(plan.task.clone(), unmerged.clone(), setting.device.clone()), &golden)?;
+        write_adapter(plan, run, lora, &unmerged)?;
+    }
     let parts = Parts {
         kind: experiment.task.kind().to_owned(),
         created: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         task: to_toml(&experiment.task),
         model: ArtifactWeights::Bytes(bytes),
         assets: K::assets(&plan.task),
-        golden: golden(plan, &predictor)?,
+        golden,
     };
     let artifact = Artifact::publish(&run.artifact_dir(), &parts)?;
     let endpoint = experiment.task.open(OpenEndpoint { artifact: &artifact, device: setting.device })??;

@@ -45,7 +45,7 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 12] = [
+pub const BUILTIN: [(&str, &str); 13] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
@@ -57,6 +57,7 @@ pub const BUILTIN: [(&str, &str); 12] = [
     ("flowers-finetune", include_str!("../../../experiments/flowers-finetune.toml")),
     ("banking77", include_str!("../../../experiments/banking77.toml")),
     ("banking77-minilm", include_str!("../../../experiments/banking77-minilm.toml")),
+    ("banking77-lora", include_str!("../../../experiments/banking77-lora.toml")),
     ("tinyshakespeare", include_str!("../../../experiments/tinyshakespeare.toml")),
 ];
 

@@ -8,7 +8,7 @@ use homeostat_config::Resolved;
 use homeostat_data::{DataError, DataRoot, Source, SplitConfig, Splits, Store};
 use homeostat_models::NameTable;
 use homeostat_report::Report;
-use homeostat_task::{Outcome, Task};
+use homeostat_task::{Outcome, Task, Weights};
 use homeostat_tasks::TaskConfig;
 use homeostat_train::{End, Event, Examples, Job, Meter, Meters, Workers, fit};
 
@@ -113,6 +113,16 @@ pub(crate) trait Kind: Sized + 'static {
 
     /// How well-known implementations call the layers of the network.
     fn names(task: &Self::Task) -> Vec<NameTable>;
+
+    /// Weights of others whose tensors do not stand one by one in ours, in the names of the network; what is of another kind stays as it is.
+    fn translated(_task: &Self::Task, theirs: Weights) -> Result<Weights, String> {
+        Ok(theirs)
+    }
+
+    /// What others call the dense layers that stand in this weight of ours, where no table of [`names`](Self::names) can say it.
+    fn modules(_task: &Self::Task, _weight: &str) -> Option<Vec<String>> {
+        None
+    }
 
     /// The files beside the weights.
     fn assets(_task: &Self::Task) -> BTreeMap<String, Vec<u8>> {

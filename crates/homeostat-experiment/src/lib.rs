@@ -12,6 +12,7 @@
 //! [`Experiment`] is the file; [`train`] makes a run of it, [`resume`] goes on with one, [`evaluate_run`] measures one,
 //! [`inspect`] walks one sample through it, and [`draft`] writes one for data that were described. It does not know the server or the command line.
 
+mod adapter;
 mod conduct;
 mod corpus_data;
 mod data_config;

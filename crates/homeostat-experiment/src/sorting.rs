@@ -12,7 +12,7 @@ use homeostat_data::{DataError, DataRoot, LabelKind, Skipped, Source, Splits, St
 use homeostat_metrics::{Classes, MetricSet};
 use homeostat_models::NameTable;
 use homeostat_report::{Picture, Report, Shown};
-use homeostat_task::{Headed, Task};
+use homeostat_task::{Headed, Task, Weights};
 use homeostat_tasks::{
     ClassWeights, ClassificationOutcome, ClassificationResponse, LossConfig, Probabilities, Target, TaskConfig,
 };
@@ -79,6 +79,16 @@ pub(crate) trait Sorting: Sized + 'static {
 
     /// How well-known implementations call the layers of the network.
     fn names(task: &Self::Task) -> Vec<NameTable>;
+
+    /// As [`Kind::translated`].
+    fn translated(_task: &Self::Task, theirs: Weights) -> Result<Weights, String> {
+        Ok(theirs)
+    }
+
+    /// As [`Kind::modules`].
+    fn modules(_task: &Self::Task, _weight: &str) -> Option<Vec<String>> {
+        None
+    }
 
     /// The files beside the weights.
     fn assets(task: &Self::Task) -> BTreeMap<String, Vec<u8>>;
@@ -189,6 +199,14 @@ impl<S: Sorting> Kind for S {
 
     fn names(task: &Self::Task) -> Vec<NameTable> {
         <S as Sorting>::names(task)
+    }
+
+    fn translated(task: &Self::Task, theirs: Weights) -> Result<Weights, String> {
+        <S as Sorting>::translated(task, theirs)
+    }
+
+    fn modules(task: &Self::Task, weight: &str) -> Option<Vec<String>> {
+        <S as Sorting>::modules(task, weight)
     }
 
     fn assets(task: &Self::Task) -> BTreeMap<String, Vec<u8>> {

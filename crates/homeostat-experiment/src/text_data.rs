@@ -16,9 +16,6 @@ pub struct TextDataConfig {
     pub source: TextSourceConfig,
     /// What cuts them into tokens.
     pub tokenizer: TokenizerSource,
-    /// A safetensors file with the weights of a BERT that the network starts with below its last layer, relative to the data root.
-    /// Without it, it starts with random ones.
-    pub weights: Option<String>,
     /// Random changes of training texts, in this order.
     pub augment: TextAugment,
     /// How many batches of the shuffled order are sorted by length together, so that little is filled up; 1 sorts none.
@@ -40,7 +37,6 @@ impl Default for TextDataConfig {
         Self {
             source: TextSourceConfig::Table(TextTableConfig::default()),
             tokenizer: TokenizerSource::Train(TokenizerConfig::default()),
-            weights: None,
             augment: TextAugment::default(),
             bucket_batches: 50,
         }
@@ -52,7 +48,6 @@ impl TextDataConfig {
     pub(crate) fn check(&self) -> Result<(), ExperimentError> {
         self.augment.check("data.text.augment")?;
         self.tokenizer.check("data.text.tokenizer")?;
-        self.weights.as_ref().map_or(Ok(()), |file| check_relative("data.text.weights", file))?;
         let problem = "is 0, but has to be at least 1";
         if self.bucket_batches > 0 {
             Ok(())

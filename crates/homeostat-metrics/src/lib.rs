@@ -32,6 +32,7 @@ mod metric_set;
 mod predictions;
 mod ranking;
 mod reliability_bins;
+mod retrieval;
 mod temperature;
 
 pub use class_counts::{ClassCounts, ClassReport};
@@ -44,4 +45,5 @@ pub use metric_config::{CalibrationErrorConfig, MetricConfig, TopKConfig};
 pub use metric_set::MetricSet;
 pub use predictions::{Classes, Loss, Predictions, Truth};
 pub use reliability_bins::{ReliabilityBin, ReliabilityBins};
+pub use retrieval::{Judgements, PairFigures, PairVectors, ndcg_at, recall_at, reciprocal_rank};
 pub use temperature::TemperatureScaling;

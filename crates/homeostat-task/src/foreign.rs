@@ -90,6 +90,12 @@ impl ForeignNames {
         Self { tensors: reader.leaves.into_iter().map(own).collect() }
     }
 
+    /// Their name of one of our tensors.
+    #[must_use]
+    pub fn theirs(&self, ours: &str) -> Option<&str> {
+        self.tensors.get(ours).map(|foreign| foreign.name.as_str())
+    }
+
     /// How many of their names are among these tensors: the table that has most is theirs.
     #[must_use]
     pub fn hits(&self, theirs: &Weights) -> usize {
@@ -280,7 +286,11 @@ pub fn name_fits(pattern: &str, name: &str) -> bool {
 }
 
 /// Rows become columns.
-fn transpose(data: &TensorData) -> TensorData {
+///
+/// # Panics
+/// If it is no matrix of 32-bit floats.
+#[must_use]
+pub fn transpose(data: &TensorData) -> TensorData {
     let [rows, columns] = [data.shape()[0], data.shape()[1]];
     let values = data.as_slice::<f32>().expect("weights are 32-bit floats");
     let turned = (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column]));

@@ -24,6 +24,7 @@ mod classification;
 mod image_classification;
 mod language_model;
 mod loss;
+mod sentence_embedding;
 mod task_config;
 mod text_classification;
 
@@ -35,6 +36,9 @@ pub use language_model::{
 };
 pub use loss::{
     BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, LossConfig, LossValue, Probabilities,
+};
+pub use sentence_embedding::{
+    EmbeddingOutcome, EmbeddingResponse, PairBatch, PairTokens, SentenceEmbedding, SentenceEmbeddingConfig,
 };
 pub use task_config::TaskConfig;
 pub use text_classification::{TextBatch, TextClassification, TextClassificationConfig, text_request};

@@ -14,6 +14,7 @@ mod pack;
 mod predict;
 mod resume;
 mod runs;
+mod serve;
 mod table;
 mod train;
 mod verify;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Predict(args) => predict::run(args),
         Verb::Generate(args) => generate::run(args),
         Verb::Verify(args) => verify::run(args),
+        Verb::Serve(args) => serve::run(args, cli.common.threads),
         Verb::Runs(args) => runs::run(args),
         Verb::Config(args) => config::run(args),
         Verb::Inspect(args) => inspect::run(args),

@@ -6,6 +6,7 @@ mod draft;
 mod experiments;
 mod inspect;
 mod language;
+mod lora;
 mod place;
 mod reference;
 mod resume;

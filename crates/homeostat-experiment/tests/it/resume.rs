@@ -61,6 +61,24 @@ fn repeated_samples_and_growing_pictures_are_resumed_alike() {
 }
 
 #[test]
+fn every_sampling_is_resumed_in_the_middle_of_an_epoch() {
+    let place = Place::new();
+    let balanced = "data.sampling=\"class-balanced\"";
+    let samplings = [balanced, "data.sampling.window.samples=20", "data.sampling.weighted.classes={ 3 = 4.0 }"];
+    let mut ends = vec![];
+    for sampling in samplings {
+        let words = [sampling, "augment=[{ rotate = { degrees = 10.0 } }]"];
+        let (straight, result) = place.train(digits(&words));
+        let stopped = place.train_until(digits(&words), 30);
+        assert_eq!(place.resume(&stopped).unwrap().test, result.test, "{sampling}");
+        assert!(remains(&stopped) == remains(&straight), "{sampling}: the resumed run ended otherwise");
+        ends.push(remains(&straight).0);
+    }
+    ends.dedup();
+    assert_eq!(ends.len(), samplings.len(), "a sampling is of no effect");
+}
+
+#[test]
 fn a_run_that_is_stopped_after_its_last_step_is_concluded_by_a_resumption() {
     let place = Place::new();
     let (straight, result) = place.train(digits(&[]));

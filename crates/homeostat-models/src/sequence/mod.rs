@@ -4,6 +4,7 @@
 pub(crate) mod bert;
 pub(crate) mod classifier;
 pub(crate) mod decoder;
+pub(crate) mod encoder;
 pub(crate) mod language;
 mod pooling;
 pub(crate) mod recurrent;
@@ -143,6 +144,7 @@ impl SequenceModelConfig {
         let recurrent = RecurrentConfig { width: 6, features: 5, layers: 2, bidirectional: true, dropout: 0.0 };
         let mut examples = vec![
             Self::Transformer(TransformerConfig { norm: transformer::NormPlace::Before, ..transformer.clone() }),
+            Self::Transformer(TransformerConfig { adapter: 3, ..transformer.clone() }),
             Self::Transformer(transformer),
             Self::Lstm(recurrent.clone()),
             Self::Lstm(RecurrentConfig { bidirectional: false, layers: 1, ..recurrent.clone() }),
