@@ -164,6 +164,20 @@ pub fn cross_entropy(scores: Tensor<2>, targets: Tensor<2>, kernels: Kernels) ->
     (log_softmax(scores, 1) * targets).sum_dim(1).squeeze_dim::<1>(1).neg()
 }
 
+/// Softmax cross-entropy of each row of which one class is right: scores `[rows, classes]` and the numbers of the right classes
+/// `[rows]` give `[rows]`.
+#[must_use]
+pub fn class_entropy(scores: Tensor<2>, right: Tensor<1, Int>, kernels: Kernels) -> Tensor<1> {
+    #[cfg(feature = "cpu")]
+    if kernels.take(&scores) && matches!(right.dtype(), burn::tensor::DType::I64 | burn::tensor::DType::I32) {
+        return Tensor::from_dispatch(<Own as SequenceOps>::kernel_class_entropy(
+            scores.into_dispatch(),
+            right.into_dispatch(),
+        ));
+    }
+    log_softmax(scores, 1).gather(1, right.unsqueeze_dim(1)).squeeze_dim::<1>(1).neg()
+}
+
 #[cfg(feature = "cpu")]
 use crate::sequence_extension::SequenceOps;
 

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
 use homeostat_kernels::{
-    Curve, Kernels, Sight, attention, cross_entropy, dense, embedding, layer_norm, self_attention,
+    Curve, Kernels, Sight, attention, class_entropy, cross_entropy, dense, embedding, layer_norm, self_attention,
 };
 
 use crate::{assert_close, device, floats, random};
@@ -85,7 +85,7 @@ fn embedding_is_that_of_burn() {
 }
 
 #[test]
-#[should_panic(expected = "embedding: 5 is no row of 5")]
+#[should_panic(expected = "embedding: 5 is none of 5")]
 fn an_unknown_id_is_refused() {
     _ = embedding(random([5, 2]), ids(&[5], [1, 1]), Kernels::Own);
 }
@@ -172,6 +172,32 @@ fn cross_entropy_is_that_of_burn() {
     both(&[large, random([2, 3])], "large scores", |[scores, targets], kernels| {
         cross_entropy(scores.clone(), targets.clone(), kernels)
     });
+}
+
+#[test]
+fn class_entropy_is_that_of_burn() {
+    for [rows, classes] in [[1, 1], [2, 3], [5, 17], [130, 40], [70, 300]] {
+        let right: Vec<i32> = (0..rows).map(|row| i32::try_from(row * 7 % classes).unwrap()).collect();
+        let right = Tensor::<1, Int>::from_data(right.as_slice(), &device());
+        let scores = [random([rows, classes]) * 5.0];
+        both(&scores, &format!("{rows} x {classes}"), |[scores], kernels| {
+            class_entropy(scores.clone(), right.clone(), kernels)
+        });
+        // Otherwise in memory, and as soft targets say it.
+        both(&[random([classes, rows])], "turned", |[scores], kernels| {
+            class_entropy(scores.clone().transpose(), right.clone(), kernels)
+        });
+        let soft = right.clone().one_hot::<2>(classes.max(2)).float().narrow(1, 0, classes);
+        let found = class_entropy(scores[0].clone(), right, Kernels::Own);
+        assert_close(&floats(&found), &floats(&cross_entropy(scores[0].clone(), soft, Kernels::Own)), "soft targets");
+    }
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30] {
+        let scores = random([3, 6]).slice_assign([1..2, 2..3], Tensor::full([1, 1], value, &device()));
+        let right = Tensor::<1, Int>::from_data([2, 1, 0], &device());
+        let [ours, reference] =
+            [Kernels::Own, Kernels::Burn].map(|kernels| floats(&class_entropy(scores.clone(), right.clone(), kernels)));
+        assert_close(&ours, &reference, &format!("{value}"));
+    }
 }
 
 #[test]
