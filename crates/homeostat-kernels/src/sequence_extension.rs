@@ -13,8 +13,9 @@ use burn::backend::{
 };
 
 use crate::{
+    dropout::Dropped,
     sequence::Curve,
-    sequence_flex::{Attention, ClassEntropy, CrossEntropy, Dense, Embedding, LayerNorm, SelfAttention},
+    sequence_flex::{Attention, ClassEntropy, CrossEntropy, Dense, Dropout, Embedding, LayerNorm, SelfAttention},
 };
 
 type Float = FloatTensor<Flex>;
@@ -58,6 +59,7 @@ pub(crate) trait SequenceOps: Backend {
     ) -> FloatTensor<Self>;
     fn kernel_cross_entropy(scores: FloatTensor<Self>, targets: FloatTensor<Self>) -> FloatTensor<Self>;
     fn kernel_class_entropy(scores: FloatTensor<Self>, right: IntTensor<Self>) -> FloatTensor<Self>;
+    fn kernel_dropout(x: FloatTensor<Self>, seed: u64, share: f64) -> FloatTensor<Self>;
 }
 
 impl SequenceOps for Flex {
@@ -87,6 +89,10 @@ impl SequenceOps for Flex {
 
     fn kernel_class_entropy(scores: Float, right: IntTensor<Self>) -> Float {
         ClassEntropy { right }.forward([scores], false).0
+    }
+
+    fn kernel_dropout(x: Float, seed: u64, share: f64) -> Float {
+        Dropout { dropped: Dropped::new(seed, share) }.forward([x], false).0
     }
 }
 
@@ -171,5 +177,9 @@ impl<C: CheckpointStrategy> SequenceOps for Autodiff<Flex, C> {
 
     fn kernel_class_entropy(scores: FloatTensor<Self>, right: IntTensor<Self>) -> FloatTensor<Self> {
         tracked::<C, _, _>(&ClassEntropy { right }, [scores])
+    }
+
+    fn kernel_dropout(x: FloatTensor<Self>, seed: u64, share: f64) -> FloatTensor<Self> {
+        tracked::<C, _, _>(&Dropout { dropped: Dropped::new(seed, share) }, [x])
     }
 }

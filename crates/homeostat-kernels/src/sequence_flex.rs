@@ -10,6 +10,7 @@ use crate::{
     blocks::Blocks,
     buffer::by_chunks,
     curves::{Bend, Unbend},
+    dropout::Dropped,
     entropy,
     flex::floats,
     gemm::{Matrix, Right, product, product_and, product_with},
@@ -399,6 +400,22 @@ impl Operation<1> for ClassEntropy {
             let found = entropy::class_gradients(Isa::detect(), classes, &scores, &right, &upstream);
             tensor(found, Shape::from([rows, classes]))
         })]
+    }
+}
+
+/// Some floats become zero.
+#[derive(Clone, Debug)]
+pub(crate) struct Dropout {
+    pub(crate) dropped: Dropped,
+}
+
+impl Operation<1> for Dropout {
+    fn forward(&self, [x]: [FlexTensor; 1], _: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        (tensor(self.dropped.apply(&floats(&x)), x.layout().shape().clone()), vec![])
+    }
+
+    fn gradients(self, _: Vec<FlexTensor>, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [Some(tensor(self.dropped.apply(&floats(&gradient)), gradient.layout().shape().clone()))]
     }
 }
 

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
 use homeostat_kernels::{
-    Curve, Kernels, Sight, attention, class_entropy, cross_entropy, dense, embedding, layer_norm, self_attention,
+    Curve, Kernels, Sight, attention, class_entropy, cross_entropy, dense, dropout, embedding, layer_norm,
+    self_attention,
 };
 
 use crate::{assert_close, device, floats, random};
@@ -198,6 +199,27 @@ fn class_entropy_is_that_of_burn() {
             [Kernels::Own, Kernels::Burn].map(|kernels| floats(&class_entropy(scores.clone(), right.clone(), kernels)));
         assert_close(&ours, &reference, &format!("{value}"));
     }
+}
+
+#[test]
+fn what_is_dropped_has_no_gradient_and_the_rest_grows() {
+    device().seed(3);
+    let x = random([40, 50]).swap_dims(0, 1).require_grad();
+    let y = dropout(x.clone(), 0.25, Kernels::Own);
+    let gradient = floats(&x.grad(&(y.clone() * 2.0).sum().backward()).unwrap());
+    let (x, y) = (floats(&x), floats(&y));
+    for ((x, y), gradient) in x.iter().zip(&y).zip(&gradient) {
+        let factor = if *y == 0.0 { 0.0 } else { 4.0 / 3.0 };
+        assert!((y - x * factor).abs() < 1e-5 && (gradient - 2.0 * factor).abs() < 1e-5, "{x} {y} {gradient}");
+    }
+    let dropped = y.iter().filter(|y| **y == 0.0).count();
+    assert!((400..600).contains(&dropped), "{dropped} of 2000");
+    // The device's seed decides.
+    let drawn = |seed| {
+        device().seed(seed);
+        floats(&dropout(Tensor::<2>::ones([9, 9], &device()), 0.5, Kernels::Own))
+    };
+    assert!(drawn(1) == drawn(1) && drawn(1) != drawn(2));
 }
 
 #[test]
