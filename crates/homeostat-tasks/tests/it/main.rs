@@ -6,6 +6,7 @@ mod image_classification;
 mod learning;
 mod loss;
 mod sequences;
+mod shared_data;
 mod task_config;
 mod text_classification;
 
