@@ -115,11 +115,13 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     let python = options.install_and_build(workspace)?;
     let zoo_scripts = workspace.root.join("benches");
     let sides = Sides { ours: workspace.root.join("target/release/peer"), python, zoo_scripts, options };
-    let mut table = sides.heading()?;
+    let (mut table, mut limits) = (sides.heading()?, String::new());
     let (works, threads, mark): (_, &[&str], _) =
         if sides.options.zoo { (ZOO, &["2"], "peers --works zoo") } else { (WORKS, &["1", "2"], "peers") };
     for threads in threads {
-        let limit = sides.sgemm(threads)?;
+        let (limit, measured) = sides.sgemm(threads)?;
+        say(&measured);
+        limits += &format!("\n{measured}\n");
         for work in works.iter().filter(|work| work.line.contains(&sides.options.only)) {
             for row in sides.compare(work, threads, limit)? {
                 say(&row);
@@ -133,7 +135,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
         table += &format!("{row}\n");
     }
     if sides.options.only.is_empty() {
-        put(workspace, mark, &table)?;
+        put(workspace, mark, &format!("{table}{limits}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -246,17 +248,17 @@ impl Sides {
     }
 
     /// Billions of floating-point operations a second of a large product of matrices, by the faster side: the machine's
-    /// own limit.
-    fn sgemm(&self, threads: &str) -> Result<f64> {
+    /// own limit; and both in a line.
+    fn sgemm(&self, threads: &str) -> Result<(f64, String)> {
         let mut command = Command::new(&self.python);
         command.args(["-c", SGEMM, threads]);
         let theirs: f64 = output(command)?.trim().parse().context("the time of the product is no number")?;
         let product = Work { line: "infer --work product --size 2048", peers: &[], giga_macs: 2.048_f64.powi(3) };
         let ours = 2.0 * product.giga_macs / (turn(self.our_side(&product, threads), "median_ms")?.time / 1e3);
-        say(format!(
-            "{threads} thread(s): a product of 2048 x 2048 matrices: PyTorch {theirs:.0}, ours {ours:.0} GFLOP/s"
-        ));
-        Ok(ours.max(theirs))
+        let measured = format!(
+            "A product of 2048 x 2048 matrices, {threads} thread(s): PyTorch {theirs:.0}, ours {ours:.0} GFLOP/s."
+        );
+        Ok((ours.max(theirs), measured))
     }
 
     /// What the table was measured on, and its head.
@@ -289,7 +291,7 @@ const VERSIONS: &str = "\
 import datetime, importlib.metadata as m
 cpu = next(l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name'))
 names = [('PyTorch', 'torch'), ('TensorFlow', 'tensorflow-cpu'), ('ONNX Runtime', 'onnxruntime'), ('torchvision', 'torchvision'), ('timm', 'timm')]
-there = {d.metadata['Name'] for d in m.distributions()}
+there = {d.metadata['Name'].replace('_', '-') for d in m.distributions()}
 print(f'{datetime.date.today()}, {cpu}; ' + ', '.join(f'{n} {m.version(p)}' for n, p in names if p in there))";
 
 /// Runs a command line, and tells its wall time and memory.

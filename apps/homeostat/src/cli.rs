@@ -45,8 +45,12 @@ pub(crate) enum Verb {
     Eval(Eval),
     /// Answers for pictures, folders of pictures, or texts.
     Predict(Predict),
+    /// Goes on with a text, and prints it as it is written.
+    Generate(Generate),
     /// Checks that an artifact still answers as at the end of its training.
     Verify(Verify),
+    /// Answers requests over HTTP by the Open Inference Protocol (KServe V2), until it is told to stop.
+    Serve(Serve),
     /// Lists, shows and compares runs.
     #[command(subcommand)]
     Runs(Runs),
@@ -242,6 +246,42 @@ pub(crate) enum Format {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Generate {
+    /// A run of a language model, or an artifact.
+    pub(crate) artifact: PathBuf,
+    /// The text to go on with; by default what stands on standard input.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+    /// The most tokens that are written. What is not said here and below is as the artifact has it.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<usize>,
+    /// What scores are divided by before a token is drawn: the lower, the more likely the likeliest one; 0 always takes that.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) temperature: Option<f64>,
+    /// Draws among so many of the likeliest tokens alone.
+    #[arg(long, value_name = "N")]
+    pub(crate) top_k: Option<usize>,
+    /// Draws among the fewest tokens alone that have this probability together, above 0 to 1.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) top_p: Option<f64>,
+    /// What makes repetitions rarer the more it is above 1.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) repetition_penalty: Option<f64>,
+    /// Ends the text before this comes up; may be given several times.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// The seed of the draws: the same one gives the same text.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// One JSON object with the text, its tokens and their probabilities, at the end.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// A run, or an artifact.
     pub(crate) artifact: PathBuf,
@@ -250,6 +290,123 @@ pub(crate) struct Verify {
     pub(crate) device: String,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("models").required(true).args(["artifacts", "repository"]))]
+pub(crate) struct Serve {
+    /// Runs or artifacts, each as RUN or NAME=RUN; several of one name are its versions 1, 2, ... A run is named after its
+    /// experiment.
+    #[arg(value_name = "RUN")]
+    pub(crate) artifacts: Vec<String>,
+    /// A folder with a folder for each model, and in it one for each version, named by its number, with an artifact.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) repository: Option<PathBuf>,
+    /// Which versions of the repository are served: latest, latest:N, all, or numbers such as 1,3.
+    #[arg(long, default_value = "latest", requires = "repository")]
+    pub(crate) versions: String,
+    /// Sends so many of a hundred requests to another version: MODEL:VERSION=PERCENT.
+    #[arg(long, value_name = "CANARY")]
+    pub(crate) canary: Vec<String>,
+    /// Asks another version too, and compares its answers: MODEL:VERSION.
+    #[arg(long, value_name = "SHADOW")]
+    pub(crate) shadow: Vec<String>,
+    #[command(flatten)]
+    pub(crate) listeners: Listeners,
+    #[command(flatten)]
+    pub(crate) batching: Batching,
+    #[command(flatten)]
+    pub(crate) admission: Admission,
+    /// Looks so often, in seconds, whether models or keys have changed, and loads what has.
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) poll: Option<f64>,
+    /// How long all is answered as before once it is told to stop, in seconds; it is not ready any more.
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    pub(crate) pre_stop: f64,
+    /// How long what was taken may take to be answered after that, in seconds.
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    pub(crate) drain: f64,
+    /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// How the log is written to standard error.
+    #[arg(long, default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// Where it listens.
+#[derive(Debug, Args)]
+pub(crate) struct Listeners {
+    /// Where clients come; only this machine by default.
+    #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDR")]
+    pub(crate) http: std::net::SocketAddr,
+    /// Where Prometheus comes: an address, or off.
+    #[arg(long, default_value = "127.0.0.1:8002", value_name = "ADDR")]
+    pub(crate) metrics: String,
+    /// A chain of certificates (PEM): connections of clients are encrypted.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The private key of the certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_key: Option<PathBuf>,
+}
+
+/// How requests are put together.
+#[derive(Debug, Args)]
+pub(crate) struct Batching {
+    /// Instances of each model, with a thread each; the weights are in memory once.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) instances: u16,
+    /// The most samples that are computed together.
+    #[arg(long, default_value_t = 32, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) largest_batch: u16,
+    /// Sizes that batches are cut to, such as 4,8,16.
+    #[arg(long, value_name = "SIZES", value_delimiter = ',')]
+    pub(crate) preferred_batches: Vec<u16>,
+    /// How long a request may wait for others, in microseconds; an idle instance waits for nobody.
+    #[arg(long, default_value_t = 500, value_name = "MICROS")]
+    pub(crate) longest_wait: u32,
+    /// Levels of priority.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) priorities: u8,
+}
+
+/// What is let in.
+#[derive(Debug, Args)]
+pub(crate) struct Admission {
+    /// Lets clients load and unload models.
+    #[arg(long)]
+    pub(crate) allow_control: bool,
+    /// The most requests that wait for a model; the next one is refused with 429.
+    #[arg(long, default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) queue: u32,
+    /// How long a request may take that does not say so itself, in milliseconds; forever by default.
+    #[arg(long, value_name = "MILLIS")]
+    pub(crate) deadline: Option<u32>,
+    /// An instance that takes longer than this for a batch is replaced, in seconds.
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub(crate) stuck_after: f64,
+    /// The largest body, in megabytes (MiB).
+    #[arg(long, default_value_t = 64, value_name = "MB", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) body: u16,
+    /// The most samples of a request.
+    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) samples: u32,
+    /// A file with a line NAME KEY for each caller; without a key nothing is answered but whether the server is well.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keys: Option<PathBuf>,
+    /// Requests that a caller may send: N a second, or N:M with M at once.
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rate: Option<String>,
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -464,14 +621,18 @@ impl Verb {
 impl Cli {
     /// Lets the libraries' events out, to standard error.
     pub(crate) fn start_log(&self) -> anyhow::Result<()> {
-        let default = if self.verb.is_quiet() { "error" } else { "warn" };
-        tracing_subscriber::fmt()
-            .with_env_filter(log_filter(self.common.log_level.as_deref().unwrap_or(default))?)
-            .with_writer(std::io::stderr)
-            .with_target(false)
-            .without_time()
-            .with_ansi(std::io::stderr().is_terminal())
-            .init();
+        let default = match &self.verb {
+            Verb::Serve(_) => "info",
+            verb if verb.is_quiet() => "error",
+            _ => "warn",
+        };
+        let filter = log_filter(self.common.log_level.as_deref().unwrap_or(default))?;
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+        match &self.verb {
+            Verb::Serve(Serve { log_format: LogFormat::Json, .. }) => log.json().flatten_event(true).init(),
+            Verb::Serve(_) => log.with_ansi(std::io::stderr().is_terminal()).init(),
+            _ => log.without_time().with_ansi(std::io::stderr().is_terminal()).init(),
+        }
         Ok(())
     }
 }

@@ -142,12 +142,13 @@ impl Progress {
 
     fn training(&mut self, event: &Event<'_>) {
         match event {
-            Event::Begin { total_steps, steps_per_epoch, step, parameters } => {
+            Event::Begin { total_steps, steps_per_epoch, step, parameters, learning } => {
                 (self.total_steps, self.steps_per_epoch) = (*total_steps, *steps_per_epoch);
                 self.began = (Instant::now(), *step);
                 // `train.max-steps` may end it before the last epoch.
                 self.epochs = self.epochs.min(total_steps.div_ceil((*steps_per_epoch).max(1)));
-                self.say(&format!("{parameters} parameters, {total_steps} steps"));
+                let learn = if learning < parameters { format!(", of which {learning} learn") } else { String::new() };
+                self.say(&format!("{parameters} parameters{learn}, {total_steps} steps"));
                 let epoch = step / steps_per_epoch;
                 self.start_epoch(epoch, epoch * steps_per_epoch);
                 if let Manner::Bar(bar) = &self.manner {
@@ -321,8 +322,8 @@ fn as_json(stage: &Stage<'_>) -> Option<serde_json::Value> {
             json!({ "event": "prepared", "run": run, "data": data, "train": train, "valid": valid, "test": test, "resumed": resumed })
         }
         Stage::Training(event) => match event {
-            Event::Begin { total_steps, steps_per_epoch, step, parameters } => {
-                json!({ "event": "begin", "step": step, "total-steps": total_steps, "steps-per-epoch": steps_per_epoch, "parameters": parameters })
+            Event::Begin { total_steps, steps_per_epoch, step, parameters, learning } => {
+                json!({ "event": "begin", "step": step, "total-steps": total_steps, "steps-per-epoch": steps_per_epoch, "parameters": parameters, "learning": learning })
             }
             Event::Step(report) => {
                 json!({ "event": "step", "step": report.step, "epoch": report.epoch, "loss": report.loss, "gradient-norm": report.gradient_norm, "rate": report.rate, "samples": report.samples, "waited": report.waited })

@@ -59,6 +59,9 @@ pub struct Hashes {
     pub data: String,
     /// Of `split.json`.
     pub split: String,
+    /// Of the file of weights that it began with, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
 }
 
 impl Provenance {

@@ -20,6 +20,7 @@ mod affine;
 mod any_source;
 mod augment;
 mod buckets;
+mod corpus;
 mod data_root;
 mod description;
 mod digest;
@@ -61,6 +62,7 @@ pub use augment::{
     RandomResizedCrop, Rotate, SampleKey, Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
 };
 pub use buckets::Buckets;
+pub use corpus::Corpus;
 pub use data_root::DataRoot;
 pub use description::{
     Alike, Bin, ClassCount, Description, Distribution, ImageFacts, Levels, NameGroups, ShapeCount, TextFacts, describe,
@@ -84,7 +86,8 @@ pub use source::{
     PackSummary, PackedConfig, Pictures, Place, Source, SourceConfig, Store, WebDatasetConfig,
 };
 pub use split::{
-    GivenSplit, GroupBy, GroupKFoldSplit, GroupSplit, KFoldSplit, SplitConfig, SplitRecord, Splits, StratifiedSplit,
+    GivenSplit, GroupBy, GroupKFoldSplit, GroupSplit, KFoldSplit, SequentialSplit, SplitConfig, SplitRecord, Splits,
+    StratifiedSplit,
 };
 pub use stats::ChannelStats;
 pub use table::{Cell, Encoding, Row, Table, TableFormat, TableKind, TableRows};
@@ -92,6 +95,6 @@ pub use text_augment::{TextAugment, TextAugmentStep, WordShare};
 pub use text_prepare::{TextPrepare, Tokens, TooLong};
 pub use text_source::{TextFolderConfig, TextSample, TextSource, TextSourceConfig, TextTableConfig, TextUnit, Texts};
 pub use token_batch::TokenBatch;
-pub use tokenizer::{TOKENIZER_FILE, Tokenizer, TokenizerConfig, TokenizerKind};
+pub use tokenizer::{TOKENIZER_FILE, TokenStream, Tokenizer, TokenizerConfig, TokenizerKind};
 pub use views::{TestViews, five_crops, with_mirrored};
 pub use windows::Windows;

@@ -195,6 +195,11 @@ pub trait Store: Send + Sync {
     /// The folder below which the samples lie, if they lie in files.
     fn folder(&self) -> Option<&Path>;
 
+    /// How much the sample counts where samples are divided by position.
+    fn amount(&self, _: Place<'_>) -> usize {
+        1
+    }
+
     /// How samples differ from those whose digests they have, as a text; empty if they do not.
     fn prepared(&self) -> &str {
         ""
@@ -315,6 +320,10 @@ impl<S> Source<S> {
         self.classes.len() + usize::from(self.label_kind() != LabelKind::One)
     }
 
+    pub(crate) fn store(&self) -> &S {
+        &self.store
+    }
+
     fn part(&self, i: usize) -> usize {
         assert!(i < self.len(), "sample {i} of {}", self.len());
         self.parts.partition_point(|part| part.start <= i) - 1
@@ -346,6 +355,12 @@ impl<S: Store> Source<S> {
     /// [`DataError::Corrupt`] for one that is broken, [`DataError::Read`] for a file that cannot be read.
     pub fn get(&self, i: usize) -> Result<S::Sample, DataError> {
         self.store.sample(self.place(i)).map_err(|error| error.named(&self.name(i)))
+    }
+
+    /// How much sample `i` counts where samples are divided by position: 1, or the characters of a piece of text.
+    #[must_use]
+    pub fn amount(&self, i: usize) -> usize {
+        self.store.amount(self.place(i))
     }
 
     /// What tells the content of sample `i` from that of others: of the pixels of an array, of the bytes of a file, of a text.

@@ -31,6 +31,9 @@ pub enum SplitConfig {
     Group(GroupSplit),
     /// At random into folds of about equal size, each group of samples as a whole.
     GroupKFold(GroupKFoldSplit),
+    /// By position: what comes first is learnt from, what comes last is measured with. For texts that are read on, and for what
+    /// is to be foretold.
+    Sequential(SequentialSplit),
 }
 
 /// The division that the data set comes with.
@@ -121,6 +124,23 @@ impl Default for GroupKFoldSplit {
     }
 }
 
+/// A division by position.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SequentialSplit {
+    /// The fraction for validation, above 0, which comes before the test part.
+    pub valid: f64,
+    /// The fraction for the test, from 0 (no test part), which comes last; both together are below 1.
+    pub test: f64,
+}
+
+impl Default for SequentialSplit {
+    fn default() -> Self {
+        let StratifiedSplit { valid, test } = StratifiedSplit::default();
+        Self { valid, test }
+    }
+}
+
 /// The numbers of the samples of each part, ascending. The test part is empty where none was asked for or given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Splits {
@@ -155,9 +175,15 @@ impl SplitConfig {
             Self::Given(GivenSplit { valid }) => {
                 ("given.valid", *valid > 0.0 && *valid < 1.0, "has to be above 0 and below 1")
             }
-            Self::Stratified(StratifiedSplit { valid, test }) | Self::Group(GroupSplit { valid, test, .. }) => {
+            Self::Stratified(StratifiedSplit { valid, test })
+            | Self::Group(GroupSplit { valid, test, .. })
+            | Self::Sequential(SequentialSplit { valid, test }) => {
                 let ok = *valid > 0.0 && *test >= 0.0 && valid + test < 1.0;
-                let name = if matches!(self, Self::Group(_)) { "group" } else { "stratified" };
+                let name = match self {
+                    Self::Group(_) => "group",
+                    Self::Sequential(_) => "sequential",
+                    _ => "stratified",
+                };
                 (name, ok, "`valid` has to be above 0, `test` at least 0, and both together below 1")
             }
             Self::KFold(KFoldSplit { folds, fold, test })
@@ -215,6 +241,7 @@ impl SplitConfig {
             }
             Self::Group(group) => group.split(source, &all, seed),
             Self::GroupKFold(group) => group.split(source, &all, seed),
+            Self::Sequential(sequential) => sequential.split(source),
         }
     }
 }
@@ -262,6 +289,35 @@ impl GroupKFoldSplit {
         let train = folds.concat();
         check_counts(source, &train, 1)?;
         Ok(Splits::sorted(train, valid, test))
+    }
+}
+
+impl SequentialSplit {
+    /// A sample is of the part in which its middle lies.
+    fn split<S: Store>(&self, source: &Source<S>) -> Result<Splits, DataError> {
+        let amounts: Vec<usize> = (0..source.len()).map(|i| source.amount(i)).collect();
+        let all = amounts.iter().sum::<usize>() as f64;
+        let [to_valid, to_test] = [1.0 - self.valid - self.test, 1.0 - self.test].map(|share| share * all);
+        let (mut splits, mut before) = (Splits::default(), 0);
+        for (i, amount) in amounts.into_iter().enumerate() {
+            let middle = before as f64 + amount as f64 / 2.0;
+            let part = if middle < to_valid {
+                &mut splits.train
+            } else if middle < to_test || self.test <= 0.0 {
+                &mut splits.valid
+            } else {
+                &mut splits.test
+            };
+            part.push(i);
+            before += amount;
+        }
+        let parts =
+            [("training", &splits.train, 1.0), ("validation", &splits.valid, 1.0), ("test", &splits.test, self.test)];
+        if let Some((name, ..)) = parts.into_iter().find(|(_, part, share)| part.is_empty() && *share > 0.0) {
+            return Err(fault(source, format!("nothing of its {} samples is left for the {name} part", source.len())));
+        }
+        check_counts(source, &splits.train, 1)?;
+        Ok(splits)
     }
 }
 

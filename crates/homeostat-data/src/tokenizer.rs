@@ -158,12 +158,104 @@ impl Tokenizer {
         self.inner.decode(ids, true).map_err(refused)
     }
 
+    /// The tokens of a long text, and of how many characters each is: together they are those of the text, for what the tokenizer
+    /// leaves out counts with the token behind it.
+    ///
+    /// It is cut where a line begins, so that the memory does not grow with more than the tokens.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_counted(&self, text: &str) -> Result<(Vec<u32>, Vec<u32>), DataError> {
+        let (mut ids, mut counts) = (Vec::new(), Vec::<u32>::new());
+        // Characters that no token has counted yet.
+        let mut waiting = 0;
+        for block in blocks(text) {
+            let encoding = self.inner.encode_char_offsets(block, false).map_err(unencodable)?;
+            ids.extend_from_slice(encoding.get_ids());
+            let mut told = 0;
+            for &(_, end) in encoding.get_offsets() {
+                let end = end.max(told);
+                counts.push(u32::try_from(waiting + end - told).unwrap_or(u32::MAX));
+                (waiting, told) = (0, end);
+            }
+            waiting += block.chars().count() - told;
+        }
+        if let Some(last) = counts.last_mut() {
+            *last = last.saturating_add(u32::try_from(waiting).unwrap_or(u32::MAX));
+        }
+        Ok((ids, counts))
+    }
+
+    /// Tokens to text, one after the other, as they come.
+    #[must_use]
+    pub fn stream(&self) -> TokenStream {
+        TokenStream { inner: Arc::clone(&self.inner), ids: Vec::new(), prefix: String::new(), prefix_index: 0 }
+    }
+
     pub(crate) fn encoding(&self, text: &str) -> Result<Encoding, DataError> {
         self.inner.encode_fast(text, false).map_err(unencodable)
     }
 
     pub(crate) fn inner(&self) -> &Inner {
         &self.inner
+    }
+}
+
+/// Characters that are encoded at once, about.
+const BLOCK: usize = 1 << 16;
+
+/// A long text in pieces that begin with a line of its own.
+fn blocks(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let lines = rest.match_indices('\n').map(|(at, _)| at + 1).skip_while(|&at| at < BLOCK);
+        let begins = |at: &usize| rest[*at..].chars().next().is_some_and(|next| !next.is_whitespace());
+        let end = lines.take(BLOCK).find(begins).unwrap_or(rest.len());
+        let (block, behind) = rest.split_at(end);
+        rest = behind;
+        Some(block)
+    })
+}
+
+/// The text of tokens that come one by one. Some characters take several tokens: then nothing comes until the last of them.
+///
+/// ```
+/// use homeostat_data::{Tokenizer, TokenizerConfig, TokenizerKind};
+///
+/// let config = TokenizerConfig { kind: TokenizerKind::Characters, size: 60, lowercase: false };
+/// let tokenizer = Tokenizer::train(&config, ["To be, or not to be"])?;
+/// let mut stream = tokenizer.stream();
+/// let text = tokenizer.encode("not to be")?.into_iter().map(|id| stream.push(id)).collect::<Result<String, _>>()?;
+/// assert_eq!(text, "not to be");
+/// # Ok::<(), homeostat_data::DataError>(())
+/// ```
+#[derive(Clone)]
+pub struct TokenStream {
+    inner: Arc<Inner>,
+    ids: Vec<u32>,
+    prefix: String,
+    prefix_index: usize,
+}
+
+impl TokenStream {
+    /// What this token adds to the text; special ones add nothing.
+    ///
+    /// # Errors
+    /// [`DataError::Corrupt`], under the name `tokens`, where the decoder refuses them.
+    pub fn push(&mut self, id: u32) -> Result<String, DataError> {
+        let Self { inner, ids, prefix, prefix_index } = self;
+        let added = tokenizers::step_decode_stream(inner, vec![id], true, ids, prefix, prefix_index);
+        let refused = |error: tokenizers::Error| DataError::Corrupt { name: "tokens".into(), why: error.to_string() };
+        added.map(Option::unwrap_or_default).map_err(refused)
+    }
+}
+
+impl std::fmt::Debug for TokenStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TokenStream({:?})", self.prefix)
     }
 }
 

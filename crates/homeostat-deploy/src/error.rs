@@ -37,6 +37,19 @@ pub enum DeployError {
         /// The answer now.
         found: String,
     },
+    /// Changes of low rank cannot be merged into the weights without another answer.
+    #[error(
+        "merged into the weights, the changes of low rank answer the request `{name}` with {merged}, but apart from them with {apart}: \
+         this is not published; a smaller train.lora.alpha or learning rate keeps numbers small"
+    )]
+    Merged {
+        /// The request.
+        name: String,
+        /// The answer of the merged weights.
+        merged: String,
+        /// The answer of the others.
+        apart: String,
+    },
     /// There is nothing to verify by.
     #[error("{path} has no golden requests, so it cannot be verified")]
     NoGolden {

@@ -4,17 +4,22 @@ use std::fs;
 
 use burn::tensor::Device;
 use homeostat_artifact::{Artifact, ArtifactError};
-use homeostat_task::{InputError, Task, TaskError, TaskVisitor, Weights};
+use homeostat_task::{InputError, Signature, Task, TaskError, TaskVisitor, TensorDoor, Weights};
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::DeployError;
+use crate::{
+    DeployError,
+    query::{Query, Served},
+    serve::serve,
+};
 
 /// A task with its weights on a device, without gradients.
 #[derive(Debug)]
 pub struct Predictor<T: Task> {
-    task: T,
-    model: T::Model,
-    device: Device,
+    pub(crate) task: T,
+    pub(crate) model: T::Model,
+    pub(crate) device: Device,
 }
 
 impl<T: Task> Predictor<T> {
@@ -77,18 +82,26 @@ pub fn published<T: Task>(task: &T, artifact: &Artifact, device: &Device) -> Res
     Weights::restore(fresh, &bytes).map_err(|source| DeployError::Weights { path: path.display().to_string(), source })
 }
 
-/// A [`Predictor`] without its types: answers are JSON.
+/// A [`Predictor`] without its types.
 pub trait Endpoint: Send {
     /// Answers raw requests in one batch; an answer or an error each, in their order.
     fn answer(&self, requests: &[&[u8]]) -> Vec<Result<Value, InputError>>;
 
     /// Whether two answers are the same but for rounding.
     fn agree(&self, expected: &Value, found: &Value, tolerance: f64) -> bool;
+
+    /// What goes through the tensor door; nothing where there is none.
+    fn signature(&self) -> Option<Signature>;
+
+    /// Answers queries together, in batches of at most so many rows.
+    fn serve(&self, queries: &[Query], largest_batch: usize) -> Served;
+
+    /// The same once more, for another thread; the weights are shared.
+    fn replicate(&self) -> Box<dyn Endpoint>;
 }
 
 impl<T: Task> Endpoint for Predictor<T> {
     fn answer(&self, requests: &[&[u8]]) -> Vec<Result<Value, InputError>> {
-        let to_json = |response| serde_json::to_value(response).map_err(|error| InputError::new(error.to_string()));
         Self::answer(self, requests).into_iter().map(|answer| answer.and_then(to_json)).collect()
     }
 
@@ -99,6 +112,22 @@ impl<T: Task> Endpoint for Predictor<T> {
             _ => false,
         }
     }
+
+    fn signature(&self) -> Option<Signature> {
+        self.task.tensor_door().map(TensorDoor::signature)
+    }
+
+    fn serve(&self, queries: &[Query], largest_batch: usize) -> Served {
+        serve(self, queries, largest_batch)
+    }
+
+    fn replicate(&self) -> Box<dyn Endpoint> {
+        Box::new(Self { task: self.task.clone(), model: self.model.clone(), device: self.device.clone() })
+    }
+}
+
+pub(crate) fn to_json(response: impl Serialize) -> Result<Value, InputError> {
+    serde_json::to_value(response).map_err(|error| InputError::new(error.to_string()))
 }
 
 /// Opens an artifact as an endpoint, whatever its task: `task_config.open(OpenEndpoint { .. })`.

@@ -15,21 +15,22 @@ use homeostat_artifact::{
 };
 use homeostat_config::{Resolved, to_toml};
 use homeostat_data::{DataError, DataRoot, Skipped, SplitRecord};
-use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify};
+use homeostat_deploy::{Endpoint, OpenEndpoint, Predictor, verify, verify_merged};
 use homeostat_fetch::Hub;
-use homeostat_report::Shown;
 use homeostat_task::{Adopted, Task, Weights};
 use homeostat_tasks::TaskConfig;
-use homeostat_train::{End, Event, Finished, Job, NoProbe, Probed, Reached, Workers, fit, probe};
+use homeostat_train::{End, Event, Finished, Job, Reached, Workers};
 
 use crate::{
     Experiment, ExperimentError, ExperimentText,
-    evaluate_run::{Measured, measure},
+    adapter::write_adapter,
+    evaluate_run::Measured,
     images::Images,
     kind::Kind,
+    language::Language,
     plan::Plan,
-    pretrained::adopted,
-    report_of_run::{augmented_pictures, report_of_run},
+    pretrained::{Initial, initial as initial_weights},
+    report_of_run::{pictures, report_of_run},
     tensorboard::TensorBoard,
     texts::Texts,
 };
@@ -114,23 +115,26 @@ pub fn train(
     match &resolved.value.task {
         TaskConfig::ImageClassification(_) => begin::<Images>(resolved, (out, when), setting, observe),
         TaskConfig::TextClassification(_) => begin::<Texts>(resolved, (out, when), setting, observe),
+        TaskConfig::LanguageModel(_) => begin::<Language>(resolved, (out, when), setting, observe),
     }
 }
 
 fn begin<K: Kind>(
-    resolved: Resolved<Experiment>,
+    mut resolved: Resolved<Experiment>,
     (out, when): (&Path, &str),
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<(PathBuf, Outcome), ExperimentError> {
+    K::adopt_network(&mut resolved, setting, observe)?;
     let plan = Plan::<K>::make(resolved, &setting.roots, setting.workers)?;
     let text = plan.resolved.show();
     plan.check(setting.device, setting.workers)?;
     let initial = initial(&plan, setting, observe)?;
     let record = plan.splits.record(&plan.source)?;
     let run = Run::create(out, &plan.experiment().name, when, &text)?;
-    write_records(&plan, &run, &record, when, setting)?;
-    let outcome = conduct(&plan, &run, Start::Fresh(initial.as_ref()), setting, observe)?;
+    let sha256 = initial.as_ref().map(|initial| initial.sha256.clone());
+    write_records(&plan, &run, &record, (when, sha256), setting)?;
+    let outcome = conduct(&plan, &run, Start::fresh(initial.as_ref()), setting, observe)?;
     Ok((run.path().to_owned(), outcome))
 }
 
@@ -146,6 +150,7 @@ pub fn resume(
     match Experiment::text("experiment.toml", &run.experiment()?).load()?.value.task {
         TaskConfig::ImageClassification(_) => go_on::<Images>(run, setting, observe),
         TaskConfig::TextClassification(_) => go_on::<Texts>(run, setting, observe),
+        TaskConfig::LanguageModel(_) => go_on::<Language>(run, setting, observe),
     }
 }
 
@@ -165,14 +170,14 @@ fn go_on<K: Kind>(
     let checkpoint = run.checkpoints()?.latest()?;
     if checkpoint.is_none() {
         run.truncate_logs(homeostat_artifact::LogLengths::default())?;
-        complete_records::<K>(&run, &text, setting)?;
+        complete_records::<K>(&run, &text, setting, observe)?;
     }
     let plan = reopen::<K>(&run, &text, setting)?;
     match &checkpoint {
         Some(checkpoint) => conduct(&plan, &run, Start::At(checkpoint), setting, observe),
         None => {
             let initial = initial(&plan, setting, observe)?;
-            conduct(&plan, &run, Start::Fresh(initial.as_ref()), setting, observe)
+            conduct(&plan, &run, Start::fresh(initial.as_ref()), setting, observe)
         }
     }
 }
@@ -187,6 +192,10 @@ enum Start<'a> {
 }
 
 impl<'a> Start<'a> {
+    fn fresh(initial: Option<&'a Initial>) -> Self {
+        Self::Fresh(initial.map(|initial| &initial.weights))
+    }
+
     fn checkpoint(self) -> Option<&'a Checkpoint> {
         if let Self::At(checkpoint) = self { Some(checkpoint) } else { None }
     }
@@ -201,9 +210,9 @@ fn initial<K: Kind>(
     plan: &Plan<K>,
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
-) -> Result<Option<Adopted>, ExperimentError> {
+) -> Result<Option<Initial>, ExperimentError> {
     let from = plan.experiment().train.pretrained.as_ref();
-    from.map(|from| adopted::<K>(&plan.task, from, setting, observe)).transpose()
+    from.map(|from| initial_weights::<K>(&plan.task, from, setting, observe)).transpose()
 }
 
 /// What tells a run's data and making.
@@ -211,22 +220,30 @@ fn write_records<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
     record: &SplitRecord,
-    when: &str,
+    (when, weights): (&str, Option<String>),
     setting: &Setting<'_>,
 ) -> Result<(), ExperimentError> {
     run.write_split(record)?;
+    let mut provenance = provenance(plan, record, &run.experiment()?, when, setting)?;
+    provenance.hashes.weights = weights;
     // Last: who finds this file finds both.
-    Ok(run.write_provenance(&provenance(plan, record, &run.experiment()?, when, setting)?)?)
+    Ok(run.write_provenance(&provenance)?)
 }
 
 /// Writes the records of a run that was killed before it had them; it has not learnt anything yet.
-fn complete_records<K: Kind>(run: &RunWriter, text: &str, setting: &Setting<'_>) -> Result<(), ExperimentError> {
+fn complete_records<K: Kind>(
+    run: &RunWriter,
+    text: &str,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<(), ExperimentError> {
     if run.provenance()?.is_some() {
         return Ok(());
     }
     let plan = Plan::<K>::make(Experiment::text("experiment.toml", text).load()?, &setting.roots, setting.workers)?;
     let record = plan.splits.record(&plan.source)?;
-    write_records(&plan, run, &record, &run.summary().when, setting)
+    let weights = initial(&plan, setting, observe)?.map(|initial| initial.sha256);
+    write_records(&plan, run, &record, (&run.summary().when, weights), setting)
 }
 
 /// The plan of a run, with the data checked to be those that it began with.
@@ -264,7 +281,12 @@ fn provenance<K: Kind>(
         data_root: plan.experiment().data.folder().and_then(|folder| setting.roots.root_of(folder)),
         seed: plan.experiment().seed,
         started: when.to_owned(),
-        hashes: Hashes { experiment: sha256(text.as_bytes()), data: plan.source.fingerprint()?, split: sha256(&split) },
+        hashes: Hashes {
+            experiment: sha256(text.as_bytes()),
+            data: plan.source.fingerprint()?,
+            split: sha256(&split),
+            weights: None,
+        },
         ..Provenance::gather()
     })
 }
@@ -326,13 +348,13 @@ fn train_and_conclude<K: Kind>(
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
     let (experiment, checkpoint) = (plan.experiment(), start.checkpoint());
-    let samples = [plan.splits.train.len(), plan.splits.valid.len(), plan.splits.test.len()];
+    let (train, valid) = (plan.examples(&plan.splits.train), plan.examples(&plan.splits.valid));
+    let samples = [train.len(), valid.len(), plan.examples(&plan.splits.test).len()];
     let resumed = checkpoint.map(Checkpoint::step);
     let data = experiment.data.locate(&setting.roots)?;
     observe(Stage::Prepared { run: run.path(), experiment, data: data.as_deref(), samples, resumed });
     let mut tensorboard = TensorBoard::open(run, resumed);
-    let (train, valid) = (plan.examples(&plan.splits.train), plan.examples(&plan.splits.valid));
-    let meters = plan.meters()?;
+    let meters = K::meters(plan)?;
     let job = Job {
         task: &plan.task,
         initial: start.weights(),
@@ -350,24 +372,8 @@ fn train_and_conclude<K: Kind>(
         tensorboard.observe(&event);
         observe(Stage::Training(event));
     };
-    let since = Instant::now();
-    let probed = probe(&job, checkpoint, K::moves(&experiment.data).map(str::to_owned), &mut listen)?;
-    // What computing features took belongs to the training.
-    let before = since.elapsed().as_secs_f64();
-    let end = match probed {
-        Ok(Probed { task, train, valid }) => fit(&job.on(&task, &train, &valid), run, checkpoint, &mut listen)?,
-        Err(reason) => {
-            if let NoProbe::Moves(reason) = reason {
-                tracing::warn!("only the head learns, but its features cannot be computed once: {reason}");
-            }
-            fit(&job, run, checkpoint, &mut listen)?
-        }
-    };
-    match end {
-        End::Finished(finished) => {
-            let finished = Finished { seconds: before + finished.seconds, ..finished };
-            conclude(plan, run, finished, tensorboard, setting, observe)
-        }
+    match K::fit(plan, &job, run, checkpoint, &mut listen)? {
+        End::Finished(finished) => conclude(plan, run, finished, tensorboard, setting, observe),
         End::Interrupted { .. } => Ok(Outcome::Interrupted),
     }
 }
@@ -381,15 +387,14 @@ fn conclude<K: Kind>(
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
-    let Some(valid) = measure(plan, &finished.model, &plan.splits.valid, (None, None), setting)? else {
+    let Some(valid) = K::measure(plan, &finished.model, &plan.splits.valid, setting)? else {
         return Ok(Outcome::Interrupted);
     };
-    if plan.experiment().train.calibrate && !valid.scaling.is_empty() {
-        let calibrated = plan.at_temperature(valid.scaling.fit())?;
-        let Some(valid) = measure(&calibrated, &finished.model, &plan.splits.valid, (None, None), setting)? else {
+    if let Some(settled) = K::settle(plan, &valid)? {
+        let Some(valid) = K::measure(&settled, &finished.model, &plan.splits.valid, setting)? else {
             return Ok(Outcome::Interrupted);
         };
-        return conclude_measured(&calibrated, run, finished, valid, tensorboard, setting, observe);
+        return conclude_measured(&settled, run, finished, valid, tensorboard, setting, observe);
     }
     conclude_measured(plan, run, finished, valid, tensorboard, setting, observe)
 }
@@ -399,7 +404,7 @@ fn conclude_measured<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
     finished: Finished<<K::Task as Task>::Model>,
-    valid: Measured,
+    valid: Measured<K::Findings>,
     tensorboard: TensorBoard,
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
@@ -407,13 +412,13 @@ fn conclude_measured<K: Kind>(
     if !plan.splits.test.is_empty() {
         observe(Stage::Testing);
     }
-    let Some(test) = measure(plan, &finished.model, &plan.splits.test, (None, None), setting)? else {
+    let Some(test) = K::measure(plan, &finished.model, &plan.splits.test, setting)? else {
         return Ok(Outcome::Interrupted);
     };
     let skipped = [plan.source.left_out(), valid.skipped.as_slice(), test.skipped.as_slice()];
     let skipped = all_skipped(finished.skipped, skipped, observe);
     let parameters = finished.model.num_params() as u64;
-    let (artifact, golden) = publish(plan, run, finished.model, setting)?;
+    let (artifact, golden) = publish(plan, run, (finished.model.clone(), finished.unmerged), setting)?;
     observe(Stage::Published { artifact: artifact.path(), golden });
     let result = RunResult {
         state: RunState::Finished,
@@ -428,19 +433,9 @@ fn conclude_measured<K: Kind>(
         seconds: finished.seconds,
     };
     let shown = if plan.splits.test.is_empty() { Measured { part: "validation", ..valid } } else { test };
-    let pictures = augmented_pictures(plan);
-    let report = report_of_run(plan, run, &result, &shown, &pictures, &skipped)?;
+    let report = report_of_run(plan, &finished.model, run, &result, &shown, &skipped)?;
     run.write_report(&report.render())?;
-    let images: Vec<(String, Vec<u8>)> = pictures
-        .iter()
-        .enumerate()
-        .map(|(at, picture)| (format!("augmented/{at:02}"), picture.png.clone()))
-        .chain(shown.mistakes.iter().take(8).enumerate().filter_map(|(at, mistake)| match &mistake.shown {
-            Shown::Picture(png) => Some((format!("mistakes/{at:02}"), png.clone())),
-            Shown::Text(_) => None,
-        }))
-        .collect();
-    tensorboard.finish(result.steps, &images, &run.experiment()?);
+    tensorboard.finish(result.steps, &pictures(&report), &run.experiment()?);
     // Last: who finds this file finds everything else.
     run.write_result(&result)?;
     Ok(Outcome::Finished(result))
@@ -462,19 +457,24 @@ fn all_skipped(known: Vec<Skipped>, others: [&[Skipped]; 3], observe: &mut dyn F
 fn publish<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
-    model: <K::Task as Task>::Model,
+    (model, unmerged): (<K::Task as Task>::Model, Option<<K::Task as Task>::Model>),
     setting: &Setting<'_>,
 ) -> Result<(Artifact, usize), ExperimentError> {
     let bytes = Weights::of(&model).to_safetensors(&BTreeMap::from([("format".to_owned(), "homeostat".to_owned())]));
     let predictor = Predictor::new(plan.task.clone(), model, setting.device.clone());
     let experiment = plan.experiment();
+    let golden = golden(plan, &predictor)?;
+    if let (Some(lora), Some(unmerged)) = (&experiment.train.lora, unmerged) {
+        verify_merged(&Predictor::new(plan.task.clone(), unmerged.clone(), setting.device.clone()), &golden)?;
+        write_adapter(plan, run, lora, &unmerged)?;
+    }
     let parts = Parts {
         kind: experiment.task.kind().to_owned(),
         created: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
         task: to_toml(&experiment.task),
         model: ArtifactWeights::Bytes(bytes),
         assets: K::assets(&plan.task),
-        golden: golden(plan, &predictor)?,
+        golden,
     };
     let artifact = Artifact::publish(&run.artifact_dir(), &parts)?;
     let endpoint = experiment.task.open(OpenEndpoint { artifact: &artifact, device: setting.device })??;
@@ -488,7 +488,7 @@ fn golden<K: Kind>(plan: &Plan<K>, predictor: &Predictor<K::Task>) -> Result<Vec
     let stride = (pool.len() / GOLDEN).max(1);
     let mut golden = Vec::new();
     for &index in pool.iter().step_by(stride) {
-        let request = match K::request(&plan.source, index) {
+        let request = match K::request(plan, index) {
             Ok(request) => request,
             Err(DataError::Corrupt { .. }) => continue,
             Err(error) => return Err(error.into()),

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use homeostat_data::{
     DataError, DataRoot, ImageAugment, MixConfig, OnCorrupt, Progressive, SamplingConfig, SourceConfig, SplitConfig,
 };
+use homeostat_tasks::TaskConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ExperimentError, TextDataConfig};
+use crate::{CorpusDataConfig, ExperimentError, TextDataConfig};
 
 /// What the network learns from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,29 @@ pub struct DataConfig {
     pub progressive: Option<Progressive>,
     /// Texts to learn from, for the tasks that take them; `source`, `augment`, `mix` and `progressive` are of pictures.
     pub text: Option<TextDataConfig>,
+    /// Texts to go on with, for language models; what stands for pictures and in `text` is of other tasks.
+    pub corpus: Option<CorpusDataConfig>,
+}
+
+/// What a task learns from, by the table in which its source stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Samples {
+    /// Pictures, in the table itself.
+    Pictures,
+    /// Texts, in `text`.
+    Texts,
+    /// Texts that are read on, in `corpus`.
+    Corpus,
+}
+
+impl Samples {
+    pub(crate) fn of(task: &TaskConfig) -> Self {
+        match task {
+            TaskConfig::ImageClassification(_) => Self::Pictures,
+            TaskConfig::TextClassification(_) => Self::Texts,
+            TaskConfig::LanguageModel(_) => Self::Corpus,
+        }
+    }
 }
 
 impl Default for DataConfig {
@@ -47,6 +71,7 @@ impl Default for DataConfig {
             mix: MixConfig::default(),
             progressive: None,
             text: None,
+            corpus: None,
         }
     }
 }
@@ -55,22 +80,23 @@ impl DataConfig {
     /// The folder of the samples, as the experiment names it; nothing for those that are built in.
     #[must_use]
     pub fn folder(&self) -> Option<&str> {
-        match &self.text {
-            Some(text) => Some(text.source.folder()),
-            None => self.source.folder(),
+        match (&self.text, &self.corpus) {
+            (Some(text), _) => Some(text.source.folder()),
+            (None, Some(corpus)) => Some(corpus.source.folder()),
+            (None, None) => self.source.folder(),
         }
     }
 
     /// Where the samples are; nothing for those that are built in.
     pub(crate) fn locate(&self, roots: &DataRoot) -> Result<Option<PathBuf>, DataError> {
-        match &self.text {
-            Some(text) => roots.find(text.source.folder()).map(Some),
-            None => self.source.locate(roots),
+        match (&self.text, &self.corpus) {
+            (None, None) => self.source.locate(roots),
+            _ => self.folder().map(|folder| roots.find(folder)).transpose(),
         }
     }
 
-    /// Refuses values that no data could make right, for a task with texts or with pictures.
-    pub(crate) fn check(&self, of_texts: bool) -> Result<(), ExperimentError> {
+    /// Refuses values that no data could make right, for a task with such samples.
+    pub(crate) fn check(&self, samples: Samples) -> Result<(), ExperimentError> {
         self.split.check("data.split")?;
         self.sampling.check("data.sampling")?;
         if !(self.fraction > 0.0 && self.fraction <= 1.0) {
@@ -82,6 +108,15 @@ impl DataConfig {
         self.progressive.as_ref().map_or(Ok(()), |progressive| progressive.check("data.progressive"))?;
         let Self { split, fraction, sampling, on_corrupt, .. } = self.clone();
         let texts = Self { split, fraction, sampling, on_corrupt, text: self.text.clone(), ..Self::default() };
+        let of_texts = samples == Samples::Texts;
+        match (&self.corpus, samples) {
+            (_, Samples::Corpus) => return self.check_corpus(),
+            (Some(_), _) => {
+                let problem = "is given, but the task is no language model";
+                return Err(ExperimentError::setting("data.corpus", problem));
+            }
+            (None, _) => {}
+        }
         match &self.text {
             None if of_texts => Err(ExperimentError::setting("data.text", "is missing, but the task is about texts")),
             Some(_) if !of_texts => {
@@ -94,5 +129,19 @@ impl DataConfig {
             Some(text) => text.check(),
             None => Ok(()),
         }
+    }
+
+    fn check_corpus(&self) -> Result<(), ExperimentError> {
+        let Some(corpus) = &self.corpus else {
+            let problem = "is missing, but the task is a language model";
+            return Err(ExperimentError::setting("data.corpus", problem));
+        };
+        let Self { split, on_corrupt, .. } = self.clone();
+        let own = Self { split, on_corrupt, corpus: self.corpus.clone(), ..Self::default() };
+        if *self != own {
+            let problem = "has settings of other tasks than a language model, which takes split, on-corrupt and corpus";
+            return Err(ExperimentError::setting("data", problem));
+        }
+        corpus.check()
     }
 }

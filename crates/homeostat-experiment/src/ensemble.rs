@@ -11,10 +11,11 @@ use homeostat_train::Meter;
 use crate::{
     Evaluation, Experiment, ExperimentError, Setting,
     conduct::reopen,
-    evaluate_run::{Answers, measure_published, plan_of_source, unknown},
+    evaluate_run::{measure_sorted, plan_of_source, unknown},
     images::Images,
     kind::Kind,
     plan::Plan,
+    sorting::{Answers, Sorting},
     texts::Texts,
 };
 
@@ -44,6 +45,12 @@ pub fn evaluate_ensemble(
         let about_texts = match Experiment::text("experiment.toml", &text).load()?.value.task {
             TaskConfig::ImageClassification(_) => false,
             TaskConfig::TextClassification(_) => true,
+            TaskConfig::LanguageModel(_) => {
+                return Err(ExperimentError::run(
+                    run.path(),
+                    "is a language model, but only classes are answered together",
+                ));
+            }
         };
         texts.push((text, about_texts));
     }
@@ -92,9 +99,9 @@ struct Sum {
     members: usize,
 }
 
-fn together<K: Kind>(
+fn together<S: Sorting>(
     runs: &[Run],
-    plans: &[Plan<K>],
+    plans: &[Plan<S>],
     strangers: Option<Vec<usize>>,
     tta: Option<TestViews>,
     setting: &Setting<'_>,
@@ -116,7 +123,7 @@ fn together<K: Kind>(
     let (mut sums, mut members) = (BTreeMap::<usize, Sum>::new(), Vec::new());
     for (run, plan) in runs.iter().zip(plans) {
         let mut answers = Answers::default();
-        members.push(measure_published(run, plan, (&indices, known), tta, Some(&mut answers), setting)?);
+        members.push(measure_sorted(run, plan, (&indices, known), (tta, Some(&mut answers)), setting)?);
         for (position, (label, row)) in answers.rows {
             let fresh = || Sum { label, probabilities: vec![0.0; row.len()], members: 0 };
             let sum = sums.entry(position).or_insert_with(fresh);
@@ -126,7 +133,7 @@ fn together<K: Kind>(
     }
     // What one of them could not read has no answer of all.
     sums.retain(|_, sum| sum.members == runs.len());
-    let mut meter = first.meters()?.valid;
+    let mut meter = <S as Kind>::meters(first)?.valid;
     for Sum { label, probabilities, members } in sums.values() {
         #[expect(clippy::cast_possible_truncation, reason = "probabilities are 32-bit floats")]
         let mean: Vec<f32> = probabilities.iter().map(|sum| (sum / *members as f64) as f32).collect();

@@ -1,17 +1,17 @@
 //! The experiment file: what it holds, and how it is found and read. It does not know how it is run.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use homeostat_artifact::Run;
 use homeostat_config::{Layers, Resolved};
-use homeostat_control::{ControlConfig, Monitor};
+use homeostat_control::{ControlConfig, Goal, Monitor};
 use homeostat_metrics::MetricSet;
 use homeostat_tasks::TaskConfig;
 use homeostat_train::{TrainConfig, TrainError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataConfig, ExperimentError};
+use crate::{DataConfig, ExperimentError, data_config::Samples, language};
 
 /// One file determines a run. It says what, never where: no device, no absolute path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +45,7 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 11] = [
+pub const BUILTIN: [(&str, &str); 13] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
@@ -57,6 +57,8 @@ pub const BUILTIN: [(&str, &str); 11] = [
     ("flowers-finetune", include_str!("../../../experiments/flowers-finetune.toml")),
     ("banking77", include_str!("../../../experiments/banking77.toml")),
     ("banking77-minilm", include_str!("../../../experiments/banking77-minilm.toml")),
+    ("banking77-lora", include_str!("../../../experiments/banking77-lora.toml")),
+    ("tinyshakespeare", include_str!("../../../experiments/tinyshakespeare.toml")),
 ];
 
 /// Short forms of keys that a command line often sets; `KIND` is that of the experiment's task.
@@ -127,15 +129,25 @@ impl Experiment {
     fn check(&self) -> Result<(), ExperimentError> {
         Run::check_name(&self.name)?;
         self.task.check()?;
-        self.data.check(matches!(self.task, TaskConfig::TextClassification(_)))?;
+        self.data.check(Samples::of(&self.task))?;
         self.train.check()?;
         MetricSet::check(&self.train.metrics)?;
-        let goals = self.train.goals();
+        let goals = self.goals()?;
         Monitor::find(&self.train.monitor, &goals, "train.monitor").map_err(TrainError::from)?;
         self.control.init(&goals).map_err(TrainError::from)?;
         match self.data.folder().filter(|folder| Path::new(folder).is_absolute()) {
             Some(path) => Err(ExperimentError::AbsolutePath { path: path.to_owned() }),
             None => Ok(()),
+        }
+    }
+}
+
+impl Experiment {
+    /// The figures that evaluations give, with the direction in which each is good.
+    fn goals(&self) -> Result<BTreeMap<String, Goal>, ExperimentError> {
+        match self.task {
+            TaskConfig::ImageClassification(_) | TaskConfig::TextClassification(_) => Ok(self.train.goals()),
+            TaskConfig::LanguageModel(_) => language::goals(&self.train),
         }
     }
 }
@@ -153,7 +165,10 @@ impl ExperimentText {
     /// # Errors
     /// A key, a type or a value is wrong; names it, its line, and the nearest right one.
     pub fn load(&self) -> Result<Resolved<Experiment>, ExperimentError> {
-        let resolved: Resolved<Experiment> = self.layers.load()?;
+        let mut resolved: Resolved<Experiment> = self.layers.load()?;
+        if let TaskConfig::LanguageModel(_) = resolved.value.task {
+            language::choose_figures(&mut resolved)?;
+        }
         resolved.value.check()?;
         Ok(resolved)
     }

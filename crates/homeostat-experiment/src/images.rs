@@ -9,15 +9,15 @@ use homeostat_data::{
 };
 use homeostat_models::NameTable;
 use homeostat_report::{Picture, Shown};
-use homeostat_tasks::{ImageClassification, ImageClassificationConfig, InputShape, LossConfig, TaskConfig};
+use homeostat_tasks::{ImageClassification, ImageClassificationConfig, InputShape, TaskConfig};
 use homeostat_train::{Examples, Workers};
 
 use crate::{
     DataConfig, Experiment, ExperimentError,
     image_examples::ImageExamples,
-    kind::Kind,
-    plan::{Plan, check_source, in_pieces},
+    plan::{Plan, in_pieces},
     pretrained::choose_prepare,
+    sorting::{ClassSettings, Sorting, check_source},
 };
 
 /// Pictures.
@@ -25,15 +25,15 @@ pub(crate) struct Images;
 
 const KEY: &str = "task.image-classification";
 
-impl Kind for Images {
+impl Sorting for Images {
     type Task = ImageClassification;
     type Store = Pictures;
 
     const KEY: &'static str = KEY;
 
-    fn settings(task: &TaskConfig) -> (&[String], &LossConfig) {
-        let ImageClassificationConfig { labels, loss, .. } = config(task);
-        (labels, loss)
+    fn settings(task: &TaskConfig) -> ClassSettings<'_> {
+        let ImageClassificationConfig { labels, loss, temperature, .. } = config(task);
+        ClassSettings { labels, loss, temperature: *temperature }
     }
 
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<Source, ExperimentError> {

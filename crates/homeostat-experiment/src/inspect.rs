@@ -46,7 +46,7 @@ pub fn inspect(
     position: usize,
     setting: &Setting<'_>,
 ) -> Result<Inspection, ExperimentError> {
-    if matches!(resolved.value.task, TaskConfig::TextClassification(_)) {
+    if !matches!(resolved.value.task, TaskConfig::ImageClassification(_)) {
         return Err(ExperimentError::setting("task", "is about texts, but only pictures can be looked at so"));
     }
     let plan = Plan::<Images>::make(resolved, &setting.roots, setting.workers)?;

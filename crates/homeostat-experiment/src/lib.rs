@@ -12,7 +12,9 @@
 //! [`Experiment`] is the file; [`train`] makes a run of it, [`resume`] goes on with one, [`evaluate_run`] measures one,
 //! [`inspect`] walks one sample through it, and [`draft`] writes one for data that were described. It does not know the server or the command line.
 
+mod adapter;
 mod conduct;
+mod corpus_data;
 mod data_config;
 mod doubts;
 mod draft;
@@ -24,17 +26,21 @@ mod image_examples;
 mod images;
 mod inspect;
 mod kind;
+mod language;
 mod plan;
 mod pretrained;
 mod report_of_data;
 mod report_of_run;
 mod sheet;
+mod sorting;
 mod tensorboard;
 mod text_data;
 mod text_examples;
 mod texts;
+mod window_examples;
 
 pub use conduct::{Outcome, Setting, Stage, resume, train};
+pub use corpus_data::CorpusDataConfig;
 pub use data_config::DataConfig;
 pub use draft::{Draft, draft};
 pub use ensemble::{Ensemble, evaluate_ensemble};

@@ -2,11 +2,12 @@
 
 use std::{fs, path::PathBuf};
 
+use homeostat_artifact::{ArtifactError, sha256_stream};
 use homeostat_config::{Origin, Resolved};
 use homeostat_data::{CenterCrop, DataRoot, Filter, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
 use homeostat_fetch::{FetchError, HubFile};
 use homeostat_models::{Expects, ImageModelConfig, KnownNetwork, NameTable};
-use homeostat_task::{Adopted, ForeignNames, Task, WeightsError, read_foreign};
+use homeostat_task::{Adopted, ForeignNames, PeftAdapter, Task, WeightsError, read_foreign};
 use homeostat_tasks::{ImageClassificationConfig, TaskConfig};
 use homeostat_train::PretrainedConfig;
 
@@ -19,27 +20,50 @@ const USUAL: [&str; 3] = ["model.safetensors", "pytorch_model.bin", "diffusion_p
 /// Settings of networks that published weights do not depend on.
 const OF_TRAINING: [&str; 5] = ["dropout", "stochastic-depth", "zero-init", "auxiliary", "auxiliary-dropout"];
 
-/// The weights of `train.pretrained` in the names of the task's network, fetched where they are not on this machine.
-pub(crate) fn adopted<K: Kind>(
+/// Weights to begin with.
+pub(crate) struct Initial {
+    /// In the names of the task's network.
+    pub(crate) weights: Adopted,
+    /// The SHA-256 of their file.
+    pub(crate) sha256: String,
+}
+
+/// The weights of `train.pretrained`, fetched where they are not on this machine, with its adapter merged into them.
+pub(crate) fn initial<K: Kind>(
     task: &K::Task,
     from: &PretrainedConfig,
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
-) -> Result<Adopted, ExperimentError> {
+) -> Result<Initial, ExperimentError> {
     let wrong = |problem: String| ExperimentError::setting(KEY, problem);
     let path = located(from, setting, observe)?;
     let in_file = |error: WeightsError| wrong(format!("{}: {error}", path.display()));
     let theirs = read_foreign(&path).map_err(in_file)?;
+    let theirs = match &from.adapter {
+        Some(folder) => {
+            let folder = setting.roots.find(folder)?;
+            let adapter = PeftAdapter::read(&folder).map_err(|error| wrong(error.to_string()))?;
+            let merged = adapter.merged_into(&theirs, &from.allow);
+            merged.map_err(|error| wrong(format!("{}: {error}", folder.display())))?
+        }
+        None => theirs,
+    };
+    let theirs = K::translated(task, theirs).map_err(|problem| wrong(format!("{}: {problem}", path.display())))?;
     let network = task.init(setting.device).map_err(|error| wrong(error.to_string()))?;
-    let of_table = |table: NameTable| ForeignNames::of(&network, &table.rows).map_err(in_file);
-    let mut names = K::names(task).into_iter().map(of_table).collect::<Result<Vec<_>, _>>()?;
+    let of_table = |NameTable { rows, as_ours, ignored, .. }: NameTable| {
+        let names = ForeignNames::of(&network, &rows).map_err(in_file)?;
+        Ok((names.lying_as_ours(&as_ours), ignored))
+    };
+    let mut names = K::names(task).into_iter().map(of_table).collect::<Result<Vec<_>, ExperimentError>>()?;
     // What a run has published is in our own names.
-    names.push(ForeignNames::own(&network));
-    let best = names.into_iter().max_by_key(|names| names.hits(&theirs));
-    best.map_or_else(
-        || Err(wrong("has no names".to_owned())),
-        |names| names.adopt(&theirs, &from.allow).map_err(in_file),
-    )
+    names.push((ForeignNames::own(&network), Vec::new()));
+    let best = names.into_iter().max_by_key(|(names, _)| names.hits(&theirs));
+    let (names, ignored) = best.ok_or_else(|| wrong("has no names".to_owned()))?;
+    let allow = [from.allow.as_slice(), &ignored].concat();
+    let weights = names.adopt(&theirs, &allow).map_err(in_file)?;
+    let file = fs::File::open(&path).map_err(ArtifactError::read(&path))?;
+    let (sha256, _) = sha256_stream(file).map_err(ArtifactError::read(&path))?;
+    Ok(Initial { weights, sha256 })
 }
 
 /// The file on this machine.
@@ -62,6 +86,34 @@ fn located(
         return hub.file(&wanted, &USUAL, &mut watch).map_err(wrong);
     }
     hub.from_address(word, from.sha256.as_deref(), &mut watch).map_err(wrong)
+}
+
+/// The `config.json` that lies beside weights in a folder or on a hub; nothing where there is none.
+pub(crate) fn config_beside(
+    from: &str,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<Option<String>, ExperimentError> {
+    const NAME: &str = "config.json";
+    let path = if from.starts_with("hf:") {
+        let weights: HubFile =
+            from.parse().map_err(|error: FetchError| ExperimentError::setting(KEY, error.to_string()))?;
+        let file = weights.file.as_deref().and_then(|file| file.rsplit_once('/'));
+        let file = file.map_or_else(|| NAME.to_owned(), |(folder, _)| format!("{folder}/{NAME}"));
+        let config = HubFile { file: Some(file), ..weights };
+        let mut watch = |progress: homeostat_fetch::Progress<'_>| observe(Stage::Fetching(progress));
+        // Without one, the network is what the experiment says by default; the weights tell whether that is right.
+        setting.hub.and_then(|hub| hub.file(&config, &[], &mut watch).ok())
+    } else if from.starts_with("http") {
+        None
+    } else {
+        let beside = setting.roots.find_file(from)?.with_file_name(NAME);
+        beside.is_file().then_some(beside)
+    };
+    path.map(|path| {
+        fs::read_to_string(&path).map_err(|source| ExperimentError::Read { path: path.display().to_string(), source })
+    })
+    .transpose()
 }
 
 /// What the weights of a source expect.

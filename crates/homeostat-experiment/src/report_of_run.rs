@@ -3,34 +3,18 @@
 use homeostat_artifact::{Best, Figures, MetricsLine, Part, Run, RunResult};
 use homeostat_control::{ControlEvent, Observation};
 use homeostat_metrics::wilson;
-use homeostat_report::{
-    ClassRow, Classification, Command, DataSummary, Decision, Headline, Picture, Point, Reliability, ReliabilityBin,
-    Report, Series, Skipped, State, Value,
-};
+use homeostat_report::{Command, Decision, Headline, Point, Report, Series, Shown, Skipped, State, Value};
+use homeostat_task::Task;
 
 use crate::{ExperimentError, evaluate_run::Measured, kind::Kind, plan::Plan};
 
-/// Augmented samples that a report shows.
-const PICTURES: usize = 24;
-
-/// Training samples as the network saw them, the first of each class in turn; none where they are no pictures.
-pub(crate) fn augmented_pictures<K: Kind>(plan: &Plan<K>) -> Vec<Picture> {
-    let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); plan.labels().len()];
-    for &index in &plan.splits.train {
-        by_class[plan.source.label(index)].push(index);
-    }
-    let rounds = by_class.iter().map(Vec::len).max().unwrap_or(0).min(PICTURES);
-    let in_turn = (0..rounds).flat_map(|round| by_class.iter().filter_map(move |class| class.get(round)));
-    in_turn.filter_map(|&index| K::augmented(plan, index)).take(PICTURES).collect()
-}
-
-/// The report of a finished run.
+/// The report of a finished run: what all runs have, and what its kind of task adds.
 pub(crate) fn report_of_run<K: Kind>(
     plan: &Plan<K>,
+    model: &<K::Task as Task>::Model,
     run: &Run,
     result: &RunResult,
-    measured: &Measured,
-    pictures: &[Picture],
+    measured: &Measured<K::Findings>,
     skipped: &[homeostat_data::Skipped],
 ) -> Result<Report, ExperimentError> {
     let lines = run.metrics()?;
@@ -41,35 +25,47 @@ pub(crate) fn report_of_run<K: Kind>(
         false => command("measure it again", format!("homeostat eval {path}")),
         true => command("measure it on data that it has not seen", format!("homeostat eval {path} --data SOURCE")),
     };
-    Ok(Report {
+    let mut report = Report {
         title: plan.experiment().name.clone(),
         when: provenance.started.clone(),
         state: State::Finished,
-        headlines: headlines(result, measured).into_iter().chain(calibration(plan, measured)).collect(),
+        headlines: headlines(result, measured),
         curves: curves(&lines, &events),
         rate: lines.iter().filter(|line| line.part == Part::Train).map(|line| point(line, line.rate)).collect(),
         chosen_step: result.best.as_ref().map(|best| best.step),
         decisions: decisions(&events),
-        classification: Some(classification(plan, measured)),
-        augmented: pictures.to_vec(),
-        data: data_summary(plan),
         skipped: skipped.iter().map(|s| Skipped { name: s.name.clone(), reason: s.reason.clone() }).collect(),
         config: run.experiment()?,
         environment: environment(&provenance, result),
         next: vec![
             measure_again,
-            command("ask it", format!("homeostat predict {path} FILE...")),
+            command("ask it", K::ask(&path)),
             command("check that it still answers alike", format!("homeostat verify {path}")),
             command("compare it with other runs", "homeostat runs compare".to_owned()),
         ],
-    })
+        ..Report::default()
+    };
+    K::report(plan, model, measured, &mut report)?;
+    Ok(report)
+}
+
+/// The pictures of a page by name, for whoever keeps pictures apart: samples as the network saw them, and its worst mistakes.
+pub(crate) fn pictures(report: &Report) -> Vec<(String, Vec<u8>)> {
+    let augmented = report.augmented.iter().enumerate();
+    let augmented = augmented.map(|(at, picture)| (format!("augmented/{at:02}"), picture.png.clone()));
+    let mistakes = report.classification.iter().flat_map(|found| &found.mistakes).take(8).enumerate();
+    let mistakes = mistakes.filter_map(|(at, mistake)| match &mistake.shown {
+        Shown::Picture(png) => Some((format!("mistakes/{at:02}"), png.clone())),
+        Shown::Text(_) => None,
+    });
+    augmented.chain(mistakes).collect()
 }
 
 fn command(what: &str, line: String) -> Command {
     Command { what: what.to_owned(), line }
 }
 
-fn headlines(result: &RunResult, measured: &Measured) -> Vec<Headline> {
+fn headlines<F>(result: &RunResult, measured: &Measured<F>) -> Vec<Headline> {
     let is_test = measured.part == "test";
     let samples = measured.samples;
     let mut headlines = Vec::new();
@@ -108,19 +104,6 @@ fn headlines(result: &RunResult, measured: &Measured) -> Vec<Headline> {
         note: result.reason.clone().unwrap_or_default(),
     });
     headlines
-}
-
-/// How far the confidence is from the accuracy, where it was calibrated.
-fn calibration<K: Kind>(plan: &Plan<K>, measured: &Measured) -> Option<Headline> {
-    let temperature = plan.experiment().task.temperature();
-    plan.experiment().train.calibrate.then(|| Headline {
-        label: format!("{} calibration error", measured.part),
-        value: Value::Share(measured.reliability.calibration_error()),
-        note: format!(
-            "{:.2} % before scores were divided by {temperature:.3}, fitted on the validation part",
-            100.0 * measured.uncalibrated
-        ),
-    })
 }
 
 fn point(line: &MetricsLine, value: f64) -> Point {
@@ -163,47 +146,6 @@ fn decisions(events: &[ControlEvent]) -> Vec<Decision> {
         reason: decision.reason.clone(),
     })
     .collect()
-}
-
-fn classification<K: Kind>(plan: &Plan<K>, measured: &Measured) -> Classification {
-    let labels = plan.labels();
-    let per_class = labels.iter().zip(measured.confusion.per_class()).map(|(name, class)| ClassRow {
-        name: name.clone(),
-        precision: class.precision,
-        recall: class.recall,
-        f1: class.f1,
-        support: class.support,
-    });
-    let confusion = measured.confusion.rows();
-    let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
-    let accuracy = right as f64 / confusion.iter().flatten().sum::<u64>().max(1) as f64;
-    let bins = measured.reliability.bins().into_iter().map(|bin| ReliabilityBin {
-        count: bin.count,
-        confidence: bin.confidence,
-        accuracy: bin.accuracy,
-    });
-    Classification {
-        part: measured.part.to_owned(),
-        classes: labels.to_vec(),
-        confusion: confusion.to_vec(),
-        per_class: per_class.collect(),
-        reliability: Some(Reliability {
-            bins: bins.collect(),
-            accuracy_interval: wilson(accuracy, measured.samples as u64),
-            calibration_error: measured.reliability.calibration_error(),
-        }),
-        mistakes: measured.mistakes.clone(),
-    }
-}
-
-fn data_summary<K: Kind>(plan: &Plan<K>) -> DataSummary {
-    let parts = [("train", &plan.splits.train), ("valid", &plan.splits.valid), ("test", &plan.splits.test)];
-    let counts: Vec<Vec<usize>> = parts.iter().map(|(_, indices)| plan.counts(indices)).collect();
-    let row = |(class, name): (usize, &String)| (name.clone(), counts.iter().map(|part| part[class] as u64).collect());
-    DataSummary {
-        parts: parts.iter().map(|(name, _)| (*name).to_owned()).collect(),
-        classes: plan.labels().iter().enumerate().map(row).collect(),
-    }
 }
 
 fn environment(provenance: &homeostat_artifact::Provenance, result: &RunResult) -> Vec<(String, String)> {

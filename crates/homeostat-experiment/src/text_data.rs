@@ -16,9 +16,6 @@ pub struct TextDataConfig {
     pub source: TextSourceConfig,
     /// What cuts them into tokens.
     pub tokenizer: TokenizerSource,
-    /// A safetensors file with the weights of a BERT that the network starts with below its last layer, relative to the data root.
-    /// Without it, it starts with random ones.
-    pub weights: Option<String>,
     /// Random changes of training texts, in this order.
     pub augment: TextAugment,
     /// How many batches of the shuffled order are sorted by length together, so that little is filled up; 1 sorts none.
@@ -40,7 +37,6 @@ impl Default for TextDataConfig {
         Self {
             source: TextSourceConfig::Table(TextTableConfig::default()),
             tokenizer: TokenizerSource::Train(TokenizerConfig::default()),
-            weights: None,
             augment: TextAugment::default(),
             bucket_batches: 50,
         }
@@ -51,19 +47,7 @@ impl TextDataConfig {
     /// Refuses values that no data could make right.
     pub(crate) fn check(&self) -> Result<(), ExperimentError> {
         self.augment.check("data.text.augment")?;
-        if let TokenizerSource::Train(config) = &self.tokenizer {
-            config.check("data.text.tokenizer.train")?;
-        }
-        let tokenizer = match &self.tokenizer {
-            TokenizerSource::Train(_) => None,
-            TokenizerSource::File(file) => Some(file),
-        };
-        for (key, file) in [("tokenizer.file", tokenizer), ("weights", self.weights.as_ref())] {
-            if file.is_some_and(|file| Path::new(file).is_absolute()) {
-                let problem = "is an absolute path, but an experiment says what, not where: name it below --data-root";
-                return Err(ExperimentError::setting(&format!("data.text.{key}"), problem));
-            }
-        }
+        self.tokenizer.check("data.text.tokenizer")?;
         let problem = "is 0, but has to be at least 1";
         if self.bucket_batches > 0 {
             Ok(())
@@ -71,16 +55,34 @@ impl TextDataConfig {
             Err(ExperimentError::setting("data.text.bucket-batches", problem))
         }
     }
+}
+
+impl TokenizerSource {
+    /// Refuses values that no data could make right, for the dotted `key` at which they stand.
+    pub(crate) fn check(&self, key: &str) -> Result<(), ExperimentError> {
+        match self {
+            Self::Train(config) => Ok(config.check(&format!("{key}.train"))?),
+            Self::File(file) => check_relative(&format!("{key}.file"), file),
+        }
+    }
 
     /// The tokenizer, learnt from these texts or read.
-    pub(crate) fn tokenizer(
+    pub(crate) fn open(
         &self,
         roots: &DataRoot,
         texts: impl IntoIterator<Item = String>,
     ) -> Result<Tokenizer, ExperimentError> {
-        match &self.tokenizer {
-            TokenizerSource::Train(config) => Ok(Tokenizer::train(config, texts)?),
-            TokenizerSource::File(file) => Ok(Tokenizer::open(&roots.find_file(file)?)?),
+        match self {
+            Self::Train(config) => Ok(Tokenizer::train(config, texts)?),
+            Self::File(file) => Ok(Tokenizer::open(&roots.find_file(file)?)?),
         }
     }
+}
+
+fn check_relative(key: &str, file: &str) -> Result<(), ExperimentError> {
+    if Path::new(file).is_absolute() {
+        let problem = "is an absolute path, but an experiment says what, not where: name it below --data-root";
+        return Err(ExperimentError::setting(key, problem));
+    }
+    Ok(())
 }

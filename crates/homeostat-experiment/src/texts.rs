@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use homeostat_config::Resolved;
 use homeostat_data::{DataError, DataRoot, Source, Splits, TOKENIZER_FILE, TestViews, TextSource, Texts as Store};
-use homeostat_models::{NameTable, bert_weights};
+use homeostat_models::{NameTable, bert_modules, bert_weights};
 use homeostat_report::{Picture, Shown};
-use homeostat_task::{Task, Weights, read_foreign};
-use homeostat_tasks::{LossConfig, TaskConfig, TextClassification, TextClassificationConfig, text_request};
+use homeostat_task::{Task, Weights};
+use homeostat_tasks::{TaskConfig, TextClassification, TextClassificationConfig, text_request};
 use homeostat_train::{Examples, Workers};
 
 use crate::{
     DataConfig, Experiment, ExperimentError, TextDataConfig,
-    kind::Kind,
-    plan::{Plan, check_source, in_pieces},
+    plan::{Plan, in_pieces},
+    sorting::{ClassSettings, Sorting, check_source},
     text_examples::TextExamples,
 };
 
@@ -22,15 +22,15 @@ pub(crate) struct Texts;
 
 const KEY: &str = "task.text-classification";
 
-impl Kind for Texts {
+impl Sorting for Texts {
     type Task = TextClassification;
     type Store = Store;
 
     const KEY: &'static str = KEY;
 
-    fn settings(task: &TaskConfig) -> (&[String], &LossConfig) {
-        let TextClassificationConfig { labels, loss, .. } = config(task);
-        (labels, loss)
+    fn settings(task: &TaskConfig) -> ClassSettings<'_> {
+        let TextClassificationConfig { labels, loss, temperature, .. } = config(task);
+        ClassSettings { labels, loss, temperature: *temperature }
     }
 
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<TextSource, ExperimentError> {
@@ -46,16 +46,13 @@ impl Kind for Texts {
         (roots, workers): (&DataRoot, Workers),
     ) -> Result<TextClassification, ExperimentError> {
         let data = table(&resolved.value.data).clone();
-        let tokenizer = data.tokenizer(roots, all_texts(source, &splits.train))?;
+        let tokenizer = data.tokenizer.open(roots, all_texts(source, &splits.train))?;
         if config(&resolved.value.task).vocabulary.is_none() {
             resolved.choose(&format!("{KEY}.vocabulary"), tokenizer.size(), "the tokens of the tokenizer")?;
         }
         let task = config(&resolved.value.task).init(tokenizer)?;
         warn_of_cut_texts(&task, source, splits, workers)?;
-        match &data.weights {
-            Some(file) => Ok(task.starting_with(pretrained(file, roots)?)),
-            None => Ok(task),
-        }
+        Ok(task)
     }
 
     fn examples(plan: &Plan<Self>, indices: &[usize], _: Option<TestViews>) -> Arc<dyn Examples<TextClassification>> {
@@ -87,6 +84,14 @@ impl Kind for Texts {
 
     fn names(_: &TextClassification) -> Vec<NameTable> {
         Vec::new()
+    }
+
+    fn translated(_: &TextClassification, theirs: Weights) -> Result<Weights, String> {
+        below_network(theirs)
+    }
+
+    fn modules(_: &TextClassification, weight: &str) -> Option<Vec<String>> {
+        bert_modules(weight.strip_prefix("network.")?)
     }
 
     fn assets(task: &TextClassification) -> BTreeMap<String, Vec<u8>> {
@@ -124,13 +129,13 @@ fn all_texts(source: &TextSource, indices: &[usize]) -> impl Iterator<Item = Str
     samples.flat_map(|sample| std::iter::once(sample.text).chain(sample.pair))
 }
 
-/// The encoder of a BERT.
-fn pretrained(file: &str, roots: &DataRoot) -> Result<Weights, ExperimentError> {
-    let path = roots.find_file(file)?;
-    let wrong =
-        |problem: String| ExperimentError::setting("data.text.weights", format!("{}: {problem}", path.display()));
-    let theirs = read_foreign(&path).map_err(|error| wrong(error.to_string()))?;
-    Ok(Weights::from_tensors(bert_weights(theirs.tensors()).map_err(wrong)?))
+/// The encoder of a BERT as the network of a task; other weights stay as they are.
+pub(crate) fn below_network(theirs: Weights) -> Result<Weights, String> {
+    if !theirs.tensors().keys().any(|name| name.ends_with("embeddings.word_embeddings.weight")) {
+        return Ok(theirs);
+    }
+    let ours = bert_weights(theirs.tensors())?;
+    Ok(Weights::from_tensors(ours.into_iter().map(|(name, data)| (format!("network.{name}"), data)).collect()))
 }
 
 /// Says once how many training texts lose their end.

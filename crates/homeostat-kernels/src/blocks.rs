@@ -72,3 +72,34 @@ impl<'a> Block<'a> {
         rows
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Blocks;
+
+    /// Numbers each float by its block, in blocks of memory that is sliced with every access checked.
+    #[test]
+    fn blocks_cover_a_matrix_once() {
+        for (height, width, rows, columns) in [(1, 1, 1, 1), (5, 7, 2, 3), (6, 4, 6, 4), (3, 9, 5, 2), (8, 8, 3, 8)] {
+            let mut blocks = Blocks::new(height, width);
+            for (index, block) in blocks.cut(rows, columns).into_iter().enumerate() {
+                for row in block.take() {
+                    assert!(row.iter().all(|&x| x == 0.0), "cleared");
+                    row.fill(index as f32);
+                }
+            }
+            let across = width.div_ceil(columns);
+            let expected: Vec<f32> =
+                (0..height * width).map(|at| (at / width / rows * across + at % width / columns) as f32).collect();
+            assert_eq!(blocks.filled(), expected, "{height} x {width} by {rows} x {columns}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a block was not taken")]
+    fn a_matrix_with_a_hole_is_never_given() {
+        let mut blocks = Blocks::new(4, 4);
+        blocks.cut(2, 2).into_iter().skip(1).for_each(|block| drop(block.take()));
+        _ = blocks.filled();
+    }
+}

@@ -38,3 +38,27 @@ pub(crate) fn with_scratch<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T 
     SCRATCH.with_borrow_mut(|spare| spare.push(floats));
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::by_chunks;
+
+    /// What [`by_chunks`] does, on memory that is cleared before and sliced with every access checked.
+    fn checked(len: usize, chunk: usize, fill: impl Fn(usize, &mut [f32])) -> Vec<f32> {
+        let mut buffer = vec![0.0; len];
+        buffer.chunks_mut(chunk).enumerate().for_each(|(index, chunk)| fill(index, chunk));
+        buffer
+    }
+
+    #[test]
+    fn chunks_are_those_of_a_cleared_buffer() {
+        let fill = |index: usize, chunk: &mut [f32]| {
+            assert!(chunk.iter().all(|&x| x == 0.0), "cleared");
+            let half = chunk.len() / 2;
+            chunk[half..].iter_mut().enumerate().for_each(|(at, x)| *x = (100 * index + at) as f32);
+        };
+        for (len, chunk) in [(0, 1), (1, 1), (1, 9), (7, 3), (9, 3), (1000, 64), (70_000, 16_384)] {
+            assert_eq!(by_chunks(len, chunk, fill), checked(len, chunk, fill), "{len} by {chunk}");
+        }
+    }
+}

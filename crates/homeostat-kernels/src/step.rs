@@ -37,7 +37,7 @@ pub struct MomentumStep {
 #[must_use]
 pub fn adam_step<const D: usize>(tensors: [Tensor<D>; 4], step: AdamStep, kernels: Kernels) -> [Tensor<D>; 3] {
     #[cfg(feature = "cpu")]
-    if tensors.iter().all(|tensor| kernels.take(tensor)) {
+    if tensors.iter().all(|tensor| untracked(tensor, kernels)) {
         let [parameter, gradient, first, second] = tensors.map(Tensor::into_dispatch);
         let (parameter, first, second) =
             <burn::backend::Dispatch as own::StepOps>::kernel_adam(parameter, gradient, first, second, step);
@@ -56,7 +56,7 @@ pub fn adam_step<const D: usize>(tensors: [Tensor<D>; 4], step: AdamStep, kernel
 #[must_use]
 pub fn momentum_step<const D: usize>(tensors: [Tensor<D>; 3], step: MomentumStep, kernels: Kernels) -> [Tensor<D>; 2] {
     #[cfg(feature = "cpu")]
-    if tensors.iter().all(|tensor| kernels.take(tensor)) {
+    if tensors.iter().all(|tensor| untracked(tensor, kernels)) {
         let [parameter, gradient, velocity] = tensors.map(Tensor::into_dispatch);
         let (parameter, velocity) =
             <burn::backend::Dispatch as own::StepOps>::kernel_momentum(parameter, gradient, velocity, step);
@@ -74,12 +74,18 @@ pub fn momentum_step<const D: usize>(tensors: [Tensor<D>; 3], step: MomentumStep
 #[must_use]
 pub fn square_sum<const D: usize>(tensor: Tensor<D>, kernels: Kernels) -> Tensor<1> {
     #[cfg(feature = "cpu")]
-    if kernels.take(&tensor) {
+    if untracked(&tensor, kernels) {
         return Tensor::from_dispatch(<burn::backend::Dispatch as own::StepOps>::kernel_square_sum(
             tensor.into_dispatch(),
         ));
     }
     tensor.square().sum()
+}
+
+/// Steps have no gradients of their own: what somebody tracks goes to Burn's operations.
+#[cfg(feature = "cpu")]
+fn untracked<const D: usize>(tensor: &Tensor<D>, kernels: Kernels) -> bool {
+    !tensor.device().is_autodiff() && kernels.take(tensor)
 }
 
 fn penalised<const D: usize>(parameter: &Tensor<D>, gradient: Tensor<D>, penalty: f32) -> Tensor<D> {

@@ -45,8 +45,11 @@ pub use image::{
 pub use registry::{Expects, KnownNetwork};
 pub use sequence::{
     Pooling, SequenceInput, SequenceModel, SequenceModelConfig,
-    bert::bert_weights,
+    bert::{bert_modules, bert_weights},
     classifier::SequenceClassifier,
+    decoder::{Decoder, DecoderConfig, FeedKind, KeyValueCache, NormKind, PlaceKind},
+    encoder::SequenceEncoder,
+    language::{LanguageNetwork, LanguageNetworkConfig, Writer},
     recurrent::{Recurrent, RecurrentConfig},
     text_cnn::{TextCnn, TextCnnConfig},
     transformer::{NormPlace, Transformer, TransformerConfig},

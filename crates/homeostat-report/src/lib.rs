@@ -29,5 +29,5 @@ pub use data_report::{AlikeSection, DataReport, Histogram, PictureRow};
 pub use error::ReportError;
 pub use report::{
     ClassRow, Classification, Command, DataSummary, Decision, Headline, Mistake, Picture, Point, Reliability,
-    ReliabilityBin, Report, Series, Shown, Skipped, State, Value,
+    ReliabilityBin, Report, Series, Shown, Skipped, State, Value, Written,
 };

@@ -14,7 +14,7 @@ mod scale;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 
-use crate::{Classification, Command, DataSummary, Headline, Report, Skipped, State};
+use crate::{Classification, Command, DataSummary, Headline, Report, Skipped, State, Written};
 use html::Html;
 
 const STYLE: &str = include_str!("page/style.css");
@@ -35,6 +35,7 @@ impl Report {
             body.put("{}", &[&measured(classification)]);
         }
         section(&mut body, "What it saw", (!self.augmented.is_empty()).then(|| pictures::augmented(&self.augmented)));
+        section(&mut body, "What it writes", (!self.written.is_empty()).then(|| written(&self.written)));
         section(&mut body, "Data", (!self.data.classes.is_empty()).then(|| class_counts(&self.data)));
         section(&mut body, "Left out", (!self.skipped.is_empty()).then(|| skipped(&self.skipped)));
         section(&mut body, "Settings", (!self.config.is_empty()).then(|| settings(&self.config)));
@@ -120,6 +121,15 @@ fn class_counts(data: &DataSummary) -> Html {
     }
     html.put("<td class=\"n\">{}</td></tr></tfoot></table></div>", &[&figures::count(together)]);
     fold(html, data.classes.len(), "Samples of each class")
+}
+
+/// Texts that the network has written, each behind what it was to go on with.
+fn written(written: &[Written]) -> Html {
+    let mut html = Html::new();
+    for Written { prompt, text, how } in written {
+        html.put("<p class=\"label\">{}</p><pre class=\"written\"><b>{}</b>{}</pre>", &[how, prompt, text]);
+    }
+    html
 }
 
 fn skipped(skipped: &[Skipped]) -> Html {

@@ -23,6 +23,8 @@ pub struct Report {
     pub classification: Option<Classification>,
     /// Training samples as the network saw them.
     pub augmented: Vec<Picture>,
+    /// What the network writes.
+    pub written: Vec<Written>,
     /// The number of samples by class and part.
     pub data: DataSummary,
     /// Samples that could not be read and were left out.
@@ -193,6 +195,17 @@ pub struct Picture {
     pub png: Vec<u8>,
     /// A few words below it.
     pub caption: String,
+}
+
+/// A text that a network has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The text that it was to go on with.
+    pub prompt: String,
+    /// What it wrote behind that.
+    pub text: String,
+    /// How it was drawn: "temperature 0.8, seed 1".
+    pub how: String,
 }
 
 /// The number of samples by class and part.

@@ -72,6 +72,15 @@ impl ForeignNames {
         if problems.is_empty() { Ok(Self { tensors }) } else { Err(WeightsError::mismatch(&problems)) }
     }
 
+    /// The same, where these tensors of theirs lie as ours do; in the patterns a `*` stands for anything.
+    #[must_use]
+    pub fn lying_as_ours(mut self, patterns: &[String]) -> Self {
+        for foreign in self.tensors.values_mut() {
+            foreign.transposed &= !patterns.iter().any(|pattern| name_fits(pattern, &foreign.name));
+        }
+        self
+    }
+
     /// Our own names and layout: those of what a run publishes.
     #[must_use]
     pub fn own<M: Module>(module: &M) -> Self {
@@ -79,6 +88,12 @@ impl ForeignNames {
         module.visit(&mut reader);
         let own = |Leaf { name, shape, .. }: Leaf| (name.clone(), Foreign { name, transposed: false, shape });
         Self { tensors: reader.leaves.into_iter().map(own).collect() }
+    }
+
+    /// Their name of one of our tensors.
+    #[must_use]
+    pub fn theirs(&self, ours: &str) -> Option<&str> {
+        self.tensors.get(ours).map(|foreign| foreign.name.as_str())
     }
 
     /// How many of their names are among these tensors: the table that has most is theirs.
@@ -271,7 +286,11 @@ pub fn name_fits(pattern: &str, name: &str) -> bool {
 }
 
 /// Rows become columns.
-fn transpose(data: &TensorData) -> TensorData {
+///
+/// # Panics
+/// If it is no matrix of 32-bit floats.
+#[must_use]
+pub fn transpose(data: &TensorData) -> TensorData {
     let [rows, columns] = [data.shape()[0], data.shape()[1]];
     let values = data.as_slice::<f32>().expect("weights are 32-bit floats");
     let turned = (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column]));

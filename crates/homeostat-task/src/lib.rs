@@ -5,17 +5,22 @@
 //! serve   bytes -read-> Sample -----------prepare-> Input -collate-> Batch -respond-> Response
 //! ```
 //!
-//! Whatever training and serving both do is a method of [`Task`], so it cannot differ. [`Weights`] are a network's
+//! Whatever training and serving both do is a method of [`Task`], so it cannot differ. A [`TensorDoor`] lets in what was
+//! prepared elsewhere. [`Weights`] are a network's
 //! tensors by name, on their way to and from a safetensors file; [`ForeignNames`] are what other programs call them.
 //!
 //! It does not know the loop, the server, or any concrete task.
 
 mod foreign;
 mod headed;
+mod peft;
 mod task;
+mod tensor_door;
 mod weights;
 
-pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign};
+pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign, transpose};
 pub use headed::Headed;
+pub use peft::{PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer};
 pub use task::{InputError, Outcome, Task, TaskError, TaskVisitor};
+pub use tensor_door::{HostTensor, Signature, TensorDoor, TensorRequest, TensorSpec, ValueKind, Values};
 pub use weights::{ParamPath, Weights, WeightsError};

@@ -7,6 +7,8 @@ use burn::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::TensorDoor;
+
 /// A task: how bytes become a network's input, and its scores a loss or an answer.
 ///
 /// A value of it is plain data (it was read from an experiment or an artifact); the living network is passed in.
@@ -55,6 +57,17 @@ pub trait Task: Clone + Send + Sync + 'static {
 
     /// Whether two answers to one request are the same but for rounding; `tolerance` is absolute, on probabilities.
     fn agree(&self, expected: &Self::Response, found: &Self::Response, tolerance: f64) -> bool;
+
+    /// How long an input is, where [`collate`](Self::collate) fills the shorter ones up: inputs of one length are best answered
+    /// together. 0 where all are alike.
+    fn length(&self, _input: &Self::Input) -> usize {
+        0
+    }
+
+    /// The door for prepared tensors; nothing where the task takes files or texts alone.
+    fn tensor_door(&self) -> Option<&dyn TensorDoor<Self>> {
+        None
+    }
 }
 
 /// Something that can be done with any task, for whoever finds out only at run time which it is.

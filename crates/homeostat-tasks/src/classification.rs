@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use homeostat_data::DataError;
 use homeostat_metrics::{Loss, Predictions, Truth};
 use homeostat_models::TrainingScores;
-use homeostat_task::{InputError, Outcome, TaskError};
+use homeostat_task::{HostTensor, InputError, Outcome, TaskError, TensorRequest, TensorSpec, ValueKind, Values};
 use serde::{Deserialize, Serialize};
 
 use crate::{LossConfig, Probabilities};
@@ -160,6 +160,26 @@ impl ClassificationResponse {
 
 fn host(tensor: Tensor<2>) -> Vec<f32> {
     tensor.into_data_dtype(DType::F32).as_slice::<f32>().map(<[f32]>::to_vec).unwrap_or_default()
+}
+
+/// What the tensor door gives: a probability a class, `[batch, classes]`.
+pub(crate) fn probabilities(classes: usize) -> TensorSpec {
+    TensorSpec { name: "probabilities", kind: ValueKind::F32, shape: vec![None, Some(classes)], is_optional: false }
+}
+
+/// The probabilities of some answers, `[batch, classes]`.
+pub(crate) fn table(responses: &[ClassificationResponse], classes: usize) -> HostTensor {
+    let values = responses.iter().flat_map(|response| response.probabilities.iter().copied()).collect();
+    HostTensor::new([responses.len(), classes], Values::F32(values))
+}
+
+/// Refuses what would make every answer of a batch NaN.
+pub(crate) fn finite(request: &TensorRequest) -> Result<(), InputError> {
+    let values = request.tensors().iter().flatten().flat_map(HostTensor::floats);
+    match values.enumerate().find(|(_, value)| !value.is_finite()) {
+        None => Ok(()),
+        Some((at, value)) => Err(InputError::new(format!("value {at} is {value}, which is no number of a sample"))),
+    }
 }
 
 /// What is wrong with a sample, without a name: whoever sent it knows which it was.

@@ -2,18 +2,23 @@
 
 use burn::{
     nn::Linear,
-    tensor::{Device, Tensor},
+    tensor::{Device, Tensor, TensorData},
 };
 use homeostat_data::{DataError, Image, ImagePrepare, Normalize, PIXEL_LIMIT, PrepareStep, Shape};
 use homeostat_kernels::{Kernels, scaled_levels};
 use homeostat_models::{ImageModel, ImageModelConfig, ImageShape, TrainingScores};
-use homeostat_task::{Headed, InputError, Task, TaskError};
+use homeostat_task::{
+    Headed, HostTensor, InputError, Signature, Task, TaskError, TensorDoor, TensorRequest, TensorSpec, ValueKind,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassWeights, LossConfig,
-    classification::{ClassificationOutcome, ClassificationResponse, Target, check_temperature, reason, tempered},
+    classification::{
+        ClassificationOutcome, ClassificationResponse, Target, check_temperature, finite, probabilities, reason, table,
+        tempered,
+    },
 };
 
 /// Which class a picture belongs to.
@@ -230,6 +235,52 @@ impl Task for ImageClassification {
 
     fn agree(&self, expected: &ClassificationResponse, found: &ClassificationResponse, tolerance: f64) -> bool {
         expected.agrees(found, tolerance)
+    }
+
+    fn tensor_door(&self) -> Option<&dyn TensorDoor<Self>> {
+        Some(self)
+    }
+}
+
+/// `image`: normalised pictures, FP32 `[batch, channels, height, width]`.
+impl TensorDoor<Self> for ImageClassification {
+    fn signature(&self) -> Signature {
+        let InputShape { channels, height, width } = self.input;
+        let image = TensorSpec {
+            name: "image",
+            kind: ValueKind::F32,
+            shape: vec![None, Some(channels), Some(height), Some(width)],
+            is_optional: false,
+        };
+        Signature {
+            raw: "file",
+            inputs: vec![image],
+            outputs: vec![probabilities(self.labels().len())],
+            labels: self.labels().to_vec(),
+        }
+    }
+
+    fn check(&self, request: &TensorRequest) -> Result<(), InputError> {
+        finite(request)
+    }
+
+    fn collate(&self, requests: &[&TensorRequest], device: &Device) -> ImageBatch {
+        let InputShape { channels, height, width } = self.input;
+        let pictures = requests.iter().filter_map(|request| request.get(0));
+        // The channels of a pixel go side by side, as in `Task::collate`, so that the same kernels see the same.
+        let mut values = Vec::new();
+        for picture in pictures.flat_map(|tensor| tensor.floats().chunks_exact(channels * height * width)) {
+            for pixel in 0..height * width {
+                values.extend((0..channels).map(|channel| picture[channel * height * width + pixel]));
+            }
+        }
+        let batch = values.len() / (channels * height * width);
+        let rows = Tensor::<4>::from_data(TensorData::new(values, [batch, height, width, channels]), device);
+        ImageBatch(rows.permute([0, 3, 1, 2]))
+    }
+
+    fn outputs(&self, responses: &[ClassificationResponse]) -> Vec<HostTensor> {
+        vec![table(responses, self.labels().len())]
     }
 }
 

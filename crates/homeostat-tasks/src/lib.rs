@@ -22,14 +22,23 @@
 
 mod classification;
 mod image_classification;
+mod language_model;
 mod loss;
+mod sentence_embedding;
 mod task_config;
 mod text_classification;
 
 pub use classification::{ClassificationOutcome, ClassificationResponse, Target};
 pub use image_classification::{ImageBatch, ImageClassification, ImageClassificationConfig, InputShape};
+pub use language_model::{
+    Ended, GenerationConfig, LanguageBatch, LanguageInput, LanguageModel, LanguageModelConfig, LanguageOutcome,
+    LanguageResponse, NextTokens, Prompt, Sampler, prompt_request,
+};
 pub use loss::{
     BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, LossConfig, LossValue, Probabilities,
+};
+pub use sentence_embedding::{
+    EmbeddingOutcome, EmbeddingResponse, PairBatch, PairTokens, SentenceEmbedding, SentenceEmbeddingConfig,
 };
 pub use task_config::TaskConfig;
 pub use text_classification::{TextBatch, TextClassification, TextClassificationConfig, text_request};

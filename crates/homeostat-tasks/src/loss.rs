@@ -5,6 +5,7 @@ use burn::tensor::{
     Tensor,
     activation::{log_sigmoid, log_softmax, sigmoid, softmax},
 };
+use homeostat_kernels::{Kernels, cross_entropy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -185,6 +186,10 @@ impl LossConfig {
         match self {
             Self::CrossEntropy(config) => {
                 let smooth = smoothed(targets.clone(), config.label_smoothing, 1.0 / classes as f64);
+                if config.class_weights == ClassWeights::Equal {
+                    let losses = cross_entropy(scores, smooth, Kernels::selected());
+                    return LossValue { mean: mean(losses, batch), weight: batch as f64 };
+                }
                 let terms = log_softmax(scores, 1).neg() * smooth;
                 weighted_mean(terms, targets, &config.class_weights)
             }
@@ -236,12 +241,16 @@ fn weights_row(weights: &ClassWeights, like: &Tensor<2>) -> Option<Tensor<2>> {
 /// The sum of `terms` over classes, averaged over samples by the weights of their targets.
 fn weighted_mean(terms: Tensor<2>, targets: Tensor<2>, weights: &ClassWeights) -> LossValue {
     let [batch, _] = terms.dims();
-    // Burn 0.22.1 rounds the gradient of a division by a scalar to 32 bits, also in float64; not that of a product.
     match weights_row(weights, &terms) {
-        None => LossValue { mean: terms.sum().mul_scalar(1.0 / batch as f64), weight: batch as f64 },
+        None => LossValue { mean: mean(terms, batch), weight: batch as f64 },
         Some(row) => {
             let weight = (targets.inner() * row.clone().inner()).sum().into_scalar::<f64>();
             LossValue { mean: (terms * row).sum().mul_scalar(1.0 / weight), weight }
         }
     }
+}
+
+/// Burn 0.22.1 rounds the gradient of a division by a scalar to 32 bits, also in float64; not that of a product.
+fn mean<const D: usize>(terms: Tensor<D>, samples: usize) -> Tensor<1> {
+    terms.sum().mul_scalar(1.0 / samples as f64)
 }

@@ -5,7 +5,7 @@ use homeostat_task::{TaskError, TaskVisitor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageClassificationConfig, TextClassificationConfig};
+use crate::{ImageClassificationConfig, LanguageModelConfig, TextClassificationConfig};
 
 /// The question that the network answers; the only part of an experiment that travels with the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,8 @@ pub enum TaskConfig {
     ImageClassification(ImageClassificationConfig),
     /// Which class a text belongs to, or a pair of texts.
     TextClassification(TextClassificationConfig),
+    /// Going on with a text, token by token.
+    LanguageModel(LanguageModelConfig),
 }
 
 impl Default for TaskConfig {
@@ -30,15 +32,17 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(_) => "image-classification",
             Self::TextClassification(_) => "text-classification",
+            Self::LanguageModel(_) => "language-model",
         }
     }
 
-    /// What scores are divided by.
+    /// What the scores of classes are divided by; 1 where there are none.
     #[must_use]
     pub fn temperature(&self) -> f64 {
         match self {
             Self::ImageClassification(config) => config.temperature,
             Self::TextClassification(config) => config.temperature,
+            Self::LanguageModel(_) => 1.0,
         }
     }
 
@@ -50,6 +54,7 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(config) => config.check(),
             Self::TextClassification(config) => config.check(),
+            Self::LanguageModel(config) => config.check(),
         }
     }
 
@@ -79,10 +84,17 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(config) => Ok(visitor.visit(config.init()?)),
             Self::TextClassification(config) => {
-                let tokenizer = Tokenizer::from_json(&visitor.asset(TOKENIZER_FILE)?);
-                let tokenizer = tokenizer.map_err(|error| TaskError::new(error.to_string()))?;
+                let tokenizer = tokenizer(&visitor)?;
+                Ok(visitor.visit(config.init(tokenizer)?))
+            }
+            Self::LanguageModel(config) => {
+                let tokenizer = tokenizer(&visitor)?;
                 Ok(visitor.visit(config.init(tokenizer)?))
             }
         }
     }
+}
+
+fn tokenizer<V: TaskVisitor>(visitor: &V) -> Result<Tokenizer, TaskError> {
+    Tokenizer::from_json(&visitor.asset(TOKENIZER_FILE)?).map_err(|error| TaskError::new(error.to_string()))
 }

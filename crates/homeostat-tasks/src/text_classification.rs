@@ -1,20 +1,23 @@
 //! Which class a text belongs to, or a pair of texts. It does not know the loop, the server, or where texts come from.
 
-use std::sync::Arc;
-
 use burn::{
     nn::Linear,
     tensor::{Bool, Device, Int, Tensor, TensorData},
 };
 use homeostat_data::{DataError, TextPrepare, TextSample, TokenBatch, Tokenizer, Tokens};
 use homeostat_models::{ModelError, Pooling, SequenceClassifier, SequenceInput, SequenceModelConfig};
-use homeostat_task::{Headed, InputError, Task, TaskError, Weights};
+use homeostat_task::{
+    Headed, HostTensor, InputError, Signature, Task, TaskError, TensorDoor, TensorRequest, TensorSpec, ValueKind,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ClassWeights, LossConfig,
-    classification::{ClassificationOutcome, ClassificationResponse, Target, check_temperature, reason, tempered},
+    classification::{
+        ClassificationOutcome, ClassificationResponse, Target, check_temperature, probabilities, reason, table,
+        tempered,
+    },
 };
 
 /// Which class a text belongs to, or a pair of texts. The tokenizer lies beside the weights.
@@ -64,14 +67,7 @@ impl TextClassificationConfig {
     pub fn check(&self) -> Result<(), TaskError> {
         self.prepare.check(&format!("{KEY}.prepare")).map_err(|error: DataError| TaskError::new(error.to_string()))?;
         self.model.check().map_err(|error| wrong(&error))?;
-        let (length, positions) = (self.prepare.max_length, self.model.positions());
-        if let Some(positions) = positions.filter(|&positions| positions < length) {
-            let name = self.model.name();
-            let problem = format!(
-                "is {length}, but the network has places for {positions} tokens: lower it, or raise model.{name}.positions"
-            );
-            return Err(TaskError::new(format!("`{KEY}.prepare.max-length` {problem}")));
-        }
+        check_length(KEY, &self.prepare, &self.model)?;
         if !(0.0..1.0).contains(&self.dropout) {
             let problem = format!("is {}, but must lie in 0..1 (1 excluded)", self.dropout);
             return Err(TaskError::new(format!("`{KEY}.dropout` {problem}")));
@@ -95,12 +91,44 @@ impl TextClassificationConfig {
         if self.loss.class_weights() == Some(&ClassWeights::Balanced) {
             return missing("loss (balanced class-weights)");
         }
-        if tokenizer.size() != vocabulary {
-            let problem = format!("is {vocabulary}, but the tokenizer knows {} tokens", tokenizer.size());
-            return Err(TaskError::new(format!("`{KEY}.vocabulary` {problem}: they do not belong together")));
-        }
-        Ok(TextClassification { config: self.clone(), vocabulary, tokenizer, start: None })
+        check_vocabulary(KEY, vocabulary, &tokenizer)?;
+        Ok(TextClassification { config: self.clone(), vocabulary, tokenizer })
     }
+}
+
+/// Refuses texts that are longer than the network has places.
+pub(crate) fn check_length(key: &str, prepare: &TextPrepare, model: &SequenceModelConfig) -> Result<(), TaskError> {
+    let (length, positions) = (prepare.max_length, model.positions());
+    let Some(positions) = positions.filter(|&positions| positions < length) else { return Ok(()) };
+    let name = model.name();
+    let problem = format!(
+        "is {length}, but the network has places for {positions} tokens: lower it, or raise model.{name}.positions"
+    );
+    Err(TaskError::new(format!("`{key}.prepare.max-length` {problem}")))
+}
+
+/// Refuses a tokenizer of another size than the network was made for.
+pub(crate) fn check_vocabulary(key: &str, vocabulary: usize, tokenizer: &Tokenizer) -> Result<(), TaskError> {
+    if tokenizer.size() == vocabulary {
+        return Ok(());
+    }
+    let problem = format!("is {vocabulary}, but the tokenizer knows {} tokens", tokenizer.size());
+    Err(TaskError::new(format!("`{key}.vocabulary` {problem}: they do not belong together")))
+}
+
+/// Texts on the device, filled up to the longest by the token `pad`.
+pub(crate) fn text_batch(inputs: &[Tokens], pad: u32, device: &Device) -> SequenceInput {
+    let batch = TokenBatch::new(inputs, pad, 1);
+    let shape = [batch.texts(), batch.length()];
+    let numbers = |values: &[u32]| -> Tensor<2, Int> {
+        let values: Vec<i32> = values.iter().map(|&value| value.cast_signed()).collect();
+        Tensor::from_data(TensorData::new(values, shape), device)
+    };
+    let has_pairs = batch.types.iter().any(|&kind| kind > 0);
+    let types = has_pairs.then(|| numbers(&batch.types));
+    let (ids, is_filled_up) = (numbers(&batch.ids), batch.is_padding.contains(&true));
+    let padding = || -> Tensor<2, Bool> { Tensor::from_data(TensorData::new(batch.is_padding, shape), device) };
+    SequenceInput { ids, types, padding: is_filled_up.then(padding) }
 }
 
 /// The living task.
@@ -109,7 +137,6 @@ pub struct TextClassification {
     config: TextClassificationConfig,
     vocabulary: usize,
     tokenizer: Tokenizer,
-    start: Option<Arc<Weights>>,
 }
 
 /// Texts on the device.
@@ -140,12 +167,6 @@ impl TextClassification {
     #[must_use]
     pub fn config(&self) -> &TextClassificationConfig {
         &self.config
-    }
-
-    /// The same task, whose network starts with these weights below its head instead of random ones.
-    #[must_use]
-    pub fn starting_with(self, encoder: Weights) -> Self {
-        Self { start: Some(Arc::new(encoder)), ..self }
     }
 }
 
@@ -185,14 +206,8 @@ impl Task for TextClassification {
 
     fn init(&self, device: &Device) -> Result<SequenceClassifier, TaskError> {
         let TextClassificationConfig { model, dropout, labels, .. } = &self.config;
-        let network = SequenceClassifier::init(model, *dropout, [self.vocabulary, labels.len()], device)
-            .map_err(|error| wrong(&error))?;
-        let Some(start) = &self.start else { return Ok(network) };
-        let mut tensors = Weights::of(&network).tensors().clone();
-        tensors.retain(|name, _| !name.starts_with("network."));
-        tensors.extend(start.tensors().iter().map(|(name, data)| (format!("network.{name}"), data.clone())));
-        let started = Weights::from_tensors(tensors).apply(network);
-        started.map_err(|error| TaskError::new(format!("the weights to start with do not fit: {error}")))
+        SequenceClassifier::init(model, *dropout, [self.vocabulary, labels.len()], device)
+            .map_err(|error| wrong(&error))
     }
 
     fn read(&self, bytes: &[u8]) -> Result<TextSample, InputError> {
@@ -209,17 +224,7 @@ impl Task for TextClassification {
     }
 
     fn collate(&self, inputs: &[Tokens], device: &Device) -> TextBatch {
-        let batch = TokenBatch::new(inputs, self.tokenizer.pad(), 1);
-        let shape = [batch.texts(), batch.length()];
-        let numbers = |values: &[u32]| -> Tensor<2, Int> {
-            let values: Vec<i32> = values.iter().map(|&value| value.cast_signed()).collect();
-            Tensor::from_data(TensorData::new(values, shape), device)
-        };
-        let has_pairs = batch.types.iter().any(|&kind| kind > 0);
-        let types = has_pairs.then(|| numbers(&batch.types));
-        let (ids, is_filled_up) = (numbers(&batch.ids), batch.is_padding.contains(&true));
-        let padding = || -> Tensor<2, Bool> { Tensor::from_data(TensorData::new(batch.is_padding, shape), device) };
-        TextBatch(SequenceInput { ids, types, padding: is_filled_up.then(padding) })
+        TextBatch(text_batch(inputs, self.tokenizer.pad(), device))
     }
 
     fn loss(&self, model: &SequenceClassifier, batch: TextBatch, truths: &[Target]) -> ClassificationOutcome {
@@ -232,6 +237,94 @@ impl Task for TextClassification {
 
     fn agree(&self, expected: &ClassificationResponse, found: &ClassificationResponse, tolerance: f64) -> bool {
         expected.agrees(found, tolerance)
+    }
+
+    fn length(&self, input: &Tokens) -> usize {
+        input.ids.len()
+    }
+
+    fn tensor_door(&self) -> Option<&dyn TensorDoor<Self>> {
+        Some(self)
+    }
+}
+
+/// The places of the tensors in a request.
+const IDS: usize = 0;
+const MASK: usize = 1;
+const TYPES: usize = 2;
+
+/// `input_ids`, the numbers of the tokens; `attention_mask`, 1 for a token and 0 where filled up, which must come after all
+/// tokens (without it, all are tokens); `token_type_ids`, 0 for the first text and 1 for the second (without it, 0). Each is
+/// INT64 `[batch, length]`; they have the names that Hugging Face's tokenizers give.
+impl TensorDoor<Self> for TextClassification {
+    fn signature(&self) -> Signature {
+        let tokens =
+            |name, is_optional| TensorSpec { name, kind: ValueKind::I64, shape: vec![None, None], is_optional };
+        Signature {
+            raw: "text",
+            inputs: vec![tokens("input_ids", false), tokens("attention_mask", true), tokens("token_type_ids", true)],
+            outputs: vec![probabilities(self.labels().len())],
+            labels: self.labels().to_vec(),
+        }
+    }
+
+    fn check(&self, request: &TensorRequest) -> Result<(), InputError> {
+        let Some(ids) = request.get(IDS) else { return Err(InputError::new("`input_ids` is missing")) };
+        let (length, most) = (ids.shape()[1], self.config.prepare.max_length);
+        if length > most {
+            let problem = format!("{length} places, but a text has at most {most}: cut it");
+            return Err(InputError::new(format!("`input_ids` has {problem}")));
+        }
+        let below = |name: &str, place: usize, limit: usize| {
+            let values = request.get(place).map_or(&[][..], |tensor| tensor.integers());
+            match values.iter().find(|&&value| !usize::try_from(value).is_ok_and(|value| value < limit)) {
+                None => Ok(()),
+                Some(value) => {
+                    Err(InputError::new(format!("`{name}` has {value}, but only 0 to {} are known", limit - 1)))
+                }
+            }
+        };
+        below("input_ids", IDS, self.vocabulary)?;
+        below("attention_mask", MASK, 2)?;
+        below("token_type_ids", TYPES, 2)?;
+        let mask = request.get(MASK).map_or(&[][..], |tensor| tensor.integers());
+        if mask.chunks_exact(length).any(|row| row[0] == 0 || !row.is_sorted_by(|a, b| a >= b)) {
+            let wanted = "1 for each token and then 0 to the end of the row, and at least one token";
+            return Err(InputError::new(format!("`attention_mask` must have {wanted}")));
+        }
+        Ok(())
+    }
+
+    fn collate(&self, requests: &[&TensorRequest], device: &Device) -> TextBatch {
+        let length = requests.first().map_or(1, |request| request.row_shape()[0]);
+        let rows: usize = requests.iter().map(|request| request.rows()).sum();
+        // What was left out of one request may be in another.
+        let joined = |place: usize, missing: i64| -> Vec<i64> {
+            let of = |request: &&TensorRequest| match request.get(place) {
+                Some(tensor) => tensor.integers().to_vec(),
+                None => vec![missing; request.rows() * length],
+            };
+            requests.iter().flat_map(of).collect()
+        };
+        let numbers = |values: Vec<i64>| -> Tensor<2, Int> {
+            #[expect(clippy::cast_possible_truncation, reason = "`check` has let through what is below the vocabulary")]
+            let values: Vec<i32> = values.into_iter().map(|value| value as i32).collect();
+            Tensor::from_data(TensorData::new(values, [rows, length]), device)
+        };
+        let is_padding: Vec<bool> = joined(MASK, 1).into_iter().map(|mask| mask == 0).collect();
+        let is_filled_up = is_padding.contains(&true);
+        let padding = || -> Tensor<2, Bool> { Tensor::from_data(TensorData::new(is_padding, [rows, length]), device) };
+        let types = joined(TYPES, 0);
+        let has_pairs = types.iter().any(|&kind| kind > 0);
+        TextBatch(SequenceInput {
+            ids: numbers(joined(IDS, 0)),
+            types: has_pairs.then(|| numbers(types)),
+            padding: is_filled_up.then(padding),
+        })
+    }
+
+    fn outputs(&self, responses: &[ClassificationResponse]) -> Vec<HostTensor> {
+        vec![table(responses, self.labels().len())]
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Event<'a> {
         step: usize,
         /// Parameters of the network.
         parameters: usize,
+        /// How many of them learn.
+        learning: usize,
     },
     /// An optimiser step was done.
     Step(StepReport),

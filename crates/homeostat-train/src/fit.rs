@@ -19,7 +19,7 @@ use crate::{
     Accumulation, AverageConfig, Event, Examples, Meter, Rows, Schedule, StepReport, TrainConfig, TrainError, Workers,
     average, clip, evaluate,
     examples::training_batches,
-    freeze::Freezing,
+    freeze::{Freezing, learning},
     global_norm,
     state::{Memory, Moving, Place, Snapshot, State, load_chosen, load_weights},
 };
@@ -93,8 +93,10 @@ pub enum End<N> {
 /// A training at its end.
 #[derive(Debug)]
 pub struct Finished<N> {
-    /// The network with the weights of the best evaluation, without gradients.
+    /// The network with the weights of the best evaluation, without gradients; changes of low rank are merged into them.
     pub model: N,
+    /// The same network with its changes of low rank apart, where it has them.
+    pub unmerged: Option<N>,
     /// That evaluation.
     pub best: Option<Best>,
     /// Epochs done.
@@ -167,6 +169,7 @@ fn drawn<T: Task, M>(job: &Job<'_, T, M>, device: &Device) -> Result<(T::Model, 
         }
         None => model,
     };
+    let model = job.config.adapted(model)?;
     let freezing = Freezing::of(&model, job.config)?;
     Ok((model, freezing))
 }
@@ -262,6 +265,7 @@ where
             steps_per_epoch: config.steps_per_epoch(samples),
             step: self.state.memory.place.step,
             parameters: self.state.now.model.num_params(),
+            learning: learning(&*self.state.now.model),
         });
     }
 
@@ -514,8 +518,13 @@ where
             Some(checkpoint) => load(&checkpoint)?,
             None => self.state.now.chosen(),
         };
+        let (model, unmerged) = match &self.job.config.lora {
+            Some(_) => (model.clone().materialize(), Some(model)),
+            None => (model, None),
+        };
         Ok(Finished {
             model,
+            unmerged,
             best: memory.best,
             epochs: memory.place.epoch,
             steps: memory.place.step,

@@ -33,8 +33,8 @@ pub enum StatisticsConfig {
     Running,
 }
 
-/// Whether a name fits a pattern of `freeze`: one after a `!` fits all other names.
-fn fits(pattern: &str, name: &str) -> bool {
+/// Whether a name fits a pattern of `freeze` or `learn`: one after a `!` fits all other names.
+pub(crate) fn fits(pattern: &str, name: &str) -> bool {
     match pattern.strip_prefix('!') {
         Some(others) => !name_fits(others, name),
         None => name_fits(pattern, name),
@@ -78,13 +78,18 @@ impl Freezing {
                 return Err(TrainError::setting("train.freeze", format!("`{pattern}` matches no parameter")));
             }
         }
+        let (key, learners) = config.learners();
+        for pattern in &learners {
+            if !parameters().any(|leaf| fits(pattern, &leaf.name)) {
+                return Err(TrainError::setting(key, format!("`{pattern}` matches no parameter")));
+            }
+        }
         if parameters().all(|leaf| leaf.is_frozen(config, 0)) {
             let all = config.freeze.join("`, `");
             return Err(TrainError::setting("train.freeze", format!("`{all}` leaves nothing to learn")));
         }
         for UnfreezeConfig { parameters: pattern, .. } in &config.unfreeze {
-            let frozen = |leaf: &Leaf| config.freeze.iter().any(|frozen| fits(frozen, &leaf.name));
-            if !parameters().any(|leaf| frozen(leaf) && fits(pattern, &leaf.name)) {
+            if !parameters().any(|leaf| leaf.is_held(config) && fits(pattern, &leaf.name)) {
                 let problem = format!("`{pattern}` matches no parameter that train.freeze has frozen");
                 return Err(TrainError::setting("train.unfreeze", problem));
             }
@@ -94,7 +99,8 @@ impl Freezing {
 
     /// The network as it learns in this epoch, counted from 0.
     pub(crate) fn apply<M: Module>(&self, module: M, config: &TrainConfig, epoch: usize) -> M {
-        if config.freeze.is_empty() && config.batch_norm != StatisticsConfig::Frozen {
+        let all_learn = config.freeze.is_empty() && config.learners().1.is_empty();
+        if all_learn && config.batch_norm != StatisticsConfig::Frozen {
             return module;
         }
         let (frozen, rest): (Vec<&Leaf>, Vec<&Leaf>) =
@@ -105,16 +111,41 @@ impl Freezing {
 }
 
 impl Leaf {
+    /// Whether it keeps its value, unless it is thawed: it is frozen by name, or others alone learn. Dropout among what does not learn
+    /// stays on, unless it is frozen itself.
+    fn is_held(&self, config: &TrainConfig) -> bool {
+        let fits = |pattern: &String| fits(pattern, &self.name);
+        let (_, learners) = config.learners();
+        let others_learn = !learners.is_empty() && !learners.iter().any(fits);
+        config.freeze.iter().any(fits) || (self.kind != LeafKind::Flag && others_learn)
+    }
+
     fn is_frozen(&self, config: &TrainConfig, epoch: usize) -> bool {
         let fits = |pattern: &str| fits(pattern, &self.name);
         let thawed = |thaw: &UnfreezeConfig| thaw.after_epochs <= epoch && fits(&thaw.parameters);
-        let by_name = || config.freeze.iter().any(|pattern| fits(pattern)) && !config.unfreeze.iter().any(thawed);
+        let by_name = || self.is_held(config) && !config.unfreeze.iter().any(thawed);
         match (self.kind, config.batch_norm) {
             (LeafKind::Statistics, StatisticsConfig::Frozen) => true,
             (LeafKind::Statistics, StatisticsConfig::Running) => false,
             _ => by_name(),
         }
     }
+}
+
+/// How many numbers of a network learn now.
+pub(crate) fn learning<M: Module>(module: &M) -> usize {
+    #[derive(Default)]
+    struct Count(usize);
+    impl ModuleVisitor for Count {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if param.is_require_grad() {
+                self.0 += param.lazy_shape().num_elements();
+            }
+        }
+    }
+    let mut count = Count::default();
+    module.visit(&mut count);
+    count.0
 }
 
 #[derive(Default)]

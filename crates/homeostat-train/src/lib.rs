@@ -25,6 +25,7 @@ mod examples;
 mod fit;
 mod freeze;
 mod gradients;
+mod lora;
 mod meter;
 mod optimizer;
 mod probe;
@@ -44,6 +45,7 @@ pub use examples::{Draw, Examples, Rows, Workers};
 pub use fit::{End, Finished, Job, Meters, fit};
 pub use freeze::{StatisticsConfig, UnfreezeConfig};
 pub use gradients::{Accumulation, ClipConfig, clip, global_norm};
+pub use lora::{Factors, LoraConfig};
 pub use meter::Meter;
 pub use optimizer::{
     AdafactorConfig, AdagradConfig, AdamConfig, AdamwConfig, AdanConfig, GroupConfig, LambConfig, LionConfig,

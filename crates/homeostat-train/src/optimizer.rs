@@ -590,7 +590,9 @@ impl Optimizer {
     /// Whether a tensor of a file can be part of the state of the parameter that it is named after.
     fn check_state(&self, name: &str, data: &TensorData) -> Result<(), String> {
         let of = |path: &str| name.strip_prefix(path).is_some_and(|leaf| leaf.starts_with('.'));
-        let Some((path, slot)) = self.slots.iter().find(|(path, _)| of(path)) else {
+        // A weight's changes of low rank are called after it: the longest name is the parameter's.
+        let longest = self.slots.iter().filter(|(path, _)| of(path)).max_by_key(|(path, _)| path.len());
+        let Some((path, slot)) = longest else {
             return Err(format!("`{name}` is of no parameter of this network"));
         };
         let fits = |(&side, &full): (&usize, &usize)| side == full || (slot.keeps_sums && side == 1);

@@ -103,7 +103,7 @@ pub fn probe<T: Headed, M>(
     moves: Option<String>,
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Result<Probed<T>, NoProbe>, TrainError> {
-    if job.config.freeze.is_empty() {
+    if job.config.freeze.is_empty() && job.config.learn.is_empty() {
         return Ok(Err(NoProbe::Learns));
     }
     let device = job.device.clone().autodiff();

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AverageConfig, ClipConfig, EmaConfig, GroupConfig, OptimizerConfig, ScheduleConfig, StatisticsConfig, TrainError,
-    UnfreezeConfig,
+    AverageConfig, ClipConfig, EmaConfig, GroupConfig, LoraConfig, OptimizerConfig, ScheduleConfig, StatisticsConfig,
+    TrainError, UnfreezeConfig,
     bound::{DECAY, POSITIVE, SHARE},
     freeze::Freezing,
 };
@@ -48,7 +48,12 @@ pub struct TrainConfig {
     /// `["!head.*"]` is a linear probe. Dropout among them is off. Where the head alone learns and pictures are not augmented,
     /// what it sees of each sample is computed once.
     pub freeze: Vec<String>,
-    /// Which of them learn after some epochs.
+    /// Parameters that alone learn, by name as in `freeze`; empty: all. `["*.bias", "*.beta", "head.*"]` is BitFit (Ben Zaken et al. 2022).
+    /// Dropout stays on everywhere.
+    pub learn: Vec<String>,
+    /// Low-rank changes of dense layers that learn in the place of the weights (LoRA).
+    pub lora: Option<LoraConfig>,
+    /// Which of the frozen parameters learn after some epochs.
     pub unfreeze: Vec<UnfreezeConfig>,
     /// What becomes of the running statistics of batch normalisation.
     pub batch_norm: StatisticsConfig,
@@ -84,6 +89,8 @@ impl Default for TrainConfig {
             layer_decay: None,
             pretrained: None,
             freeze: Vec::new(),
+            learn: Vec::new(),
+            lora: None,
             unfreeze: Vec::new(),
             batch_norm: StatisticsConfig::default(),
             clip: ClipConfig::default(),
@@ -110,6 +117,8 @@ pub struct PretrainedConfig {
     /// What may be missing, of another shape or without use, by name, where a `*` stands for anything: `["head.*"]` where the
     /// classes are others.
     pub allow: Vec<String>,
+    /// A folder with an adapter in the format of the library PEFT, found as the folders of data are, that is merged into the weights.
+    pub adapter: Option<String>,
 }
 
 /// When the state is written to the disk; after each epoch it always is.
@@ -131,6 +140,9 @@ impl Default for CheckpointConfig {
 impl PretrainedConfig {
     fn check(&self) -> Result<(), TrainError> {
         let wrong = |problem: &str| Err(TrainError::setting("train.pretrained", problem));
+        if self.adapter.as_ref().is_some_and(String::is_empty) {
+            return wrong("adapter is empty: name a folder, or leave it out");
+        }
         match (&self.sha256, self.from.as_str()) {
             (_, "") => wrong("from is empty: name a file, hf:OWNER/NAME, or an https: address"),
             (_, from) if from.starts_with("http:") && self.sha256.is_none() => {
@@ -181,6 +193,14 @@ impl TrainConfig {
             SHARE.check("train.layer-decay", "", decay)
         })?;
         self.pretrained.as_ref().map_or(Ok(()), PretrainedConfig::check)?;
+        if let Some(lora) = &self.lora {
+            lora.check()?;
+            let taken = [("learn", !self.learn.is_empty()), ("unfreeze", !self.unfreeze.is_empty())];
+            if let Some((key, _)) = taken.iter().find(|(_, given)| *given) {
+                let problem = format!("cannot stand beside train.{key}: what else learns stands in train.lora.beside");
+                return Err(TrainError::setting("train.lora", problem));
+            }
+        }
         self.optimizer.check(&self.groups)?;
         self.schedule.check()
     }
@@ -190,8 +210,25 @@ impl TrainConfig {
     /// # Errors
     /// A pattern of `groups`, `freeze` or `unfreeze` fits no parameter, or nothing is left to learn.
     pub fn check_network<M: Module>(&self, network: &M) -> Result<(), TrainError> {
-        self.optimizer.init(network, &self.groups)?;
-        Freezing::of(network, self).map(drop)
+        let network = self.adapted(network.clone())?;
+        self.optimizer.init(&network, &self.groups)?;
+        Freezing::of(&network, self).map(drop)
+    }
+
+    /// The network with what is to learn in it.
+    pub(crate) fn adapted<M: Module>(&self, network: M) -> Result<M, TrainError> {
+        match &self.lora {
+            Some(lora) => lora.attach(network),
+            None => Ok(network),
+        }
+    }
+
+    /// The patterns of what alone learns, and the setting that says so; none where all does.
+    pub(crate) fn learners(&self) -> (&'static str, Vec<String>) {
+        match &self.lora {
+            Some(lora) => ("train.lora.beside", lora.learners()),
+            None => ("train.learn", self.learn.clone()),
+        }
     }
 
     /// The figures that evaluations give, with the direction in which each is good: what may be watched.

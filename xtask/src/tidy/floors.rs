@@ -27,6 +27,8 @@ const FLOORS: &[Room] = &[
     room("homeostat-fetch", 1, &["burn"]),
     room("homeostat-kernels", 1, &[]),
     room("homeostat-metrics", 1, &["burn"]),
+    room("homeostat-search", 1, &["burn"]),
+    room("homeostat-protocol", 1, &["burn"]),
     room("homeostat-models", 2, &["homeostat-data", "homeostat-device"]),
     room("homeostat-task", 2, &[]),
     room("homeostat-deploy", 3, &["homeostat-train"]),

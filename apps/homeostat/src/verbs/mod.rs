@@ -6,6 +6,7 @@ mod data;
 mod devices;
 mod eval;
 mod fetch;
+mod generate;
 mod init;
 mod inspect;
 mod models;
@@ -13,6 +14,7 @@ mod pack;
 mod predict;
 mod resume;
 mod runs;
+mod serve;
 mod table;
 mod train;
 mod verify;
@@ -39,7 +41,9 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Resume(args) => resume::run(args),
         Verb::Eval(args) => eval::run(args),
         Verb::Predict(args) => predict::run(args),
+        Verb::Generate(args) => generate::run(args),
         Verb::Verify(args) => verify::run(args),
+        Verb::Serve(args) => serve::run(args, cli.common.threads),
         Verb::Runs(args) => runs::run(args),
         Verb::Config(args) => config::run(args),
         Verb::Inspect(args) => inspect::run(args),

@@ -6,8 +6,8 @@ use anyhow::{Context, bail, ensure};
 use homeostat_artifact::Artifact;
 use homeostat_config::nearest_names;
 use homeostat_device::DeviceChoice;
-use homeostat_models::{KnownNetwork, Layer, summarize};
-use homeostat_task::{ForeignNames, Weights, name_fits};
+use homeostat_models::{KnownNetwork, Layer, NameTable, summarize};
+use homeostat_task::{ForeignNames, Weights, WeightsError, name_fits};
 use homeostat_tasks::TaskConfig;
 use serde_json::json;
 
@@ -104,15 +104,34 @@ fn show(name: &str, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A network's weights in the names of a table.
+type Renames = Box<dyn Fn(&NameTable) -> Result<Weights, WeightsError>>;
+
 fn export(artifact: &Path, out: &Path, origin: Option<&str>) -> anyhow::Result<()> {
     let artifact = Artifact::open(artifact)?;
-    let TaskConfig::ImageClassification(config) = TaskConfig::parse(artifact.kind(), &artifact.task()?)? else {
-        bail!("networks of texts have no names but ours: read {} itself", artifact.model().display());
-    };
-    let model = &config.model;
     let device = homeostat_device::open(DeviceChoice::Cpu)?;
-    let network = homeostat_deploy::published(&config.init()?, &artifact, &device)?;
-    let tables = model.names();
+    let (name, tables, theirs): (_, _, Renames) = match TaskConfig::parse(artifact.kind(), &artifact.task()?)? {
+        TaskConfig::ImageClassification(config) => {
+            let network = homeostat_deploy::published(&config.init()?, &artifact, &device)?;
+            let theirs = move |table: &NameTable| {
+                let names = ForeignNames::of(&network, &table.rows)?.lying_as_ours(&table.as_ours);
+                Ok(names.export(&Weights::of(&network)))
+            };
+            (config.model.name(), config.model.names(), Box::new(theirs))
+        }
+        TaskConfig::LanguageModel(config) => {
+            let task = super::generate::open(&config, &artifact)?;
+            let network = homeostat_deploy::published(&task, &artifact, &device)?;
+            let theirs = move |table: &NameTable| {
+                let names = ForeignNames::of(&network, &table.rows)?.lying_as_ours(&table.as_ours);
+                Ok(names.export(&Weights::of(&network)))
+            };
+            (config.model.name(), config.names(), Box::new(theirs))
+        }
+        TaskConfig::TextClassification(_) => {
+            bail!("networks of texts have no names but ours: read {} itself", artifact.model().display())
+        }
+    };
     let origins: Vec<&str> = tables.iter().map(|table| table.origin).collect();
     let table = match origin {
         None => tables.first(),
@@ -120,12 +139,12 @@ fn export(artifact: &Path, out: &Path, origin: Option<&str>) -> anyhow::Result<(
     };
     let Some(table) = table else {
         match origins.as_slice() {
-            [] => bail!("`{}` has no names but ours: read {} itself", model.name(), artifact.model().display()),
-            _ => bail!("`{}` has the names of {}", model.name(), origins.join(", ")),
+            [] => bail!("`{name}` has no names but ours: read {} itself", artifact.model().display()),
+            _ => bail!("`{name}` has the names of {}", origins.join(", ")),
         }
     };
     ensure!(out.extension().is_some_and(|end| end == "safetensors"), "{} does not end in .safetensors", out.display());
-    let theirs = ForeignNames::of(&network, &table.rows)?.export(&Weights::of(&network));
+    let theirs = theirs(table)?;
     let cannot = || format!("cannot write {}", out.display());
     let mut file = OpenOptions::new().write(true).create_new(true).open(out).with_context(cannot)?;
     file.write_all(&theirs.to_safetensors(&BTreeMap::new())).with_context(cannot)?;

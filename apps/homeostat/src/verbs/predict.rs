@@ -8,7 +8,8 @@ use std::{
 use anyhow::{Context, bail};
 use homeostat_artifact::Artifact;
 use homeostat_deploy::Endpoint;
-use homeostat_tasks::{ClassificationResponse, TaskConfig};
+use homeostat_tasks::{ClassificationResponse, LanguageResponse, TaskConfig};
+use serde::de::DeserializeOwned;
 
 use super::{Done, table::print_table};
 use crate::cli::{Format, Predict};
@@ -27,10 +28,13 @@ enum Request {
 }
 
 /// The answer to what goes by this name, or why there is none.
-struct Answer {
+struct Answer<R> {
     name: String,
-    response: Result<ClassificationResponse, String>,
+    response: Result<R, String>,
 }
+
+type Classified = Answer<ClassificationResponse>;
+type Continuation = Answer<LanguageResponse>;
 
 pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
     let artifact = Artifact::open(&arguments.artifact)?;
@@ -40,10 +44,56 @@ pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
         }
         TaskConfig::ImageClassification(task) => (task.labels, "file", pictures_of(&arguments.files)),
         TaskConfig::TextClassification(task) => (task.labels, "text", texts(&arguments.text, &arguments.files)),
+        TaskConfig::LanguageModel(_) => {
+            return continuations(arguments, super::verify::open(&artifact, &arguments.device)?.as_ref());
+        }
     };
     let endpoint = super::verify::open(&artifact, &arguments.device)?;
-    let answers: Vec<Answer> = requests.chunks(BATCH).flat_map(|batch| answer(endpoint.as_ref(), batch)).collect();
+    let answers: Vec<Classified> = requests.chunks(BATCH).flat_map(|batch| answer(endpoint.as_ref(), batch)).collect();
     print(&answers, &labels, what, arguments)?;
+    done(&answers, what)
+}
+
+/// What a language model writes behind each text, as it does where nothing is asked.
+fn continuations(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Result<Done> {
+    let requests = texts(&arguments.text, &arguments.files);
+    let answers: Vec<Continuation> = requests.chunks(BATCH).flat_map(|batch| answer(endpoint, batch)).collect();
+    let mut out = std::io::stdout().lock();
+    match arguments.format {
+        Format::Jsonl => {
+            for Answer { name, response } in &answers {
+                let value = match response {
+                    Ok(response) => {
+                        serde_json::json!({ "text": name, "continuation": response.text, "ended": response.ended })
+                    }
+                    Err(reason) => serde_json::json!({ "text": name, "error": reason }),
+                };
+                writeln!(out, "{value}")?;
+            }
+        }
+        Format::Csv => {
+            writeln!(out, "text,continuation,error")?;
+            for Answer { name, response } in &answers {
+                match response {
+                    Ok(response) => writeln!(out, "{},{},", csv(name), csv(&response.text))?,
+                    Err(reason) => writeln!(out, "{},,{}", csv(name), csv(reason))?,
+                }
+            }
+        }
+        Format::Table => {
+            for Answer { name, response } in &answers {
+                match response {
+                    Ok(response) => writeln!(out, "{name}{}\n", response.text)?,
+                    Err(reason) => writeln!(out, "{name}: error: {reason}\n")?,
+                }
+            }
+        }
+    }
+    done(&answers, "text")
+}
+
+/// Whether all could be answered.
+fn done<R>(answers: &[Answer<R>], what: &str) -> anyhow::Result<Done> {
     match answers.iter().filter(|answer| answer.response.is_err()).count() {
         0 => Ok(Done::Well),
         count => bail!("{count} of {} {what}s could not be answered, see above", answers.len()),
@@ -51,7 +101,7 @@ pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
 }
 
 /// The answers to some requests, those that cannot be read among them.
-fn answer(endpoint: &dyn Endpoint, batch: &[(String, Request)]) -> Vec<Answer> {
+fn answer<R: DeserializeOwned>(endpoint: &dyn Endpoint, batch: &[(String, Request)]) -> Vec<Answer<R>> {
     let read = |(_, request): &(String, Request)| match request {
         Request::File(file) => std::fs::read(file).map_err(|error| format!("cannot be read: {error}")),
         Request::Text(text) => Ok(text.clone().into_bytes()),
@@ -114,7 +164,7 @@ fn is_picture(extension: &str) -> bool {
     ["png", "jpg", "jpeg", "webp", "bmp", "gif"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-fn print(answers: &[Answer], labels: &[String], what: &str, arguments: &Predict) -> anyhow::Result<()> {
+fn print(answers: &[Classified], labels: &[String], what: &str, arguments: &Predict) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let most = usize::from(arguments.top).min(labels.len());
     match arguments.format {

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use homeostat_artifact::RunResult;
+use homeostat_artifact::{Artifact, RunResult};
 use homeostat_experiment::{Outcome, train};
 
 use super::{
@@ -78,7 +78,9 @@ fn print_result(out: &mut dyn Write, run: &Path, result: &RunResult) -> io::Resu
     writeln!(out, "took    {:.1} s", result.seconds)?;
     writeln!(out, "run     {path}")?;
     writeln!(out, "report  {path}/report.html")?;
-    writeln!(out, "next    homeostat predict {path} FILE...")?;
+    let writes = Artifact::open(run).is_ok_and(|artifact| artifact.kind() == "language-model");
+    let ask = if writes { "generate RUN --prompt TEXT" } else { "predict RUN FILE..." };
+    writeln!(out, "next    homeostat {}", ask.replace("RUN", &path.to_string()))?;
     writeln!(out, "        homeostat verify {path}")?;
     writeln!(out, "        homeostat runs compare")
 }

@@ -5,6 +5,7 @@
 mod broken_data;
 mod broken_runs;
 mod devices_and_disks;
+mod language;
 mod models;
 mod place;
 mod resuming;

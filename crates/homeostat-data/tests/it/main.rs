@@ -4,6 +4,7 @@
 
 mod any_source;
 mod augment;
+mod corpus;
 mod decode;
 mod description;
 mod fuzz;

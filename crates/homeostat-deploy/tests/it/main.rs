@@ -1,6 +1,7 @@
 //! The promises of `homeostat-deploy`, on artifacts that each test publishes for itself.
 #![allow(clippy::unwrap_used, reason = "functions beside the tests unwrap, too")]
 
+mod batcher;
 mod predictor;
 mod verify;
 

@@ -2,7 +2,7 @@
 
 use homeostat_artifact::Parts;
 use homeostat_data::{Filter, Normalize, PrepareStep, Resize, Size};
-use homeostat_deploy::{DeployError, TOLERANCE, Verified, verify};
+use homeostat_deploy::{DeployError, MERGED_TOLERANCE, TOLERANCE, Verified, verify, verify_merged};
 use homeostat_tasks::{BinaryCrossEntropyConfig, ImageClassificationConfig, LossConfig, TaskConfig};
 use serde_json::{Value, json};
 
@@ -124,4 +124,24 @@ fn without_golden_requests_there_is_nothing_to_verify_by() {
     let error = verified(&Parts { golden: vec![], ..parts(&config(mlp()), 1) }).unwrap_err();
     assert!(matches!(error, DeployError::NoGolden { .. }), "{error}");
     line(&error);
+}
+
+#[test]
+fn changes_that_are_merged_answer_as_those_that_stand_apart_or_are_refused() {
+    let config = config(mlp());
+    let (_root, artifact) = publish(&parts(&config, 1));
+    let endpoint = open(&artifact).unwrap();
+    let golden = artifact.golden().unwrap();
+    verify_merged(endpoint.as_ref(), &golden).unwrap();
+    let moved = |by: f64| {
+        let mut golden = golden.clone();
+        for probability in golden[1].answer["probabilities"].as_array_mut().unwrap() {
+            *probability = json!(probability.as_f64().unwrap() + by);
+        }
+        verify_merged(endpoint.as_ref(), &golden)
+    };
+    moved(0.5 * MERGED_TOLERANCE).unwrap();
+    let error = moved(2.0 * MERGED_TOLERANCE).unwrap_err();
+    assert!(matches!(&error, DeployError::Merged { name, .. } if *name == golden[1].name), "{error}");
+    assert!(line(&error).contains("this is not published"));
 }

@@ -5,6 +5,8 @@ mod choices;
 mod draft;
 mod experiments;
 mod inspect;
+mod language;
+mod lora;
 mod place;
 mod reference;
 mod resume;

@@ -100,8 +100,8 @@ fn what_does_not_fit_a_task_about_texts_is_refused_in_one_line() {
         (Experiment::text("p.toml", "data.text = {}").load().map(drop), "the task is about pictures"),
         (text("[data]", "[data]\nsource.idx = {}").map(drop), "they stand in data.text"),
         (
-            text("tokenizer.train = { size = 60 }", "weights = \"/w.safetensors\"").map(drop),
-            "`data.text.weights`: is an abs",
+            text("tokenizer.train = { size = 60 }", "tokenizer.file = \"/t.json\"").map(drop),
+            "`data.text.tokenizer.file`: is an abs",
         ),
         (text("size = 60", "size = 2").map(drop), "data.text.tokenizer.train.size"),
     ] {
@@ -110,10 +110,10 @@ fn what_does_not_fit_a_task_about_texts_is_refused_in_one_line() {
     }
     let fails = |words: &[&str]| place.try_train(pets(words)).map(drop).unwrap_err().to_string();
     assert!(fails(&["data.text.tokenizer={ file = \"none.json\" }"]).contains("none.json"));
-    assert!(fails(&["data.text.weights=none.safetensors"]).contains("none.safetensors"));
+    assert!(fails(&["train.pretrained={ from = \"none.safetensors\" }"]).contains("none.safetensors"));
     assert!(fails(&["task.text-classification.vocabulary=9"]).contains("is 9, but the tokenizer knows"));
     fs::write(place.data().join("weights.safetensors"), b"none").unwrap();
-    assert!(fails(&["data.text.weights=weights.safetensors"]).contains("not a file of weights"));
+    assert!(fails(&["train.pretrained={ from = \"weights.safetensors\" }"]).contains("not a file of weights"));
     let error: ExperimentError = place.evaluate(&place.train(pets(&[])).0, Some(Default::default())).unwrap_err();
     assert!(error.to_string().contains("the run is about texts"), "{error}");
 }

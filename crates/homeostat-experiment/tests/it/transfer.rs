@@ -126,7 +126,7 @@ fn weights_bring_their_preparation() {
     let (second, _) = place.train(more);
     let prepares = [&first, &second].map(|run| match recorded(run).value.task {
         TaskConfig::ImageClassification(config) => config.prepare,
-        TaskConfig::TextClassification(_) => unreachable!("of pictures"),
+        TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_) => unreachable!("of pictures"),
     });
     assert_eq!(prepares[0], prepares[1]);
     assert!(second.experiment().unwrap().contains("chosen: what the weights of "));

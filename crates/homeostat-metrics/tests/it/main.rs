@@ -3,6 +3,7 @@
 mod batches;
 mod config;
 mod reference;
+mod retrieval;
 mod temperature;
 mod undefined;
 

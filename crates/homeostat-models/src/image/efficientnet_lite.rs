@@ -82,7 +82,7 @@ impl Describe for EfficientNetLiteConfig {
                 rows.push((ours("norm"), format!("_blocks.{place}._bn{layer}")));
             }
         }
-        vec![plan.timm(), NameTable { origin: "EfficientNet-PyTorch", rows }]
+        vec![plan.timm(), NameTable::of("EfficientNet-PyTorch", rows)]
     }
 }
 

@@ -89,7 +89,7 @@ impl Describe for GoogLeNetConfig {
         {
             rows.push((ours.to_owned(), theirs.to_owned()));
         }
-        vec![NameTable { origin: "torchvision", rows }]
+        vec![NameTable::of("torchvision", rows)]
     }
 }
 

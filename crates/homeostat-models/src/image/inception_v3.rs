@@ -177,7 +177,7 @@ impl Describe for InceptionV3Config {
         row("auxiliary.convs.{c}".to_owned(), "AuxLogits.conv{c}".to_owned());
         rows.push(("auxiliary.head".to_owned(), "AuxLogits.fc".to_owned()));
         rows.push(("head".to_owned(), "fc".to_owned()));
-        vec![NameTable { origin: "torchvision", rows }]
+        vec![NameTable::of("torchvision", rows)]
     }
 }
 

@@ -94,7 +94,7 @@ impl Plan {
         for (ours, theirs) in [("last.conv", "conv_head"), ("last.norm", "bn2"), ("head", "classifier")] {
             rows.push((ours.to_owned(), theirs.to_owned()));
         }
-        NameTable { origin: "timm", rows }
+        NameTable::of("timm", rows)
     }
 
     /// Where each block stands when all are counted in one row: its stage, its place there, and whether it widens.

@@ -71,7 +71,7 @@ impl Describe for MobileNetV2Config {
         rows.push(("last.conv".to_owned(), format!("features.{place}.0")));
         rows.push(("last.norm".to_owned(), format!("features.{place}.1")));
         rows.push(("head".to_owned(), "classifier.1".to_owned()));
-        vec![plan.timm(), NameTable { origin: "torchvision", rows }]
+        vec![plan.timm(), NameTable::of("torchvision", rows)]
     }
 }
 

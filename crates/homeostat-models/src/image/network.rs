@@ -66,10 +66,20 @@ pub struct NameTable {
     pub origin: &'static str,
     /// Ours, and theirs.
     pub rows: Vec<(String, String)>,
+    /// Their tensors that lie as ours do, by name, where a `*` stands for anything: elsewhere the rows of a dense layer are our
+    /// columns.
+    pub as_ours: Vec<String>,
+    /// Their tensors that nobody needs, likewise.
+    pub ignored: Vec<String>,
 }
 
 impl NameTable {
     pub(super) fn new(origin: &'static str, rows: &[(&str, &str)]) -> Self {
-        Self { origin, rows: rows.iter().map(|&(ours, theirs)| (ours.to_owned(), theirs.to_owned())).collect() }
+        Self::of(origin, rows.iter().map(|&(ours, theirs)| (ours.to_owned(), theirs.to_owned())).collect())
+    }
+
+    /// The table of these rows.
+    pub(crate) fn of(origin: &'static str, rows: Vec<(String, String)>) -> Self {
+        Self { origin, rows, as_ours: Vec::new(), ignored: Vec::new() }
     }
 }

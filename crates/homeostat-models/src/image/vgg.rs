@@ -74,7 +74,7 @@ impl Describe for VggConfig {
         for (ours, theirs) in [("hidden.0", "classifier.0"), ("hidden.1", "classifier.3"), ("head", "classifier.6")] {
             rows.push((ours.to_owned(), theirs.to_owned()));
         }
-        vec![NameTable { origin: "torchvision", rows }]
+        vec![NameTable::of("torchvision", rows)]
     }
 }
 

@@ -50,6 +50,26 @@ pub fn bert_weights(theirs: &BTreeMap<String, TensorData>) -> Result<BTreeMap<St
     Ok(ours)
 }
 
+/// What Hugging Face calls the dense layer of this weight of ours (`blocks.0.qkv.weight`) in a BERT's encoder; several where they stand
+/// side by side in one of ours. Nothing if it is none of the encoder's.
+#[must_use]
+pub fn bert_modules(weight: &str) -> Option<Vec<String>> {
+    let mut parts = weight.split('.');
+    let (Some("blocks"), Some(layer), Some(name), Some("weight"), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return None;
+    };
+    let theirs: &[&str] = match name {
+        "qkv" => &["attention.self.query", "attention.self.key", "attention.self.value"],
+        "out" => &["attention.output.dense"],
+        "up" => &["intermediate.dense"],
+        "down" => &["output.dense"],
+        _ => return None,
+    };
+    Some(theirs.iter().map(|theirs| format!("encoder.layer.{layer}.{theirs}")).collect())
+}
+
 /// Weights `[out, in]` as `[in, out]`, several of them side by side.
 fn turned(name: &str, parts: &[TensorData]) -> Result<TensorData, String> {
     let inputs = match parts[0].shape()[..] {

@@ -3,6 +3,9 @@
 
 pub(crate) mod bert;
 pub(crate) mod classifier;
+pub(crate) mod decoder;
+pub(crate) mod encoder;
+pub(crate) mod language;
 mod pooling;
 pub(crate) mod recurrent;
 pub(crate) mod text_cnn;
@@ -17,6 +20,7 @@ use homeostat_kernels::{Curve, Kernels, dense, embedding};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use decoder::{Decoder, DecoderConfig};
 pub use pooling::Pooling;
 use recurrent::{Recurrent, RecurrentConfig};
 use text_cnn::{TextCnn, TextCnnConfig};
@@ -60,6 +64,8 @@ pub enum SequenceModelConfig {
     Gru(RecurrentConfig),
     /// Convolutions of several widths side by side (Kim 2014); pool by `max`.
     TextCnn(TextCnnConfig),
+    /// Blocks of attention and dense layers in which no token sees a later one, as in GPT-2; pool by `last`.
+    Decoder(DecoderConfig),
 }
 
 impl Default for SequenceModelConfig {
@@ -77,6 +83,7 @@ impl SequenceModelConfig {
             Self::Lstm(_) => "lstm",
             Self::Gru(_) => "gru",
             Self::TextCnn(_) => "text-cnn",
+            Self::Decoder(_) => "decoder",
         }
     }
 
@@ -89,6 +96,7 @@ impl SequenceModelConfig {
             Self::Transformer(config) => config.check(),
             Self::Lstm(config) | Self::Gru(config) => config.check(self.name()),
             Self::TextCnn(config) => config.check(),
+            Self::Decoder(config) => config.check(),
         }
     }
 
@@ -97,6 +105,7 @@ impl SequenceModelConfig {
     pub fn positions(&self) -> Option<usize> {
         match self {
             Self::Transformer(config) => Some(config.positions),
+            Self::Decoder(config) => Some(config.positions),
             Self::Lstm(_) | Self::Gru(_) | Self::TextCnn(_) => None,
         }
     }
@@ -113,6 +122,7 @@ impl SequenceModelConfig {
             Self::Lstm(config) => SequenceModel::Lstm(config.init(vocabulary, false, device)),
             Self::Gru(config) => SequenceModel::Gru(config.init(vocabulary, true, device)),
             Self::TextCnn(config) => SequenceModel::TextCnn(config.init(vocabulary, device)),
+            Self::Decoder(config) => SequenceModel::Decoder(config.init(vocabulary, device)),
         };
         size::check(self.name(), &network)?;
         size::draw(&network);
@@ -132,20 +142,23 @@ impl SequenceModelConfig {
             ..TransformerConfig::default()
         };
         let recurrent = RecurrentConfig { width: 6, features: 5, layers: 2, bidirectional: true, dropout: 0.0 };
-        vec![
+        let mut examples = vec![
             Self::Transformer(TransformerConfig { norm: transformer::NormPlace::Before, ..transformer.clone() }),
+            Self::Transformer(TransformerConfig { adapter: 3, ..transformer.clone() }),
             Self::Transformer(transformer),
             Self::Lstm(recurrent.clone()),
             Self::Lstm(RecurrentConfig { bidirectional: false, layers: 1, ..recurrent.clone() }),
             Self::Gru(recurrent),
             Self::TextCnn(TextCnnConfig { width: 6, filters: 3, sizes: vec![1, 2, 3], dropout: 0.0 }),
-        ]
+        ];
+        examples.extend(DecoderConfig::examples().into_iter().map(Self::Decoder));
+        examples
     }
 }
 
 /// A living network for sequences of tokens.
 #[derive(Module, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one a process; a box would only add a hop")]
+#[allow(clippy::large_enum_variant, reason = "one a process; a box would only add a hop")]
 pub enum SequenceModel {
     /// See [`TransformerConfig`].
     Transformer(Transformer),
@@ -155,6 +168,8 @@ pub enum SequenceModel {
     Gru(Recurrent),
     /// See [`TextCnnConfig`].
     TextCnn(TextCnn),
+    /// See [`DecoderConfig`].
+    Decoder(Decoder),
 }
 
 impl SequenceModel {
@@ -165,6 +180,7 @@ impl SequenceModel {
             Self::Transformer(network) => network.forward(input),
             Self::Lstm(network) | Self::Gru(network) => network.forward(input),
             Self::TextCnn(network) => network.forward(input),
+            Self::Decoder(network) => network.forward(input),
         }
     }
 
@@ -175,6 +191,7 @@ impl SequenceModel {
             Self::Transformer(network) => network.features(),
             Self::Lstm(network) | Self::Gru(network) => network.features(),
             Self::TextCnn(network) => network.features(),
+            Self::Decoder(network) => network.features(),
         }
     }
 }

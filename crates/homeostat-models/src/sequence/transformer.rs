@@ -35,6 +35,9 @@ pub struct TransformerConfig {
     pub epsilon: f64,
     /// Share of features dropped in training, behind the embedding and each part of a block, in 0..1.
     pub dropout: f64,
+    /// Features of the narrow layers that are put behind each part of a block to learn in the place of the rest (adapters: Houlsby et al.
+    /// 2019); 0 for none. With `train.learn = ["*adapter*", "head.*"]` they learn alone.
+    pub adapter: usize,
 }
 
 /// Where layers are normalised.
@@ -60,12 +63,15 @@ impl Default for TransformerConfig {
             norm: NormPlace::After,
             epsilon: 1e-12,
             dropout: 0.1,
+            adapter: 0,
         }
     }
 }
 
 /// The standard deviation of BERT's first weights.
 const DEVIATION: f64 = 0.02;
+/// That of what an adapter adds.
+const NEXT_TO_NOTHING: f64 = 1e-3;
 
 impl TransformerConfig {
     pub(super) fn check(&self) -> Result<(), ModelError> {
@@ -77,6 +83,7 @@ impl TransformerConfig {
         }
         in_range(network, "depth", self.depth, MAX_DEPTH)?;
         in_range(network, "types", self.types + 1, MAX_WIDTH)?;
+        in_range(network, "adapter", self.adapter + 1, MAX_WIDTH)?;
         let setting = |setting, problem| Err(ModelError::Setting { network, setting, problem });
         if !self.width.is_multiple_of(self.heads) {
             return setting("width", format!("is {}, but must be a multiple of heads = {}", self.width, self.heads));
@@ -107,18 +114,28 @@ impl TransformerConfig {
     }
 
     fn block(&self, device: &Device) -> Block {
-        let linear = |inputs, outputs| {
-            let initializer = Initializer::Normal { mean: 0.0, std: DEVIATION };
+        let linear = |inputs, outputs, std| {
+            let initializer = Initializer::Normal { mean: 0.0, std };
             let layer: Linear = LinearConfig::new(inputs, outputs).with_initializer(initializer).init(device);
             Linear { bias: Some(Param::from_tensor(Tensor::zeros([outputs], device))), ..layer }
         };
+        // Next to nothing at first, so that a network that is trained already stays what it is.
+        let adapter = || {
+            (self.adapter > 0).then(|| Adapter {
+                down: linear(self.width, self.adapter, DEVIATION),
+                up: linear(self.adapter, self.width, NEXT_TO_NOTHING),
+            })
+        };
+        let linear = |inputs, outputs| linear(inputs, outputs, DEVIATION);
         Block {
             attention_norm: self.norm(device),
             qkv: linear(self.width, 3 * self.width),
             out: linear(self.width, self.width),
+            attention_adapter: adapter(),
             dense_norm: self.norm(device),
             up: linear(self.width, self.hidden),
             down: linear(self.hidden, self.width),
+            dense_adapter: adapter(),
         }
     }
 }
@@ -143,9 +160,26 @@ struct Block {
     attention_norm: LayerNorm,
     qkv: Linear,
     out: Linear,
+    attention_adapter: Option<Adapter>,
     dense_norm: LayerNorm,
     up: Linear,
     down: Linear,
+    dense_adapter: Option<Adapter>,
+}
+
+/// `x + up(gelu(down(x)))`, narrow between the two.
+#[derive(Module, Debug)]
+struct Adapter {
+    down: Linear,
+    up: Linear,
+}
+
+impl Adapter {
+    /// To the same shape, if there is one.
+    fn behind(adapter: Option<&Self>, x: Tensor<3>) -> Tensor<3> {
+        let Some(Self { down, up }) = adapter else { return x };
+        x.clone() + through(up, through(down, x, Curve::Gelu), Curve::Straight)
+    }
 }
 
 impl Transformer {
@@ -189,11 +223,13 @@ impl Transformer {
     fn attend(&self, block: &Block, x: Tensor<3>, sight: &Sight) -> Tensor<3> {
         let qkv = through(&block.qkv, x, Curve::Straight);
         let seen = self_attention(qkv, self.heads, sight.clone(), Kernels::selected());
-        self.dropout.forward(through(&block.out, seen, Curve::Straight))
+        let seen = self.dropout.forward(through(&block.out, seen, Curve::Straight));
+        Adapter::behind(block.attention_adapter.as_ref(), seen)
     }
 
     fn feed(&self, block: &Block, x: Tensor<3>) -> Tensor<3> {
-        self.dropout.forward(through(&block.down, through(&block.up, x, Curve::Gelu), Curve::Straight))
+        let fed = through(&block.down, through(&block.up, x, Curve::Gelu), Curve::Straight);
+        Adapter::behind(block.dense_adapter.as_ref(), self.dropout.forward(fed))
     }
 
     fn normed(&self, norm: &LayerNorm, x: Tensor<3>) -> Tensor<3> {

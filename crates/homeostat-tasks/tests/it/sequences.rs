@@ -1,6 +1,6 @@
 //! Networks for sequences against torch and transformers, and the promises that all of them keep.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::device;
 use burn::{
@@ -11,15 +11,19 @@ use homeostat_models::{
     Pooling, RecurrentConfig, SequenceClassifier, SequenceInput, SequenceModel, SequenceModelConfig, TransformerConfig,
     bert_weights,
 };
-use homeostat_task::{ParamPath, Weights};
+use homeostat_task::{PEFT_FILES, ParamPath, PeftAdapter, Weights, read_foreign};
 
 /// What `tests/fixtures/sequences.py` has made.
 struct Fixture(BTreeMap<String, TensorData>);
 
 impl Fixture {
     fn read(name: &str) -> Self {
-        let path = format!("{}/tests/fixtures/sequences/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
-        Self(Weights::from_safetensors(&std::fs::read(path).unwrap()).unwrap().0.tensors().clone())
+        Self::of(&format!("sequences/{name}"))
+    }
+
+    fn of(name: &str) -> Self {
+        let path = format!("{}/tests/fixtures/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        Self(Weights::from_safetensors(&fs::read(path).unwrap()).unwrap().0.tensors().clone())
     }
 
     fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
@@ -117,6 +121,81 @@ fn bert_is_that_of_transformers() {
         ..TransformerConfig::default()
     };
     check("bert", &SequenceModelConfig::Transformer(config), |theirs| bert_weights(&theirs).unwrap());
+}
+
+/// What `tests/fixtures/peft.py` has made: PEFT's adapter in our network.
+#[test]
+fn an_adapter_of_peft_computes_here_what_it_computes_there() {
+    let device = device();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/peft");
+    let base = read_foreign(&folder.join("base.safetensors")).unwrap();
+    let adapter = PeftAdapter::read(&folder).unwrap();
+    let expected = Fixture::of("peft/expected");
+    let config = TransformerConfig {
+        width: 12,
+        depth: 2,
+        heads: 3,
+        hidden: 20,
+        positions: 9,
+        dropout: 0.0,
+        ..TransformerConfig::default()
+    };
+    let apart = |weights: &Weights| {
+        let network = SequenceModelConfig::Transformer(config.clone()).init(23, &device).unwrap();
+        let ours = Weights::from_tensors(bert_weights(weights.tensors()).unwrap());
+        let real = expected.tensor::<2>("mask", &device).unsqueeze_dim::<3>(2);
+        let output = ours.apply(network).unwrap().forward(&expected.input(&device)) * real;
+        difference(&output.into_data_dtype(DType::F32), &expected.0["output"])
+    };
+    assert!(apart(&base) > 0.1, "the adapter matters");
+    let merged = adapter.merged_into(&base, &[]).unwrap();
+    assert!(apart(&merged) <= 1e-5, "{}", apart(&merged));
+    // Written by us, it is the same.
+    let scratch = tempfile::tempdir().unwrap();
+    for (name, bytes) in PEFT_FILES.into_iter().zip(adapter.to_files()) {
+        fs::write(scratch.path().join(name), bytes).unwrap();
+    }
+    assert_eq!(PeftAdapter::read(scratch.path()).unwrap().merged_into(&base, &[]).unwrap(), merged);
+}
+
+#[test]
+fn an_adapter_that_does_not_fit_is_refused_in_one_line() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/peft");
+    let base = read_foreign(&folder.join("base.safetensors")).unwrap();
+    let adapter = PeftAdapter::read(&folder).unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let [config, weights] = PEFT_FILES.map(|name| fs::read(folder.join(name)).unwrap());
+    let read = |change: &str, by: &str| {
+        let text = String::from_utf8(config.clone()).unwrap();
+        assert!(text.contains(change));
+        fs::write(scratch.path().join(PEFT_FILES[0]), text.replace(change, by)).unwrap();
+        fs::write(scratch.path().join(PEFT_FILES[1]), &weights).unwrap();
+        PeftAdapter::read(scratch.path()).map(drop).unwrap_err().to_string()
+    };
+    let merged = |change: &dyn Fn(&mut PeftAdapter)| {
+        let mut changed = adapter.clone();
+        change(&mut changed);
+        changed.merged_into(&base, &[]).unwrap_err().to_string()
+    };
+    let extra = ("base_model.model.classifier.weight".to_owned(), TensorData::from([[1.0_f32]]));
+    let extra = Weights::from_tensors([extra].into());
+    for (line, words) in [
+        (read("\"LORA\"", "\"IA3\""), "peft_type is IA3, but only LORA is read"),
+        (read("\"use_dora\": false", "\"use_dora\": true"), "use_dora is set"),
+        (read("\"intermediate.dense\": 5", "\"int.*\": 5"), "alpha_pattern has `int.*`"),
+        (read("\"r\": 4", "\"r\": \"four\""), "adapter_config.json: invalid type"),
+        (merged(&|adapter| adapter.layers[0].module = "encoder.pooler".to_owned()), "of which the base has 0"),
+        (merged(&|adapter| adapter.layers[0].a = adapter.layers[2].b.clone()), "do not fit together"),
+        (
+            merged(&|adapter| adapter.others = extra.clone()),
+            "the adapter's `base_model.model.classifier.weight` is not used",
+        ),
+    ] {
+        assert!(line.contains(words) && line.lines().count() == 1, "{line}");
+    }
+    let mut allowed = adapter.clone();
+    allowed.others = extra;
+    allowed.merged_into(&base, &["*classifier*".to_owned()]).unwrap();
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn events_come_in_order_and_say_what_happens() {
     let mut samples = 0;
     let end = trial.run(&run, None, None, |event| {
         told.push(match event {
-            Event::Begin { total_steps, steps_per_epoch, step, parameters } => {
+            Event::Begin { total_steps, steps_per_epoch, step, parameters, .. } => {
                 assert_eq!((*total_steps, *steps_per_epoch, *step, *parameters), (6, 3, 0, 4 * 8 + 8 + 8 * 3 + 3));
                 "begin".to_owned()
             }

@@ -4,6 +4,7 @@
 mod gradients;
 mod learning;
 mod limits;
+mod lora;
 mod optimizer;
 mod resume;
 mod schedule;

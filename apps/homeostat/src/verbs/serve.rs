@@ -1,0 +1,188 @@
+//! `homeostat serve`: artifacts answer requests over the network. How is in the crate `homeostat-serve`.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow, bail};
+use homeostat_deploy::BatcherConfig;
+use homeostat_protocol::{Limits, VersionPolicy};
+use homeostat_serve::{
+    Engine, HttpOptions, Keys, Opening, Server, ServerOptions, Source, Tls, Traffic, parse_rate, serve,
+};
+use signal_hook::{consts::TERM_SIGNALS, flag};
+
+use super::Done;
+use crate::cli::{Admission, Batching, Serve};
+
+pub(crate) fn run(arguments: &Serve, threads: Option<u16>) -> anyhow::Result<Done> {
+    let device = homeostat_device::open(arguments.device.parse()?)?;
+    let batcher = batcher(&arguments.batching, &arguments.admission, threads)?;
+    let opening = Opening { device, batcher, most_rows: arguments.admission.samples as usize };
+    let engine = Engine::new(source(arguments)?, opening);
+    let options = options(arguments)?;
+    let stop = stop_by_signal()?;
+    // A repository may be mended while it is served; a run that was named must be there.
+    let is_strict = arguments.repository.is_none();
+    serve(engine, options, is_strict, announce, &stop)?;
+    Ok(Done::Well)
+}
+
+fn source(arguments: &Serve) -> anyhow::Result<Source> {
+    let mut source = match &arguments.repository {
+        Some(folder) => Source::repository(folder, policy(&arguments.versions)?)?,
+        None => Source::named(arguments.artifacts.iter().map(|word| named(word)).collect::<anyhow::Result<Vec<_>>>()?)?,
+    };
+    let mut traffic: BTreeMap<String, Traffic> = BTreeMap::new();
+    for word in &arguments.canary {
+        let wrong = || anyhow!("--canary {word}: give MODEL:VERSION=PERCENT, such as digits:2=10");
+        let (of, percent) = word.rsplit_once('=').with_context(wrong)?;
+        let (model, version) = model_and_version(of).with_context(wrong)?;
+        let percent = percent.parse().ok().filter(|percent| (1..=100).contains(percent)).with_context(wrong)?;
+        traffic.entry(model).or_default().canary = Some((version, percent));
+    }
+    for word in &arguments.shadow {
+        let wrong = || anyhow!("--shadow {word}: give MODEL:VERSION, such as digits:2");
+        let (model, version) = model_and_version(word).with_context(wrong)?;
+        traffic.entry(model).or_default().shadow = Some(version);
+    }
+    for (model, traffic) in traffic {
+        source = source.with_traffic(&model, traffic)?;
+    }
+    Ok(source)
+}
+
+fn model_and_version(word: &str) -> Option<(String, u64)> {
+    let (model, version) = word.rsplit_once(':')?;
+    Some((model.to_owned(), version.parse().ok().filter(|&version| version > 0)?))
+}
+
+/// A run with the name that it goes by.
+fn named(word: &str) -> anyhow::Result<(String, PathBuf)> {
+    match word.split_once('=') {
+        Some((name, path)) => Ok((name.to_owned(), PathBuf::from(path))),
+        None => Ok((name_of(Path::new(word))?, PathBuf::from(word))),
+    }
+}
+
+/// `runs/NAME/WHEN` goes by the name of its experiment, any other folder by its own.
+fn name_of(path: &Path) -> anyhow::Result<String> {
+    let whole = path.canonicalize().with_context(|| format!("{}: there is no such folder", path.display()))?;
+    let whole =
+        if whole.ends_with("artifact") { whole.parent().map_or(whole.clone(), Path::to_path_buf) } else { whole };
+    let is_run = whole.join("experiment.toml").is_file();
+    let named = if is_run { whole.parent().unwrap_or(&whole) } else { &whole };
+    let name = named.file_name().and_then(|name| name.to_str());
+    Ok(name.with_context(|| format!("{}: name it, as in NAME={}", path.display(), path.display()))?.to_owned())
+}
+
+fn policy(word: &str) -> anyhow::Result<VersionPolicy> {
+    let wrong = || anyhow!("--versions {word}: give latest, latest:N, all, or numbers such as 1,3");
+    Ok(match word.split_once(':') {
+        None if word == "latest" => VersionPolicy::Latest { num_versions: 1 },
+        None if word == "all" => VersionPolicy::All {},
+        Some(("latest", count)) => {
+            VersionPolicy::Latest { num_versions: count.parse().ok().filter(|&count| count > 0).with_context(wrong)? }
+        }
+        _ => {
+            let numbers: Result<Vec<i64>, _> = word.split(',').map(str::parse).collect();
+            let versions = numbers.ok().filter(|numbers| numbers.iter().all(|&number| number > 0));
+            VersionPolicy::Specific { versions: versions.with_context(wrong)? }
+        }
+    })
+}
+
+fn batcher(batching: &Batching, admission: &Admission, threads: Option<u16>) -> anyhow::Result<BatcherConfig> {
+    let largest = batching.largest_batch;
+    if let Some(wrong) = batching.preferred_batches.iter().find(|&&size| size == 0 || size > largest) {
+        bail!("--preferred-batches: {wrong} is not within 1 to {largest} (--largest-batch)");
+    }
+    Ok(BatcherConfig {
+        instances: batching.instances.into(),
+        threads: threads.map_or(0, usize::from),
+        largest_batch: largest.into(),
+        preferred_batches: batching.preferred_batches.iter().copied().map(usize::from).collect(),
+        longest_wait: Duration::from_micros(batching.longest_wait.into()),
+        queue: admission.queue as usize,
+        priorities: batching.priorities.into(),
+        deadline: admission.deadline.map(|millis| Duration::from_millis(millis.into())),
+        stuck_after: seconds("--stuck-after", admission.stuck_after, 0.001)?,
+    })
+}
+
+fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
+    let Serve { listeners, admission, .. } = arguments;
+    let limits = Limits { body: usize::from(admission.body) << 20, ..Limits::default() };
+    let requests = HttpOptions {
+        limits,
+        memory: HttpOptions::default().memory.max(4 * limits.body),
+        allow_control: admission.allow_control,
+        keys: admission
+            .keys
+            .as_deref()
+            .map(Keys::open)
+            .transpose()
+            .map_err(|problem| anyhow!("--keys {problem}"))?
+            .map(Arc::new),
+        rate: admission.rate.as_deref().map(parse_rate).transpose().map_err(|error| anyhow!("--rate: {error}"))?,
+        ..HttpOptions::default()
+    };
+    let tls = listeners.tls_certificate.as_deref().zip(listeners.tls_key.as_deref());
+    Ok(ServerOptions {
+        http: listeners.http,
+        metrics: match listeners.metrics.as_str() {
+            "off" => None,
+            address => Some(
+                address
+                    .parse()
+                    .map_err(|_| anyhow!("--metrics {address}: give an address such as 127.0.0.1:8002, or off"))?,
+            ),
+        },
+        tls: tls
+            .map(|(chain, key)| Tls::open(chain, key))
+            .transpose()
+            .map_err(|problem| anyhow!("--tls-certificate: {problem}"))?,
+        requests,
+        pre_stop: seconds("--pre-stop", arguments.pre_stop, 0.0)?,
+        drain: seconds("--drain", arguments.drain, 0.0)?,
+        poll: arguments.poll.map(|poll| seconds("--poll", poll, 0.01)).transpose()?,
+        ..ServerOptions::default()
+    })
+}
+
+fn seconds(option: &str, value: f64, least: f64) -> anyhow::Result<Duration> {
+    if (least..=1e6).contains(&value) {
+        return Ok(Duration::from_secs_f64(value));
+    }
+    bail!("{option} {value}: give seconds, at least {least}")
+}
+
+/// Says where it listens, for who has asked for any free port, and for people.
+fn announce(server: &Server) {
+    let mut out = std::io::stdout().lock();
+    // Nobody may read it: the server serves all the same.
+    if let Ok(address) = server.http_address() {
+        let _ = writeln!(out, "http     http://{address}/");
+    }
+    if let Some(address) = server.metrics_address() {
+        let _ = writeln!(out, "metrics  http://{address}/metrics");
+    }
+    let _ = out.flush();
+}
+
+/// Set by the first signal; the second one ends the program at once.
+fn stop_by_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in TERM_SIGNALS {
+        // In this order: the program ends by what was so before this signal.
+        flag::register_conditional_shutdown(*signal, crate::INTERRUPTED.into(), Arc::clone(&stop))
+            .and_then(|_| flag::register(*signal, Arc::clone(&stop)))
+            .context("cannot listen to signals")?;
+    }
+
+    Ok(stop)
+}

@@ -1,0 +1,77 @@
+//! A language model from the command line: the page about it as it is written, and what is refused.
+
+use std::{fs, path::Path};
+
+use crate::place::{Place, says};
+
+/// A play that a small network learns a little of.
+fn plays(place: &Place) {
+    let scene = |number: usize| -> String {
+        let line = |at: usize| match at % 3 {
+            0 => format!("KING: Good morrow, my lord of {}.\n", ["York", "Kent", "Wales"][at * number % 3]),
+            1 => "LORD: I thank you, my king.\n".to_owned(),
+            _ => "EXIT the lord, and the king weeps.\n\n".to_owned(),
+        };
+        (0..90).map(line).collect()
+    };
+    place.write("plays/one.txt", scene(1));
+    place.write("plays/two.txt", scene(2));
+}
+
+/// The blocks of a language on a page.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let opening = format!("```{language}\n");
+    page.split(&opening).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// The words of a command line; those in double quotes are one.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    let words = parts.flat_map(|(at, part)| {
+        let quoted = at % 2 == 1;
+        if quoted { vec![part.to_owned()] } else { part.split_whitespace().map(str::to_owned).collect() }
+    });
+    words.collect()
+}
+
+#[test]
+fn the_page_runs_as_it_is_written() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/language-model.md");
+    let page = fs::read_to_string(page).unwrap();
+    let place = Place::new();
+    plays(&place);
+    place.write("plays.toml", blocks(&page, "toml")[0]);
+    let commands: Vec<&str> = blocks(&page, "console").iter().flat_map(|block| block.lines()).collect();
+    assert!(commands.len() > 8, "{commands:?}");
+    let mut written = Vec::new();
+    for line in commands {
+        let words = words(line);
+        assert_eq!(words[..2], ["$", "homeostat"], "{line}");
+        let said = place.well(&words[2..]);
+        if words[2] == "generate" {
+            written.push(said);
+        }
+    }
+    assert!(written[..3].iter().all(|text| text.starts_with("KING") && text.len() > 5), "{written:?}");
+    assert!(!written[2]["KING".len()..].contains("EXIT"), "{}", written[2]);
+    let words = ["generate", "runs/latest", "--prompt", "KING", "--max-tokens", "80", "--temperature", "0.6", "--seed"];
+    let again = |seed| place.well(&[&words[..], &[seed]].concat());
+    assert_eq!(again("3"), written[1], "the same seed gives the same text");
+    assert_ne!(again("4"), written[1], "another seed gives another");
+
+    // What the page does not say: prompts that are too long or none, other kinds, names of others.
+    let long = "my lord of York ".repeat(20);
+    let output = place.run(&["generate", "runs/latest", "--prompt", &long, "--max-tokens", "3"]);
+    assert!(output.status.success());
+    says(&crate::place::text(&output.stderr), &["more than 64 tokens", "its beginning is cut off"]);
+    says(&place.refused(&["generate", "runs/latest", "--prompt", ""]), &["the prompt is empty"]);
+    says(&place.refused(&["generate", "runs/latest", "--prompt", "a", "--top-p", "2"]), &["`top-p` is 2"]);
+    says(&place.refused(&["models", "export", "runs/latest", "w.safetensors"]), &["has no names but ours"]);
+    says(&place.refused(&["inspect", "plays.toml"]), &["is about texts"]);
+}
+
+#[test]
+fn what_does_not_write_says_so() {
+    let place = Place::with_run();
+    says(&place.refused(&["generate", "runs/latest", "--prompt", "a"]), &["only a language model writes"]);
+}

@@ -1,0 +1,144 @@
+//! Measures how a network sorts samples into classes, in several views where asked. It does not know who asks.
+
+use std::collections::BTreeMap;
+
+use homeostat_artifact::Figures;
+use homeostat_data::TestViews;
+use homeostat_metrics::{ConfusionMatrix, MetricSet, Predictions, ReliabilityBins, TemperatureScaling, Truth};
+use homeostat_report::Mistake;
+use homeostat_task::Task;
+use homeostat_train::{Meter, Rows};
+use serde::{Deserialize, Serialize};
+
+use super::Sorting;
+use crate::{
+    ExperimentError, Setting,
+    evaluate_run::{Measured, Pass, pass},
+    kind::Kind,
+    plan::Plan,
+};
+
+/// Mistakes that a report shows.
+const MISTAKES: usize = 32;
+const BINS: usize = 15;
+
+/// What was found on a part beside the figures.
+pub(crate) struct Sorted {
+    pub(crate) confusion: ConfusionMatrix,
+    pub(crate) reliability: ReliabilityBins,
+    /// The calibration error of answers whose scores are not divided by the temperature.
+    pub(crate) uncalibrated: f64,
+    /// By what a temperature can be fitted, where the experiment asks for that.
+    pub(crate) scaling: TemperatureScaling,
+    /// Wrong answers, the most confident first.
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
+/// The figures of answers that are each the mean over some views.
+#[derive(Clone, Serialize, Deserialize)]
+struct OverViews {
+    views: usize,
+    metrics: MetricSet,
+}
+
+impl Meter for OverViews {
+    type Record = Predictions;
+
+    fn update(&mut self, record: &Predictions) {
+        self.metrics.update(&record.averaged(self.views));
+    }
+
+    fn figures(&self) -> Figures {
+        Meter::figures(&self.metrics)
+    }
+
+    fn higher_is_better(&self, figure: &str) -> Option<bool> {
+        Meter::higher_is_better(&self.metrics, figure)
+    }
+}
+
+/// What was answered to each sample.
+#[derive(Default)]
+pub(crate) struct Answers {
+    /// By position: the right class, and the probabilities.
+    pub(crate) rows: BTreeMap<usize, (u32, Vec<f32>)>,
+}
+
+impl Answers {
+    fn add(&mut self, positions: &[usize], predictions: &Predictions) {
+        let Truth::OneOf(labels) = predictions.truth() else { return };
+        let rows = predictions.rows().zip(labels).zip(positions);
+        self.rows.extend(rows.map(|((row, label), position)| (*position, (*label, row.to_vec()))));
+    }
+}
+
+/// Measures on these samples; without any, there are no figures. Gives nothing if it is stopped from outside.
+pub(crate) fn measure<S: Sorting>(
+    plan: &Plan<S>,
+    model: &<<S as Kind>::Task as Task>::Model,
+    indices: &[usize],
+    (tta, mut answers): (Option<TestViews>, Option<&mut Answers>),
+    setting: &Setting<'_>,
+) -> Result<Option<Measured<Sorted>>, ExperimentError> {
+    let examples = <S as Sorting>::examples(plan, indices, tta);
+    let views = tta.map_or(1, TestViews::count);
+    let mut confusion = ConfusionMatrix::new(plan.labels().len());
+    let [mut reliability, mut uncalibrated] = [ReliabilityBins::new(BINS), ReliabilityBins::new(BINS)];
+    let (mut scaling, calibrate) = (TemperatureScaling::default(), plan.experiment().train.calibrate);
+    let temperature = plan.temperature();
+    let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
+    let mut each = |rows: &Rows<<S as Kind>::Task>, predictions: &Predictions| {
+        let predictions = predictions.averaged(views);
+        let positions: Vec<usize> = rows.positions.iter().step_by(views).copied().collect();
+        confusion.update(&predictions);
+        reliability.update(&predictions);
+        if calibrate {
+            uncalibrated.update(&predictions.at_temperature(1.0 / temperature));
+            scaling.update(&predictions);
+        }
+        wrong.extend(mistakes(&positions, &predictions));
+        if let Some(answers) = &mut answers {
+            answers.add(&positions, &predictions);
+        }
+        // Only the worst are kept, so that a large part costs no memory.
+        if wrong.len() > 8 * MISTAKES {
+            keep_worst(&mut wrong);
+        }
+    };
+    let meter = OverViews { views, metrics: <S as Kind>::meters(plan)?.valid };
+    let Some(passed) = pass(plan, model, &examples, meter, setting, &mut each)? else { return Ok(None) };
+    let Pass { meter, samples, skipped } = passed;
+    let samples = samples / views;
+    keep_worst(&mut wrong);
+    let figures = if samples == 0 { Figures::default() } else { Meter::figures(&meter) };
+    let mistakes = wrong.into_iter().map(|(confidence, position, predicted)| {
+        let index = indices[position];
+        Ok(Mistake {
+            shown: S::shown(&plan.source, index)?,
+            name: plan.source.name(index),
+            truth: plan.labels()[plan.source.label(index)].clone(),
+            predicted: plan.labels()[predicted as usize].clone(),
+            confidence: f64::from(confidence),
+        })
+    });
+    let mistakes = mistakes.collect::<Result<_, ExperimentError>>()?;
+    let uncalibrated = uncalibrated.calibration_error();
+    let findings = Sorted { confusion, reliability, uncalibrated, scaling, mistakes };
+    Ok(Some(Measured { part: "test", figures, samples, skipped, findings }))
+}
+
+/// Confidence, position and predicted class of each wrong answer.
+fn mistakes(positions: &[usize], predictions: &Predictions) -> Vec<(f32, usize, u32)> {
+    let Truth::OneOf(labels) = predictions.truth() else { return Vec::new() };
+    let answers = predictions.rows().zip(predictions.predicted()).zip(labels).zip(positions);
+    answers
+        .filter(|(((_, predicted), label), _)| predicted != label)
+        .map(|(((row, &predicted), _), &position)| (row[predicted as usize], position, predicted))
+        .collect()
+}
+
+fn keep_worst(wrong: &mut Vec<(f32, usize, u32)>) {
+    // The position decides among equals, so that the list does not depend on batches.
+    wrong.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    wrong.truncate(MISTAKES);
+}

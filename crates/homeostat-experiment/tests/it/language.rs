@@ -1,0 +1,208 @@
+//! Experiments with language models: from plain text to an artifact that writes.
+
+use std::{fs, path::Path};
+
+use homeostat_artifact::{Artifact, Run};
+use homeostat_config::Resolved;
+use homeostat_data::{SourceConfig, Tokenizer};
+use homeostat_experiment::Experiment;
+use homeostat_tasks::TaskConfig;
+
+use crate::place::{Place, recorded};
+
+const TEXT: &str = "name = \"plays\"
+[task.language-model]
+length = 16
+model.decoder = { width = 16, depth = 1, heads = 2, hidden = 32, positions = 32, place = \"rotary\", norm = \"rms\", dropout = 0.1 }
+[data]
+split.sequential = { valid = 0.15, test = 0.15 }
+[data.corpus]
+source.text-folder = { folder = \"plays\" }
+stride = 12
+overlap = 8
+[train]
+epochs = 3
+batch-size = 8
+optimizer.adamw = { learning-rate = 1e-2 }
+schedule.constant = {}
+";
+
+/// A play of some thousand characters, in two files: a line is never the same, but much alike.
+fn play(place: &Place) {
+    let folder = place.data().join("plays");
+    fs::create_dir_all(&folder).unwrap();
+    let act = |number: usize| -> String {
+        let line =
+            |at: usize| format!("KING: the {} day of {} comes\n", ["first", "next", "last"][at % 3], at * number);
+        (0..70).map(line).collect()
+    };
+    fs::write(folder.join("a.txt"), act(3)).unwrap();
+    fs::write(folder.join("b.txt"), act(7)).unwrap();
+}
+
+fn plays(words: &[&str]) -> Resolved<Experiment> {
+    Experiment::text("plays.toml", TEXT).overrides(words).load().unwrap()
+}
+
+fn remains(run: &Run) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let read = |file: &str| fs::read(run.path().join(file)).unwrap();
+    (read("artifact/model.safetensors"), read("artifact/assets/tokenizer.json"), read("events.jsonl"))
+}
+
+#[test]
+fn a_language_model_is_learnt_published_verified_and_measured_again() {
+    let place = Place::new();
+    play(&place);
+    let (run, result) = place.train(plays(&[]));
+    let names: Vec<&str> = result.test.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["loss", "perplexity", "nats-per-character", "bits-per-character"]);
+    let figure = |name: &str| result.test.get(name).unwrap();
+    assert!(figure("loss") < 2.6, "less than the characters alone say: {:?}", result.test);
+    assert!((figure("perplexity").ln() - figure("loss")).abs() < 1e-9);
+    assert_eq!(figure("loss"), figure("nats-per-character"), "a token is a character");
+    assert_eq!(result.best.as_ref().unwrap().monitor, "loss");
+    let artifact = Artifact::open(run.path()).unwrap();
+    assert_eq!((artifact.kind(), artifact.assets().collect::<Vec<_>>()), ("language-model", vec!["tokenizer.json"]));
+    let golden = artifact.golden().unwrap();
+    assert!(!golden.is_empty() && golden.iter().all(|golden| golden.answer["tokens"].as_array().unwrap().len() == 24));
+    let task = artifact.task().unwrap();
+    assert!(!task.contains("corpus") && !task.contains("plays"), "{task}");
+    assert_eq!(place.evaluate(&run, None).unwrap().figures, result.test);
+    let TaskConfig::LanguageModel(task) = recorded(&run).value.task else { panic!("a language model") };
+    let tokenizer = Tokenizer::from_json(&artifact.asset("tokenizer.json").unwrap()).unwrap();
+    assert_eq!(task.vocabulary, Some(tokenizer.size()));
+    let page = fs::read_to_string(run.report_file()).unwrap();
+    for words in ["What it writes", "temperature 0.8, seed 1", "homeostat generate", "perplexity", "learnt from"] {
+        assert!(page.contains(words), "{words}");
+    }
+    let error = place.evaluate(&run, Some(SourceConfig::default())).unwrap_err().to_string();
+    assert!(error.contains("the run is about texts"), "{error}");
+}
+
+#[test]
+fn a_run_that_was_stopped_ends_as_one_that_was_not() {
+    let place = Place::new();
+    play(&place);
+    let (straight, result) = place.train(plays(&[]));
+    for step in [3, 40] {
+        let stopped = place.train_until(plays(&[]), step);
+        assert_eq!(place.resume(&stopped).unwrap().test, result.test);
+        assert!(remains(&stopped) == remains(&straight), "stopped at step {step}");
+    }
+    let (other, _) = place.train(plays(&["data.corpus.stride=16"]));
+    assert!(remains(&other) != remains(&straight), "the stride is of no effect");
+}
+
+#[test]
+fn files_may_say_which_part_they_are_and_tokens_may_be_more_than_characters() {
+    let place = Place::new();
+    play(&place);
+    let folder = place.data().join("plays");
+    fs::rename(folder.join("a.txt"), folder.join("train.txt")).unwrap();
+    fs::rename(folder.join("b.txt"), folder.join("valid.txt")).unwrap();
+    let words = [
+        "data.split=auto",
+        "data.corpus.tokenizer={ train = { kind = \"bpe\", size = 280, lowercase = false } }",
+        "epochs=1",
+    ];
+    let (run, result) = place.train(plays(&words));
+    assert!(result.test.is_empty(), "there is no file to test with");
+    let figure = |name: &str| result.valid.get(name).unwrap();
+    assert!(figure("loss") > 1.2 * figure("nats-per-character"), "{:?}", result.valid);
+    let shown = run.experiment().unwrap();
+    assert!(shown.contains("the texts come divided"), "{shown}");
+}
+
+#[test]
+fn a_network_begins_with_the_weights_of_gpt2() {
+    let place = Place::new();
+    play(&place);
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../homeostat-tasks/tests/fixtures/gpt2");
+    fs::copy(fixture.join("model.safetensors"), place.data().join("gpt2.safetensors")).unwrap();
+    // 29 characters, and two that stand for none.
+    let letters: String = ('a'..='z').chain(" .\n".chars()).collect();
+    for (name, count) in [("a.txt", 120), ("b.txt", 60)] {
+        fs::write(place.data().join("plays").join(name), letters.repeat(count)).unwrap();
+    }
+    let words = [
+        "model={ decoder = { width = 16, depth = 2, heads = 4, hidden = 64, positions = 64 } }",
+        "train.pretrained={ from = \"gpt2.safetensors\" }",
+        "train.max-steps=1",
+        "optimizer={ sgd = { learning-rate = 1e-12, momentum = 0.0 } }",
+    ];
+    let (run, _) = place.train(plays(&words));
+    let published = fs::read(run.path().join("artifact/model.safetensors")).unwrap();
+    let (ours, _) = homeostat_task::Weights::from_safetensors(&published).unwrap();
+    let theirs = homeostat_task::read_foreign(&fixture.join("model.safetensors")).unwrap();
+    let floats = |data: &burn::tensor::TensorData| data.as_slice::<f32>().unwrap().to_vec();
+    for (name, other) in [
+        ("decoder.blocks.1.qkv.weight", "transformer.h.1.attn.c_attn.weight"),
+        ("decoder.tokens.weight", "transformer.wte.weight"),
+    ] {
+        let (a, b) = (floats(&ours.tensors()[name]), floats(&theirs.tensors()[other]));
+        assert!(a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6), "{name}");
+    }
+    // Where the experiment says nothing of the network, the file beside the weights does.
+    fs::copy(fixture.join("config.json"), place.data().join("config.json")).unwrap();
+    let silent = TEXT.replacen("model.decoder", "# model.decoder", 1);
+    let silent = |words: &[&str]| Experiment::text("plays.toml", &silent).overrides(words).load().unwrap();
+    let (run, _) = place.train(silent(&words[1..]));
+    let TaskConfig::LanguageModel(task) = recorded(&run).value.task else { panic!("a language model") };
+    assert_eq!(task.model.positions(), 64);
+    assert!(run.experiment().unwrap().contains("config.json beside gpt2.safetensors"));
+    fs::write(place.data().join("config.json"), "{\"model_type\": \"bert\"}").unwrap();
+    let error = place.try_train(silent(&words[1..])).map(drop).unwrap_err().to_string();
+    assert!(error.contains("config.json is of the network `bert`"), "{error}");
+    let fails = |words: &[&str]| place.try_train(plays(words)).map(drop).unwrap_err().to_string();
+    let error = fails(&["train.pretrained={ from = \"gpt2.safetensors\" }"]);
+    assert!(error.contains("train.pretrained") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn what_does_not_fit_a_language_model_is_refused_in_one_line() {
+    let place = Place::new();
+    play(&place);
+    let load = |text: &str| Experiment::text("p.toml", text).load().map(drop).unwrap_err().to_string();
+    let changed = |words: &[&str]| {
+        Experiment::text("plays.toml", TEXT).overrides(words).load().map(drop).unwrap_err().to_string()
+    };
+    let fails = |words: &[&str]| place.try_train(plays(words)).map(drop).unwrap_err().to_string();
+    for (error, words) in [
+        (load("task.language-model = {}"), "`data.corpus`: is missing"),
+        (load("data.corpus = {}"), "the task is no language model"),
+        (load(&TEXT.replacen("[data]", "[data]\nfraction = 0.5", 1)), "settings of other tasks"),
+        (load(&TEXT.replacen("[data]", "[data]\ntext = {}", 1)), "settings of other tasks"),
+        (changed(&["train.metrics=[\"accuracy\"]"]), "is of classes, but a language model is measured by"),
+        (changed(&["train.monitor=accuracy"]), "accuracy"),
+        (changed(&["train.calibrate=true"]), "train.calibrate"),
+        (changed(&["task.language-model.length=33"]), "is 33, but must lie in 1..=32"),
+        (
+            changed(&["data.corpus.tokenizer={ file = \"/t.json\" }"]),
+            "data.corpus.tokenizer.file`: is an absolute path",
+        ),
+        (fails(&["data.corpus.stride=17"]), "data.corpus.stride`: is 17"),
+        (fails(&["data.corpus.overlap=16"]), "data.corpus.overlap`: is 16"),
+        (fails(&["split={ stratified = {} }"]), "a language model reads on"),
+        (fails(&["split={ given = {} }"]), "finds no validation part"),
+        (fails(&["split={ sequential = { valid = 0.001, test = 0.1 } }"]), "validation part"),
+        (fails(&["task.language-model.vocabulary=9"]), "is 9, but the tokenizer knows"),
+    ] {
+        assert!(error.contains(words) && error.lines().count() == 1, "{words}: {error}");
+    }
+    fs::remove_file(place.data().join("plays/b.txt")).unwrap();
+    fs::write(place.data().join("plays/a.txt"), "Too little to learn from, this is.").unwrap();
+    let error = fails(&[]);
+    assert!(error.contains("part") && error.lines().count() == 1, "{error}");
+    let long = "no more than one window ".repeat(60);
+    fs::write(place.data().join("plays/a.txt"), long).unwrap();
+    let words = [
+        "model={ decoder = { positions = 512, width = 8, heads = 1 } }",
+        "task.language-model.length=400",
+        "data.corpus.stride=400",
+    ];
+    let error = fails(&words);
+    assert!(error.contains("the validation part: the text has") && error.lines().count() == 1, "{error}");
+    fs::write(place.data().join("plays/a.txt"), " \n").unwrap();
+    let error = fails(&[]);
+    assert!(error.contains("a.txt") && error.contains("the file is empty"), "{error}");
+}

@@ -1,0 +1,195 @@
+//! Runs that learn changes of low rank: what they publish, what they leave for others, and how they are resumed.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use burn::tensor::TensorData;
+use homeostat_artifact::{Run, sha256};
+use homeostat_config::Resolved;
+use homeostat_data::Rng;
+use homeostat_experiment::Experiment;
+use homeostat_models::bert_weights;
+use homeostat_task::{PEFT_FILES, PeftAdapter, Weights, read_foreign};
+use serde_json::Value;
+
+use crate::place::{Place, digits};
+
+const TEXT: &str = "name = \"pets\"
+[task.text-classification]
+prepare = { max-length = 8 }
+model.transformer = { width = 16, depth = 2, heads = 2, hidden = 24, positions = 8 }
+[data]
+split.stratified = { valid = 0.2, test = 0.2 }
+[data.text]
+source.table = { folder = \"pets\" }
+tokenizer.train = { size = 60 }
+[train]
+epochs = 6
+batch-size = 8
+optimizer.adamw = { learning-rate = 2e-2 }
+schedule.constant = {}
+pretrained = { from = \"bert.safetensors\", allow = [\"head.*\"] }
+lora = { rank = 3, alpha = 6.0, dropout = 0.1, targets = [\"*.qkv.weight\", \"*.down.weight\"] }
+";
+
+/// A table of texts, and the weights of a BERT in the names of Hugging Face, drawn by a key.
+fn prepared(place: &Place) -> Weights {
+    let folder = place.data().join("pets");
+    fs::create_dir_all(&folder).unwrap();
+    let mut table = "text,label\n".to_owned();
+    for number in 0..30 {
+        table += &format!("the dog number {number} barks,dog\na cat of {number} years purrs,cat\n");
+    }
+    fs::write(folder.join("pets.csv"), table).unwrap();
+    let mut shapes: Vec<(String, Vec<usize>)> = [("word", 60), ("position", 8), ("token_type", 2)]
+        .map(|(name, rows)| (format!("embeddings.{name}_embeddings.weight"), vec![rows, 16]))
+        .into();
+    let mut norms = vec!["embeddings.LayerNorm".to_owned()];
+    for layer in (0..2).map(|layer| format!("encoder.layer.{layer}")) {
+        for (name, [outputs, inputs]) in [
+            ("attention.self.query", [16, 16]),
+            ("attention.self.key", [16, 16]),
+            ("attention.self.value", [16, 16]),
+            ("attention.output.dense", [16, 16]),
+            ("intermediate.dense", [24, 16]),
+            ("output.dense", [16, 24]),
+        ] {
+            shapes.push((format!("{layer}.{name}.weight"), vec![outputs, inputs]));
+            shapes.push((format!("{layer}.{name}.bias"), vec![outputs]));
+        }
+        norms.extend(["attention.output", "output"].map(|part| format!("{layer}.{part}.LayerNorm")));
+    }
+    shapes.extend(norms.iter().flat_map(|norm| ["weight", "bias"].map(|part| (format!("{norm}.{part}"), vec![16]))));
+    let mut tensors = BTreeMap::new();
+    for (at, (name, shape)) in (0..).zip(shapes) {
+        let mut rng = Rng::keyed(5, [at, 0, 0]);
+        let middle = if name.ends_with("LayerNorm.weight") { 1.0 } else { 0.0 };
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_| middle + 0.6 * (rng.uniform() - 0.5)).collect();
+        tensors.insert(name, TensorData::new(values, shape));
+    }
+    let weights = Weights::from_tensors(tensors);
+    fs::write(place.data().join("bert.safetensors"), weights.to_safetensors(&BTreeMap::new())).unwrap();
+    weights
+}
+
+fn pets(words: &[&str]) -> Resolved<Experiment> {
+    Experiment::text("pets.toml", TEXT).overrides(words).load().unwrap()
+}
+
+fn published(run: &Run) -> Weights {
+    read_foreign(&run.path().join("artifact/model.safetensors")).unwrap()
+}
+
+/// The largest difference of a tensor of two networks, over those whose names begin so.
+fn apart(start: &str, [a, b]: [&Weights; 2]) -> f32 {
+    let of = |weights: &Weights, name: &str| weights.tensors()[name].as_slice::<f32>().unwrap().to_vec();
+    let names = a.tensors().keys().filter(|name| name.starts_with(start));
+    let all: Vec<f32> = names
+        .flat_map(|name| of(a, name).into_iter().zip(of(b, name)).map(|(a, b)| (a - b).abs()).collect::<Vec<_>>())
+        .collect();
+    assert!(!all.is_empty(), "{start}");
+    all.into_iter().fold(0.0, f32::max)
+}
+
+fn below_network(theirs: &Weights) -> Weights {
+    let ours = bert_weights(theirs.tensors()).unwrap();
+    Weights::from_tensors(ours.into_iter().map(|(name, data)| (format!("network.{name}"), data)).collect())
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn the_adapter_stands_alone_and_with_its_base_is_what_was_published() {
+    let place = Place::new();
+    let base = prepared(&place);
+    let (run, result) = place.train(pets(&[]));
+    assert!(result.test.get("accuracy").unwrap() > 0.8, "{:?}", result.test);
+    assert_eq!(place.evaluate(&run, None).unwrap().figures, result.test, "what was measured was merged");
+    let published = published(&run);
+    assert!(published.tensors().keys().all(|name| !name.contains("lora")));
+
+    let folder = run.path().join("adapter");
+    let adapter = PeftAdapter::read(&folder).unwrap();
+    let modules: Vec<&str> = adapter.layers.iter().map(|layer| layer.module.as_str()).collect();
+    // In the order of the file.
+    let of_layer = |layer| {
+        ["attention.self.key", "attention.self.query", "attention.self.value", "output.dense"]
+            .map(|module| format!("encoder.layer.{layer}.{module}"))
+    };
+    assert_eq!(modules, [of_layer(0), of_layer(1)].concat());
+    let merged = below_network(&adapter.merged_into(&base, &[]).unwrap());
+    assert!(apart("network.", [&merged, &published]) < 1e-6);
+    assert!(apart("network.blocks.0.qkv", [&below_network(&base), &published]) > 1e-3);
+    let beside = read_foreign(&folder.join("beside.safetensors")).unwrap();
+    assert_eq!(beside.tensors().keys().collect::<Vec<_>>(), ["head.bias", "head.weight"]);
+    assert!(apart("head.", [&beside, &published]) == 0.0);
+
+    let config = json(&folder.join(PEFT_FILES[0]));
+    assert_eq!((&config["r"], &config["base_model_name_or_path"]), (&Value::from(3), &Value::from("bert.safetensors")));
+    let of_base = json(&folder.join("base.json"));
+    let file = fs::read(place.data().join("bert.safetensors")).unwrap();
+    assert_eq!(of_base["sha256"], Value::from(sha256(&file)));
+    assert_eq!(run.provenance().unwrap().unwrap().hashes.weights, Some(sha256(&file)));
+
+    // Another training begins where this one ended: its adapter is merged into the same base.
+    let at = folder.strip_prefix(place.data()).unwrap().display().to_string();
+    let begun = format!("train.pretrained.adapter=\"{at}\"");
+    let (second, _) =
+        place.train(pets(&[&begun, "train.lora.targets=['*.up.weight']", "train.lora.beside=['head.*']"]));
+    assert!(apart("network.blocks.1.qkv", [&self::published(&second), &published]) < 1e-6);
+}
+
+#[test]
+fn a_run_that_was_stopped_ends_as_one_that_was_not() {
+    let place = Place::new();
+    prepared(&place);
+    let (straight, result) = place.train(pets(&[]));
+    let stopped = place.train_until(pets(&[]), 7);
+    // It goes on from its checkpoint, without the file that it began with.
+    fs::remove_file(place.data().join("bert.safetensors")).unwrap();
+    assert_eq!(place.resume(&stopped).unwrap().test, result.test);
+    let files = ["artifact/model.safetensors", "events.jsonl", "adapter/base.json", "adapter/beside.safetensors"];
+    for file in files.into_iter().map(str::to_owned).chain(PEFT_FILES.map(|file| format!("adapter/{file}"))) {
+        let [a, b] = [&straight, &stopped].map(|run| fs::read(run.path().join(&file)).unwrap());
+        assert!(a == b, "{file}");
+    }
+}
+
+#[test]
+fn biases_alone_or_narrow_layers_alone_can_learn() {
+    let place = Place::new();
+    let base = below_network(&prepared(&place));
+    let text = TEXT.lines().filter(|line| !line.starts_with("lora")).collect::<Vec<_>>().join("\n");
+    let train = |words: &[&str]| {
+        let (run, result) = place.train(Experiment::text("pets.toml", &text).overrides(words).load().unwrap());
+        assert!(!run.path().join("adapter").exists());
+        assert!(result.test.get("accuracy").unwrap() > 0.8, "{words:?} {:?}", result.test);
+        published(&run)
+    };
+    let bit_fit = train(&["train.learn=['*.bias', '*.beta', 'head.*']"]);
+    assert!(apart("network.blocks.0.qkv.weight", [&base, &bit_fit]) < 1e-6);
+    assert!(apart("network.blocks.0.qkv.bias", [&base, &bit_fit]) > 1e-3);
+    let adapters = train(&[
+        "model.transformer.adapter=4",
+        "train.pretrained.allow=['head.*', '*adapter*']",
+        "train.learn=['*adapter*', 'head.*']",
+    ]);
+    assert!(apart("network.", [&base, &adapters]) < 1e-6, "the rest stays");
+    assert_eq!(adapters.tensors()["network.blocks.1.dense_adapter.up.weight"].shape().to_vec(), [4, 16]);
+}
+
+#[test]
+fn a_network_for_pictures_takes_them_too() {
+    let place = Place::new();
+    let words = [
+        "train.lora={ rank = 4, targets = ['hidden.*'], beside = ['head.*', 'hidden.0.bias'] }",
+        "model.mlp.hidden=[16]",
+    ];
+    let (run, _) = place.train(digits(&words));
+    let adapter = PeftAdapter::read(&run.path().join("adapter")).unwrap();
+    assert_eq!(adapter.layers[0].module, "hidden.0");
+    assert_eq!(json(&run.path().join("adapter/base.json"))["from"], Value::Null);
+    let error = place.try_train(digits(&["train.lora={}"])).unwrap_err().to_string();
+    assert!(error.contains("`*.qkv.weight` fits no dense layer; there are hidden.0.weight"), "{error}");
+}

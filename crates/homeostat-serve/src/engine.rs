@@ -1,0 +1,334 @@
+//! The models by name, and what can be asked of them: the one face that HTTP and gRPC both talk to. It does not know sockets.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use homeostat_deploy::Job;
+use homeostat_protocol::{
+    InferRequest, InferResponse, ModelConfig, ModelMetadata, ModelStatistics, RepositoryEntry, RepositoryQuery,
+    ServerMetadata,
+};
+use tokio::task::spawn_blocking;
+
+use crate::{
+    ServeError,
+    loaded::{Loaded, Opening, Shared},
+    metrics::Metrics,
+    model::Model,
+    read,
+    source::Source,
+    written,
+};
+
+/// The parts of the protocol beyond its core.
+const EXTENSIONS: [&str; 7] = [
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+];
+
+/// All models of a server.
+#[derive(Debug)]
+pub struct Engine {
+    opening: Opening,
+    source: Source,
+    models: RwLock<BTreeMap<String, Arc<Model>>>,
+    metrics: Metrics,
+    is_draining: AtomicBool,
+}
+
+impl Engine {
+    /// No model is loaded yet: [`refresh`](Self::refresh) does that.
+    #[must_use]
+    pub fn new(source: Source, opening: Opening) -> Arc<Self> {
+        Arc::new(Self {
+            opening,
+            source,
+            models: RwLock::default(),
+            metrics: Metrics::new(),
+            is_draining: AtomicBool::new(false),
+        })
+    }
+
+    /// The figures of the server.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The text that Prometheus reads.
+    #[must_use]
+    pub fn metrics_text(&self) -> String {
+        for model in self.all() {
+            for loaded in model.ready() {
+                self.metrics.set_version(&loaded.model, &loaded.version.to_string(), loaded.state());
+            }
+        }
+        self.metrics.set_ready(self.is_ready());
+        self.metrics.text()
+    }
+
+    /// Whether all models answer, and the server is not about to stop.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let models = read(&self.models);
+        !self.is_draining.load(Ordering::Relaxed) && !models.is_empty() && models.values().all(|model| model.is_ready())
+    }
+
+    /// From now on the server counts as not ready; it answers as before.
+    pub fn begin_drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to stop.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were taken and not yet answered.
+    #[must_use]
+    pub fn in_flight(&self) -> i64 {
+        self.metrics.in_flight()
+    }
+
+    /// What the server says of itself.
+    #[must_use]
+    pub fn server(&self) -> ServerMetadata {
+        ServerMetadata {
+            name: "homeostat".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            extensions: EXTENSIONS.map(str::to_owned).to_vec(),
+        }
+    }
+
+    /// Whether a model answers.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`].
+    pub fn model_ready(&self, name: &str, version: Option<&str>) -> Result<bool, ServeError> {
+        let model = self.find(name)?;
+        match model.peek(version) {
+            Ok(loaded) => Ok(loaded.is_well()),
+            Err(ServeError::NotReady { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a model takes and gives.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`], [`ServeError::NotReady`].
+    pub fn model(&self, name: &str, version: Option<&str>) -> Result<ModelMetadata, ServeError> {
+        let model = self.find(name)?;
+        let loaded = model.peek(version)?;
+        let versions = model.ready().iter().map(|loaded| loaded.version.to_string()).collect();
+        Ok(ModelMetadata { versions, ..loaded.metadata.clone() })
+    }
+
+    /// What a body that is nothing but a tensor's bytes is read as: the model with the one input that must be there.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`], [`ServeError::NotReady`].
+    pub(crate) fn only_input(&self, name: &str, version: Option<&str>) -> Result<ModelMetadata, ServeError> {
+        let loaded = self.find(name)?.peek(version)?;
+        Ok(ModelMetadata {
+            name: loaded.model.clone(),
+            versions: Vec::new(),
+            platform: String::new(),
+            inputs: vec![loaded.doors.only_input()],
+            outputs: Vec::new(),
+        })
+    }
+
+    /// The most samples of one request.
+    pub(crate) fn most_rows(&self) -> usize {
+        self.opening.most_rows
+    }
+
+    /// The names of a model's classes, in the order of its scores; none where it has no classes.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`], [`ServeError::NotReady`].
+    pub fn labels(&self, name: &str, version: Option<&str>) -> Result<Vec<String>, ServeError> {
+        Ok(self.find(name)?.peek(version)?.doors.labels().to_vec())
+    }
+
+    /// How a model is served.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`], [`ServeError::NotReady`].
+    pub fn config(&self, name: &str, version: Option<&str>) -> Result<ModelConfig, ServeError> {
+        let model = self.find(name)?;
+        Ok(model.peek(version)?.config(model.policy()))
+    }
+
+    /// Where time went: of one model, or of all.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`].
+    pub fn statistics(&self, name: Option<&str>, version: Option<&str>) -> Result<ModelStatistics, ServeError> {
+        let versions = match (name, version) {
+            (None, _) => self.all().iter().flat_map(|model| model.ready()).collect(),
+            (Some(name), None) => self.find(name)?.ready(),
+            (Some(name), version) => vec![self.find(name)?.peek(version)?],
+        };
+        Ok(ModelStatistics { model_stats: versions.iter().map(|loaded| loaded.statistics()).collect() })
+    }
+
+    /// Answers a request. Dropping the future takes it out of the queue.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn infer(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        request: InferRequest,
+    ) -> Result<InferResponse, ServeError> {
+        let model = self.find(name)?;
+        let loaded = model.pick(version)?;
+        let query = loaded.doors.query(&request, &loaded.metadata)?;
+        let priority = usize::try_from(request.priority()?).unwrap_or(usize::MAX);
+        let job = Job { query, priority, deadline: deadline(request.timeout()?) };
+        let answer = self.ask(&model, &loaded, job, version.is_some()).await?;
+        Ok(InferResponse {
+            outputs: loaded.doors.outputs_of(answer, &request)?,
+            model_name: loaded.model.clone(),
+            model_version: loaded.version.to_string(),
+            id: request.id,
+            parameters: homeostat_protocol::Parameters::new(),
+        })
+    }
+
+    /// Asks a version, and its shadow if there is one and the version was not chosen by the caller.
+    pub(crate) async fn ask(
+        &self,
+        model: &Model,
+        loaded: &Shared,
+        job: Job,
+        is_chosen: bool,
+    ) -> Result<homeostat_deploy::Reply, ServeError> {
+        let _in_flight = self.metrics.enter();
+        let shadow = if is_chosen { None } else { model.shadow() };
+        let copy = shadow.map(|shadow| (shadow, job.query.clone()));
+        let answer = loaded.ask(job).await?;
+        if let Some((shadow, query)) = copy {
+            crate::model::compare(shadow, query, answer.reply.clone());
+        }
+        Ok(answer.reply)
+    }
+
+    /// What can be loaded, and what is.
+    #[must_use]
+    pub fn index(&self, query: RepositoryQuery) -> Vec<RepositoryEntry> {
+        let mut entries: Vec<RepositoryEntry> = self.all().iter().flat_map(|model| model.index()).collect();
+        for name in self.source.names() {
+            if !entries.iter().any(|entry| entry.name == name) {
+                entries.push(RepositoryEntry { name, version: String::new(), state: None, reason: String::new() });
+            }
+        }
+        entries.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
+        let is_ready = |entry: &RepositoryEntry| entry.state == Some(homeostat_protocol::ModelState::Ready);
+        entries.retain(|entry| !query.ready || is_ready(entry));
+        entries
+    }
+
+    /// Loads a model, or what has changed of it; the old version answers until the new one is verified and warm.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`] where there is no such folder, [`ServeError::Load`].
+    pub async fn load(self: &Arc<Self>, name: &str) -> Result<(), ServeError> {
+        if !self.source.has(name) {
+            return Err(ServeError::unknown(name, None));
+        }
+        let engine = Arc::clone(self);
+        let name = name.to_owned();
+        spawn_blocking(move || engine.load_now(&name, true)).await.unwrap_or_else(|error| Err(lost(&error)))
+    }
+
+    /// Takes a model out of service; what it has taken is answered.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`].
+    pub fn unload(&self, name: &str) -> Result<(), ServeError> {
+        let gone = self.find(name)?.unload();
+        for loaded in gone {
+            self.metrics.forget(&loaded.model, &loaded.version.to_string());
+        }
+        tracing::info!(model = name, "unloaded");
+        Ok(())
+    }
+
+    /// Looks at all models: loads what is new or has changed, unloads what is gone.
+    ///
+    /// # Errors
+    /// The first model that could not be loaded; the others are.
+    pub async fn refresh(self: &Arc<Self>) -> Result<(), ServeError> {
+        let engine = Arc::clone(self);
+        spawn_blocking(move || engine.refresh_now()).await.unwrap_or_else(|error| Err(lost(&error)))
+    }
+
+    fn refresh_now(&self) -> Result<(), ServeError> {
+        let names = self.source.names();
+        let gone: Vec<String> = read(&self.models).keys().filter(|known| !names.contains(known)).cloned().collect();
+        for name in gone {
+            // Between the two looks somebody else may have removed it.
+            let _ = self.unload(&name);
+            written(&self.models).remove(&name);
+        }
+        let results: Vec<_> = names.iter().map(|name| self.load_now(name, false)).collect();
+        results.into_iter().collect()
+    }
+
+    /// Loads what is wanted of a model and not there; `anew` also where it was unloaded on purpose.
+    fn load_now(&self, name: &str, anew: bool) -> Result<(), ServeError> {
+        let entry = || Arc::new(Model::new(name, self.source.traffic(name), self.source.policy()));
+        let model = Arc::clone(written(&self.models).entry(name.to_owned()).or_insert_with(entry));
+        let _turn = model.turn();
+        if model.is_unloaded() && !anew {
+            return Ok(());
+        }
+        let open = |place: crate::loaded::Place<'_>| Loaded::open(place, &self.opening, &self.metrics);
+        let changes = model.update(&self.source.versions(name)?, &open);
+        for gone in &changes.gone {
+            self.metrics.forget(name, &gone.to_string());
+        }
+        for result in &changes.results {
+            self.metrics.reloaded(name, result.is_ok());
+            match result {
+                Ok(version) => tracing::info!(model = name, version, "loaded, verified and warm"),
+                Err(error) => tracing::error!(model = name, %error, "not loaded"),
+            }
+        }
+        changes.results.into_iter().map(|result| result.map(|_| ())).collect()
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Model>, ServeError> {
+        read(&self.models).get(name).cloned().ok_or_else(|| ServeError::unknown(name, None))
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<Model>> {
+        read(&self.models).values().cloned().collect()
+    }
+}
+
+/// When a time that begins now is over; one beyond reckoning never is.
+pub(crate) fn deadline(allowed: Option<Duration>) -> Option<Instant> {
+    Instant::now().checked_add(allowed?)
+}
+
+fn lost(error: &tokio::task::JoinError) -> ServeError {
+    tracing::error!(%error, "loading ended early");
+    ServeError::Failed("loading ended early".to_owned())
+}

@@ -1,0 +1,302 @@
+//! Each call of `GRPCInferenceService`, answered by the engine. It does not know how models work.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use futures_util::StreamExt;
+use homeostat_protocol::{Parameter, ProtocolError, RepositoryQuery};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
+
+use super::{
+    GrpcConfig, convert,
+    messages::{self, grpc_inference_service_server::GrpcInferenceService},
+    status::{status, timeout},
+};
+use crate::{Engine, ServeError};
+
+/// Requests of one stream that are worked on at the same time.
+const TOGETHER: usize = 32;
+
+/// The engine, as gRPC sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    engine: Arc<Engine>,
+    config: GrpcConfig,
+}
+
+impl Service {
+    pub(crate) fn new(engine: Arc<Engine>, config: GrpcConfig) -> Self {
+        Self { engine, config }
+    }
+
+    /// Answers a request; `left` is what the caller's deadline leaves.
+    async fn infer(
+        &self,
+        message: messages::ModelInferRequest,
+        left: Option<Duration>,
+    ) -> Result<messages::ModelInferResponse, ServeError> {
+        let (name, version) = (message.model_name.clone(), message.model_version.clone());
+        let (mut request, form) = convert::request(message, &self.config.limits)?;
+        if let Some(left) = left {
+            let own = request.timeout()?.unwrap_or(Duration::MAX);
+            let micros = own.min(left).as_micros().clamp(1, i64::MAX as u128);
+            // The queue drops the work by itself, also while nobody polls this call.
+            request.parameters.insert("timeout", Parameter::Int(i64::try_from(micros).unwrap_or(i64::MAX)));
+        }
+        let response = self.engine.infer(&name, chosen(&version), request);
+        Ok(convert::response(within(left, response).await?, form))
+    }
+
+    /// The status of an error, which is counted by its reason.
+    fn refuse(&self, error: &ServeError) -> Status {
+        self.engine.metrics().rejected(error.reason());
+        status(error)
+    }
+
+    fn check_control(&self) -> Result<(), Status> {
+        if self.config.allow_control {
+            return Ok(());
+        }
+        let remedy = "start the server with --allow-control";
+        Err(status(&ServeError::Forbidden { what: "loading and unloading of models", remedy }))
+    }
+}
+
+/// An empty version leaves the choice to the server.
+fn chosen(version: &str) -> Option<&str> {
+    Some(version).filter(|version| !version.is_empty())
+}
+
+async fn within<T>(
+    left: Option<Duration>,
+    answer: impl Future<Output = Result<T, ServeError>>,
+) -> Result<T, ServeError> {
+    match left {
+        None => answer.await,
+        Some(left) => tokio::time::timeout(left, answer).await.unwrap_or(Err(ServeError::Expired)),
+    }
+}
+
+/// What the caller's deadline leaves.
+fn left(metadata: &MetadataMap) -> Result<Option<Duration>, Status> {
+    let Some(value) = metadata.get("grpc-timeout") else { return Ok(None) };
+    timeout(value.as_bytes()).map(Some).ok_or_else(|| Status::invalid_argument("`grpc-timeout` is no time"))
+}
+
+/// An answer is compressed where the request was: most clients say that they would take it, few want to pay for it.
+fn answered<T>(answer: T, request: &MetadataMap) -> Response<T> {
+    let mut response = Response::new(answer);
+    if request.get("grpc-encoding").is_none_or(|encoding| encoding == "identity") {
+        response.disable_compression();
+    }
+    response
+}
+
+fn unsupported(what: &'static str) -> Status {
+    status(&ProtocolError::Unsupported { what }.into())
+}
+
+type Answers = Pin<Box<dyn Stream<Item = Result<messages::ModelStreamInferResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl GrpcInferenceService for Service {
+    type ModelStreamInferStream = Answers;
+
+    async fn server_live(
+        &self,
+        _: Request<messages::ServerLiveRequest>,
+    ) -> Result<Response<messages::ServerLiveResponse>, Status> {
+        Ok(Response::new(messages::ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(
+        &self,
+        _: Request<messages::ServerReadyRequest>,
+    ) -> Result<Response<messages::ServerReadyResponse>, Status> {
+        Ok(Response::new(messages::ServerReadyResponse { ready: self.engine.is_ready() }))
+    }
+
+    async fn model_ready(
+        &self,
+        request: Request<messages::ModelReadyRequest>,
+    ) -> Result<Response<messages::ModelReadyResponse>, Status> {
+        let messages::ModelReadyRequest { name, version } = request.into_inner();
+        let ready = self.engine.model_ready(&name, chosen(&version)).map_err(|error| status(&error))?;
+        Ok(Response::new(messages::ModelReadyResponse { ready }))
+    }
+
+    async fn server_metadata(
+        &self,
+        _: Request<messages::ServerMetadataRequest>,
+    ) -> Result<Response<messages::ServerMetadataResponse>, Status> {
+        let homeostat_protocol::ServerMetadata { name, version, extensions } = self.engine.server();
+        Ok(Response::new(messages::ServerMetadataResponse { name, version, extensions }))
+    }
+
+    async fn model_metadata(
+        &self,
+        request: Request<messages::ModelMetadataRequest>,
+    ) -> Result<Response<messages::ModelMetadataResponse>, Status> {
+        let messages::ModelMetadataRequest { name, version } = request.into_inner();
+        let model = self.engine.model(&name, chosen(&version)).map_err(|error| status(&error))?;
+        Ok(Response::new(messages::ModelMetadataResponse {
+            name: model.name,
+            versions: model.versions,
+            platform: model.platform,
+            inputs: model.inputs.into_iter().map(convert::metadata).collect(),
+            outputs: model.outputs.into_iter().map(convert::metadata).collect(),
+        }))
+    }
+
+    async fn model_infer(
+        &self,
+        request: Request<messages::ModelInferRequest>,
+    ) -> Result<Response<messages::ModelInferResponse>, Status> {
+        let (metadata, _, message) = request.into_parts();
+        let left = left(&metadata)?;
+        let answer = self.infer(message, left).await.map_err(|error| self.refuse(&error))?;
+        Ok(answered(answer, &metadata))
+    }
+
+    async fn model_stream_infer(
+        &self,
+        request: Request<Streaming<messages::ModelInferRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let (metadata, _, incoming) = request.into_parts();
+        let deadline = left(&metadata)?.and_then(|left| tokio::time::Instant::now().checked_add(left));
+        let service = self.clone();
+        let answers = incoming.map(move |message| {
+            let service = service.clone();
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
+            async move { Ok(service.answer(message?, left).await) }
+        });
+        Ok(answered(Box::pin(answers.buffered(TOGETHER)), &metadata))
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<messages::ModelConfigRequest>,
+    ) -> Result<Response<messages::ModelConfigResponse>, Status> {
+        let messages::ModelConfigRequest { name, version } = request.into_inner();
+        let config = self.engine.config(&name, chosen(&version)).map_err(|error| status(&error))?;
+        Ok(Response::new(messages::ModelConfigResponse { config: Some(convert::config(config)) }))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<messages::ModelStatisticsRequest>,
+    ) -> Result<Response<messages::ModelStatisticsResponse>, Status> {
+        let messages::ModelStatisticsRequest { name, version } = request.into_inner();
+        let statistics = self.engine.statistics(chosen(&name), chosen(&version)).map_err(|error| status(&error))?;
+        let model_stats = statistics.model_stats.iter().map(convert::statistics).collect();
+        Ok(Response::new(messages::ModelStatisticsResponse { model_stats }))
+    }
+
+    async fn repository_index(
+        &self,
+        request: Request<messages::RepositoryIndexRequest>,
+    ) -> Result<Response<messages::RepositoryIndexResponse>, Status> {
+        let entries = self.engine.index(RepositoryQuery { ready: request.get_ref().ready });
+        let models = entries.into_iter().map(convert::index_entry).collect();
+        Ok(Response::new(messages::RepositoryIndexResponse { models }))
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<messages::RepositoryModelLoadRequest>,
+    ) -> Result<Response<messages::RepositoryModelLoadResponse>, Status> {
+        self.check_control()?;
+        let message = request.into_inner();
+        // Triton takes a configuration, and files, from the client; here a model is what its folder says.
+        if message.parameters.keys().any(|name| name == "config" || name.starts_with("file:")) {
+            return Err(unsupported("loading with a configuration or files of the client"));
+        }
+        self.engine.load(&message.model_name).await.map_err(|error| status(&error))?;
+        Ok(Response::new(messages::RepositoryModelLoadResponse {}))
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<messages::RepositoryModelUnloadRequest>,
+    ) -> Result<Response<messages::RepositoryModelUnloadResponse>, Status> {
+        self.check_control()?;
+        self.engine.unload(&request.get_ref().model_name).map_err(|error| status(&error))?;
+        Ok(Response::new(messages::RepositoryModelUnloadResponse {}))
+    }
+
+    async fn system_shared_memory_status(
+        &self,
+        _: Request<messages::SystemSharedMemoryStatusRequest>,
+    ) -> Result<Response<messages::SystemSharedMemoryStatusResponse>, Status> {
+        Err(unsupported("shared memory"))
+    }
+
+    async fn system_shared_memory_register(
+        &self,
+        _: Request<messages::SystemSharedMemoryRegisterRequest>,
+    ) -> Result<Response<messages::SystemSharedMemoryRegisterResponse>, Status> {
+        Err(unsupported("shared memory"))
+    }
+
+    async fn system_shared_memory_unregister(
+        &self,
+        _: Request<messages::SystemSharedMemoryUnregisterRequest>,
+    ) -> Result<Response<messages::SystemSharedMemoryUnregisterResponse>, Status> {
+        Err(unsupported("shared memory"))
+    }
+
+    async fn cuda_shared_memory_status(
+        &self,
+        _: Request<messages::CudaSharedMemoryStatusRequest>,
+    ) -> Result<Response<messages::CudaSharedMemoryStatusResponse>, Status> {
+        Err(unsupported("shared memory"))
+    }
+
+    async fn cuda_shared_memory_register(
+        &self,
+        _: Request<messages::CudaSharedMemoryRegisterRequest>,
+    ) -> Result<Response<messages::CudaSharedMemoryRegisterResponse>, Status> {
+        Err(unsupported("shared memory"))
+    }
+
+    async fn cuda_shared_memory_unregister(
+        &self,
+        _: Request<messages::CudaSharedMemoryUnregisterRequest>,
+    ) -> Result<Response<messages::CudaSharedMemoryUnregisterResponse>, Status> {
+        Err(unsupported("shared memory"))
+    }
+
+    async fn trace_setting(
+        &self,
+        _: Request<messages::TraceSettingRequest>,
+    ) -> Result<Response<messages::TraceSettingResponse>, Status> {
+        Err(unsupported("changing trace settings"))
+    }
+
+    async fn log_settings(
+        &self,
+        _: Request<messages::LogSettingsRequest>,
+    ) -> Result<Response<messages::LogSettingsResponse>, Status> {
+        Err(unsupported("changing log settings"))
+    }
+}
+
+impl Service {
+    /// The answer of one request of a stream: an error is an answer, too, with the request's id.
+    async fn answer(
+        &self,
+        message: messages::ModelInferRequest,
+        left: Option<Duration>,
+    ) -> messages::ModelStreamInferResponse {
+        let id = message.id.clone();
+        match self.infer(message, left).await {
+            Ok(response) => {
+                messages::ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
+            }
+            Err(error) => messages::ModelStreamInferResponse {
+                error_message: self.refuse(&error).message().to_owned(),
+                infer_response: Some(messages::ModelInferResponse { id, ..Default::default() }),
+            },
+        }
+    }
+}

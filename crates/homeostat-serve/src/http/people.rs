@@ -1,0 +1,160 @@
+//! Plain HTTP for people: a picture or a text in, labels with probabilities out, a page to try it, and the description of all
+//! paths. It does not know how a model answers.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, Multipart, Path, Query as Parameters, Request, State},
+    http::{Request as HttpRequest, header},
+    response::{Html, IntoResponse, Response},
+};
+use bytes::Bytes;
+use homeostat_deploy::{Job, Query, Reply};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{App, body};
+use crate::{ServeError, door::top, engine::deadline};
+
+/// What may stand behind the `?`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asked {
+    /// How many classes, the most probable first.
+    top: Option<usize>,
+    /// The version.
+    version: Option<String>,
+}
+
+const WANTED: &str =
+    "a picture as it is, multipart/form-data with files, text/plain, or JSON such as {\"text\": \"...\"}";
+
+pub(super) async fn predict(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    asked: Result<Parameters<Asked>, axum::extract::rejection::QueryRejection>,
+    request: Request,
+) -> Result<Response, ServeError> {
+    let Parameters(asked) = asked.map_err(|_| ServeError::Input("`top` must be a number".to_owned()))?;
+    let model = app.engine.find(&name)?;
+    let loaded = model.pick(asked.version.as_deref())?;
+    let (parts, body) = request.into_parts();
+    let kind =
+        parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
+    let read = body::read(&app, &parts.headers, body).await?;
+    let items = items(&kind, read.bytes).await?;
+    if items.len() > app.engine.most_rows() {
+        let limit = app.engine.most_rows();
+        return Err(homeostat_protocol::ProtocolError::Limit { what: "samples in a request", limit }.into());
+    }
+    let (names, items): (Vec<Option<String>>, Vec<Bytes>) = items.into_iter().unzip();
+    let job = Job { query: Query::Raw(items), priority: 0, deadline: deadline(None) };
+    let reply = app.engine.ask(&model, &loaded, job, asked.version.is_some()).await?;
+    drop(read.hold);
+    let answers = answers(&reply, loaded.doors.labels(), asked.top.unwrap_or(5));
+    let named = |(name, mut answer): (Option<String>, Value)| {
+        if let (Some(name), Value::Object(fields)) = (name, &mut answer) {
+            fields.insert("name".to_owned(), name.into());
+        }
+        answer
+    };
+    let predictions: Vec<Value> = names.into_iter().zip(answers).map(named).collect();
+    Ok(super::json(&json!({ "model": name, "version": loaded.version.to_string(), "predictions": predictions })))
+}
+
+/// What a body asks about, each with its file's name if it has one.
+async fn items(kind: &str, bytes: Bytes) -> Result<Vec<(Option<String>, Bytes)>, ServeError> {
+    if bytes.is_empty() {
+        return Err(ServeError::Input(format!("the body is empty: send {WANTED}")));
+    }
+    let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.as_str() {
+        "multipart/form-data" => parts(kind, bytes).await,
+        "application/json" => texts(&bytes),
+        // What `curl --data-binary` says of any file, where nothing else is said.
+        "" | "application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain" => Ok(vec![(None, bytes)]),
+        kind if kind.starts_with("image/") => Ok(vec![(None, bytes)]),
+        other => Err(ServeError::MediaType { found: other.chars().take(64).collect(), wanted: WANTED }),
+    }
+}
+
+async fn parts(kind: &str, bytes: Bytes) -> Result<Vec<(Option<String>, Bytes)>, ServeError> {
+    let wrong = |_| ServeError::Input("the body is no multipart/form-data".to_owned());
+    let request = HttpRequest::builder().header(header::CONTENT_TYPE, kind).body(Body::from(bytes));
+    let request = request.map_err(|_| ServeError::Input("the type of the body cannot be read".to_owned()))?;
+    let no_boundary = |_| ServeError::Input("the body is no multipart/form-data: it has no boundary".to_owned());
+    let mut parts = Multipart::from_request(request, &()).await.map_err(no_boundary)?;
+    let mut items = Vec::new();
+    while let Some(part) = parts.next_field().await.map_err(wrong)? {
+        let name = part.file_name().map(|name| name.chars().filter(|c| !c.is_control()).take(128).collect());
+        items.push((name, part.bytes().await.map_err(wrong)?));
+    }
+    if items.is_empty() {
+        return Err(ServeError::Input("there is no part in the body".to_owned()));
+    }
+    Ok(items)
+}
+
+/// A text, several, or a pair.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Texts {
+    Many { texts: Vec<String> },
+    Pair { text: String, pair: String },
+    One { text: String },
+}
+
+fn texts(bytes: &Bytes) -> Result<Vec<(Option<String>, Bytes)>, ServeError> {
+    let wrong = |_| {
+        ServeError::Input(
+            "the JSON is none of {\"text\": \"...\"}, {\"text\": \"...\", \"pair\": \"...\"}, {\"texts\": [\"...\"]}"
+                .to_owned(),
+        )
+    };
+    let item = |text: String| (None, Bytes::from(text));
+    Ok(match serde_json::from_slice(bytes).map_err(wrong)? {
+        Texts::Many { texts } if texts.is_empty() => return Err(ServeError::Input("`texts` is empty".to_owned())),
+        Texts::Many { texts } => texts.into_iter().map(item).collect(),
+        // As a raw request has a pair.
+        Texts::Pair { text, pair } => vec![item(json!({ "text": text, "pair": pair }).to_string())],
+        Texts::One { text } => vec![item(text)],
+    })
+}
+
+/// For people: the label, and the most probable classes.
+fn answers(reply: &Reply, labels: &[String], most: usize) -> Vec<Value> {
+    let tensors = match reply {
+        Reply::Json(answers) => return answers.clone(),
+        Reply::Tensors(tensors) => tensors,
+    };
+    let Some(scores) = tensors.first() else { return Vec::new() };
+    let classes = labels.len().max(1);
+    let one = |row: &[f32]| {
+        let label = |class: usize| labels.get(class).map_or_else(|| class.to_string(), Clone::clone);
+        let of = |class: usize| json!({ "label": label(class), "probability": rounded(row[class]) });
+        let order = top(row, most.clamp(1, classes));
+        json!({
+            "label": label(order[0]),
+            "probability": rounded(row[order[0]]),
+            "top": order.iter().map(|&class| of(class)).collect::<Vec<_>>(),
+        })
+    };
+    scores.floats().chunks_exact(classes).map(one).collect()
+}
+
+/// A probability to six decimals: more digits would be those of the conversion to another width.
+fn rounded(probability: f32) -> f64 {
+    (f64::from(probability) * 1e6).round() / 1e6
+}
+
+pub(super) async fn page() -> Html<&'static str> {
+    Html(include_str!("page.html"))
+}
+
+pub(super) async fn docs() -> Html<&'static str> {
+    Html(include_str!("docs.html"))
+}
+
+pub(super) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
+}

@@ -1,0 +1,180 @@
+//! The routes of the Open Inference Protocol. They do not know how a model answers.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use homeostat_protocol::{
+    HEADER_LENGTH, InferRequest, Limits, ModelMetadata, ModelReady, OutputForms, ProtocolError, RepositoryQuery,
+    decode_request, encode_response,
+};
+use serde::Deserialize;
+
+use super::{
+    App,
+    body::{self, LARGE},
+    coding::Coding,
+    json,
+};
+use crate::ServeError;
+
+/// The model in a path, and its version if it is there.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    model: String,
+    version: Option<String>,
+}
+
+type Answer = Result<Response, ServeError>;
+
+pub(super) async fn live() -> Response {
+    json(&serde_json::json!({ "live": true }))
+}
+
+pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
+    let ready = app.engine.is_ready();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, json(&serde_json::json!({ "ready": ready }))).into_response()
+}
+
+pub(super) async fn server(State(app): State<Arc<App>>) -> Response {
+    json(&app.engine.server())
+}
+
+pub(super) async fn model(State(app): State<Arc<App>>, Path(named): Path<Named>) -> Answer {
+    Ok(json(&app.engine.model(&named.model, named.version.as_deref())?))
+}
+
+pub(super) async fn model_ready(State(app): State<Arc<App>>, Path(named): Path<Named>) -> Answer {
+    let ready = app.engine.model_ready(&named.model, named.version.as_deref())?;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((status, json(&ModelReady { name: named.model, ready })).into_response())
+}
+
+pub(super) async fn config(State(app): State<Arc<App>>, Path(named): Path<Named>) -> Answer {
+    Ok(json(&app.engine.config(&named.model, named.version.as_deref())?))
+}
+
+pub(super) async fn statistics(State(app): State<Arc<App>>, Path(named): Path<Named>) -> Answer {
+    Ok(json(&app.engine.statistics(Some(&named.model), named.version.as_deref())?))
+}
+
+pub(super) async fn all_statistics(State(app): State<Arc<App>>) -> Answer {
+    Ok(json(&app.engine.statistics(None, None)?))
+}
+
+pub(super) async fn infer(State(app): State<Arc<App>>, Path(named): Path<Named>, request: Request) -> Answer {
+    let (parts, body) = request.into_parts();
+    // A stranger's word is refused before his body is read.
+    let only = app.engine.only_input(&named.model, named.version.as_deref())?;
+    let body::Read { bytes, hold } = body::read(&app, &parts.headers, body).await?;
+    let request = decode(&app.options.limits, &parts.headers, bytes, only).await?;
+    let forms = OutputForms::of(&request)?;
+    let answer = app.engine.infer(&named.model, named.version.as_deref(), request).await?;
+    drop(hold);
+    let encoded = encode_response(&answer, &forms)?;
+    let mut response = packed(&parts.headers, encoded.body);
+    let kind = if encoded.header_length.is_some() { "application/octet-stream" } else { "application/json" };
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Some(length) = encoded.header_length {
+        response.headers_mut().insert(HeaderName::from_static(HEADER_LENGTH), HeaderValue::from(length));
+    }
+    Ok(response)
+}
+
+/// Parses a body; a large one on a thread that may block, so that others are not held up.
+async fn decode(
+    limits: &Limits,
+    headers: &HeaderMap,
+    bytes: Bytes,
+    only: ModelMetadata,
+) -> Result<InferRequest, ServeError> {
+    let text = |value: &HeaderValue| value.to_str().unwrap_or("?").to_owned();
+    let length = headers.get(HEADER_LENGTH).map(text);
+    if bytes.len() < LARGE {
+        return Ok(decode_request(&bytes, length.as_deref(), &only, limits)?);
+    }
+    let limits = *limits;
+    let parse = move || decode_request(&bytes, length.as_deref(), &only, &limits);
+    let parsed = tokio::task::spawn_blocking(parse).await;
+    Ok(parsed.map_err(|_| ServeError::Failed("the body could not be parsed".into()))??)
+}
+
+/// A body, packed if the caller takes it so.
+fn packed(headers: &HeaderMap, plain: Bytes) -> Response {
+    let Some(coding) = Coding::of_answer(headers, plain.len()) else { return Body::from(plain).into_response() };
+    match coding.pack(&plain) {
+        Ok(packed) => {
+            let head = [(header::CONTENT_ENCODING, coding.name()), (header::VARY, "accept-encoding")];
+            (head, Body::from(packed)).into_response()
+        }
+        Err(_) => Body::from(plain).into_response(),
+    }
+}
+
+pub(super) async fn index(State(app): State<Arc<App>>, request: Request) -> Answer {
+    let (parts, body) = request.into_parts();
+    let read = body::read(&app, &parts.headers, body).await?;
+    let query = if read.bytes.iter().all(u8::is_ascii_whitespace) {
+        RepositoryQuery::default()
+    } else {
+        serde_json::from_slice(&read.bytes).map_err(|error| malformed(&error))?
+    };
+    Ok(json(&app.engine.index(query)))
+}
+
+pub(super) async fn load(State(app): State<Arc<App>>, Path(named): Path<Named>, request: Request) -> Answer {
+    app.may_control("loading a model")?;
+    let (parts, body) = request.into_parts();
+    let read = body::read(&app, &parts.headers, body).await?;
+    if !read.bytes.iter().all(u8::is_ascii_whitespace) {
+        let asked: LoadBody = serde_json::from_slice(&read.bytes).map_err(|error| malformed(&error))?;
+        if asked.parameters.is_some_and(|parameters| !parameters.is_empty()) {
+            return Err(ServeError::Unsupported("loading with another configuration or with files of the request"));
+        }
+    }
+    app.engine.load(&named.model).await?;
+    Ok(json(&serde_json::json!({})))
+}
+
+/// The body of a request to load; parameters that we know none of.
+#[derive(Debug, Deserialize)]
+struct LoadBody {
+    parameters: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+pub(super) async fn unload(State(app): State<Arc<App>>, Path(named): Path<Named>) -> Answer {
+    app.may_control("unloading a model")?;
+    app.engine.unload(&named.model)?;
+    Ok(json(&serde_json::json!({})))
+}
+
+pub(super) async fn no_trace() -> ServeError {
+    ServeError::Unsupported("the trace extension")
+}
+
+pub(super) async fn no_logging() -> ServeError {
+    ServeError::Unsupported("the logging extension")
+}
+
+pub(super) async fn no_memory() -> ServeError {
+    ServeError::Unsupported("shared memory that a client names")
+}
+
+impl App {
+    fn may_control(&self, what: &'static str) -> Result<(), ServeError> {
+        if self.options.allow_control {
+            return Ok(());
+        }
+        Err(ServeError::Forbidden { what, remedy: "start the server with --allow-control" })
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> ServeError {
+    ProtocolError::Json { at: error.column(), problem: "no such request".to_owned() }.into()
+}

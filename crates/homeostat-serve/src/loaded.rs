@@ -1,0 +1,242 @@
+//! One version of a model at work: opened, verified, warm. It does not know which version a request gets.
+
+use std::{
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use burn::tensor::Device;
+use bytes::Bytes;
+use homeostat_artifact::Artifact;
+use homeostat_deploy::{Answer, Batcher, BatcherConfig, Job, OpenEndpoint, Query, Spent, verify};
+use homeostat_protocol::{
+    BatchStatistics, ConfigParameter, ConfigTensor, Duration as Counted, DynamicBatching, InferenceStatistics,
+    InstanceGroup, InstanceKind, ModelConfig, ModelMetadata, QueuePolicy, TensorMetadata, TimeoutAction, VersionPolicy,
+    VersionStatistics,
+};
+use homeostat_tasks::TaskConfig;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    ServeError,
+    door::Doors,
+    metrics::{Metrics, VersionMetrics, VersionState},
+};
+
+/// What our models run on, in the words of the protocol.
+pub(crate) const PLATFORM: &str = "homeostat_burn";
+
+/// How versions are opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Where to compute.
+    pub device: Device,
+    /// How queries are put together.
+    pub batcher: BatcherConfig,
+    /// The most samples of one request.
+    pub most_rows: usize,
+}
+
+/// A version of a model that answers.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) model: String,
+    pub(crate) version: u64,
+    /// The hash of the `artifact.json` that it was opened from.
+    pub(crate) fingerprint: String,
+    pub(crate) doors: Doors,
+    pub(crate) metadata: ModelMetadata,
+    pub(crate) metrics: VersionMetrics,
+    batcher: Batcher,
+    kind: String,
+    created: String,
+    digest: String,
+}
+
+/// The name, version and place of what is to be loaded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) model: &'a str,
+    pub(crate) version: u64,
+    pub(crate) path: &'a Path,
+}
+
+impl Loaded {
+    /// Opens an artifact, verifies that it answers as at the end of its training, and warms it up. Blocks.
+    ///
+    /// # Errors
+    /// [`ServeError::Load`]: the artifact is broken, or answers differently.
+    pub(crate) fn open(place: Place<'_>, opening: &Opening, metrics: &Metrics) -> Result<Self, ServeError> {
+        let Place { model, version, path } = place;
+        let failed = |reason: String| ServeError::Load { model: model.to_owned(), reason };
+        let artifact = Artifact::open(path).map_err(|error| failed(error.to_string()))?;
+        let text = artifact.task().map_err(|error| failed(error.to_string()))?;
+        let task = TaskConfig::parse(artifact.kind(), &text).map_err(|error| failed(error.to_string()))?;
+        let endpoint = task
+            .open(OpenEndpoint { artifact: &artifact, device: &opening.device })
+            .map_err(|error| failed(error.to_string()))?
+            .map_err(|error| failed(error.to_string()))?;
+        // Its requests go alone and all together, so that what is made at the first use is made.
+        verify(endpoint.as_ref(), &artifact).map_err(|error| failed(error.to_string()))?;
+        let batcher = Batcher::start(endpoint, opening.batcher.clone())
+            .map_err(|error| failed(format!("its threads cannot be started: {error}")))?;
+        let doors = Doors::new(batcher.signature().cloned(), opening.most_rows);
+        let loaded = Self {
+            metadata: ModelMetadata {
+                name: model.to_owned(),
+                versions: vec![version.to_string()],
+                platform: PLATFORM.to_owned(),
+                inputs: doors.inputs(),
+                outputs: doors.outputs(),
+            },
+            metrics: metrics.version(model, &version.to_string()),
+            model: model.to_owned(),
+            version,
+            fingerprint: fingerprint(artifact.path())?,
+            doors,
+            batcher,
+            kind: artifact.kind().to_owned(),
+            created: artifact.created().to_owned(),
+            digest: artifact.digest().to_owned(),
+        };
+        loaded.warm(&artifact)?;
+        Ok(loaded)
+    }
+
+    /// Sends a golden request through the queue to each instance.
+    fn warm(&self, artifact: &Artifact) -> Result<(), ServeError> {
+        let failed = |reason: String| ServeError::Load { model: self.model.clone(), reason };
+        let golden = artifact.golden().map_err(|error| failed(error.to_string()))?;
+        for request in golden.into_iter().take(2 * self.batcher.config().instances) {
+            let query = Query::Raw(vec![Bytes::from(request.request)]);
+            let ticket = self.batcher.submit(Job { query, priority: 0, deadline: None });
+            ticket.and_then(homeostat_deploy::Ticket::wait).map_err(|error| failed(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Asks the model; dropping the future takes the query out of the queue.
+    pub(crate) async fn ask(&self, job: Job) -> Result<Answer, ServeError> {
+        let (begun, deadline) = (Instant::now(), job.deadline);
+        let ticket = self.batcher.submit(job)?;
+        let answer = match deadline {
+            None => ticket.await,
+            Some(deadline) => {
+                let timed = tokio::time::timeout_at(deadline.into(), ticket).await;
+                timed.map_err(|_| ServeError::Expired)?
+            }
+        };
+        match answer {
+            Ok(answer) => {
+                self.metrics.answered(begun, &answer);
+                Ok(answer)
+            }
+            Err(failure) => {
+                self.metrics.failed.inc();
+                Err(failure.into())
+            }
+        }
+    }
+
+    pub(crate) fn is_well(&self) -> bool {
+        self.batcher.health().is_well
+    }
+
+    pub(crate) fn state(&self) -> VersionState {
+        let (health, level) = (self.batcher.health(), self.batcher.level());
+        VersionState {
+            is_ready: health.is_well,
+            waiting: level.queries,
+            limit: level.limit,
+            panics: health.panics,
+            stuck: health.stuck,
+        }
+    }
+
+    pub(crate) fn config(&self, policy: &VersionPolicy) -> ModelConfig {
+        let config = self.batcher.config();
+        let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let input = |tensor: &TensorMetadata| ConfigTensor {
+            optional: self.doors.is_optional(&tensor.name),
+            ..ConfigTensor::of(tensor, true)
+        };
+        let facts = [("task", &self.kind), ("created", &self.created), ("digest", &self.digest)];
+        ModelConfig {
+            name: self.model.clone(),
+            platform: PLATFORM.to_owned(),
+            backend: "homeostat".to_owned(),
+            version_policy: policy.clone(),
+            max_batch_size: self.batcher.config().largest_batch as u64,
+            input: self.metadata.inputs.iter().map(input).collect(),
+            output: self.metadata.outputs.iter().map(|tensor| ConfigTensor::of(tensor, true)).collect(),
+            instance_group: vec![InstanceGroup {
+                name: self.model.clone(),
+                kind: InstanceKind::Cpu,
+                count: u32::try_from(config.instances).unwrap_or(u32::MAX),
+            }],
+            dynamic_batching: Some(DynamicBatching {
+                preferred_batch_size: config.preferred_batches.iter().map(|&size| size as u64).collect(),
+                max_queue_delay_microseconds: micros(config.longest_wait),
+                priority_levels: config.priorities as u64,
+                default_priority_level: config.default_priority() as u64,
+                default_queue_policy: QueuePolicy {
+                    timeout_action: TimeoutAction::Reject,
+                    default_timeout_microseconds: config.deadline.map_or(0, micros),
+                    allow_timeout_override: true,
+                    max_queue_size: u32::try_from(config.queue).unwrap_or(u32::MAX),
+                },
+            }),
+            parameters: facts
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), ConfigParameter { string_value: value.clone() }))
+                .collect(),
+        }
+    }
+
+    pub(crate) fn statistics(&self) -> VersionStatistics {
+        let found = self.batcher.statistics();
+        let last = found.last.and_then(|last: SystemTime| last.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        let batch = |(&rows, spent): (&usize, &homeostat_deploy::BatchSpent)| BatchStatistics {
+            batch_size: rows as u64,
+            compute_input: counted(spent.count, spent.phases.prepare),
+            compute_infer: counted(spent.count, spent.phases.compute),
+            compute_output: counted(spent.count, spent.phases.respond),
+        };
+        let of = |spent: Spent| counted(spent.count, spent.time);
+        VersionStatistics {
+            name: self.model.clone(),
+            version: self.version.to_string(),
+            last_inference: u64::try_from(last.as_millis()).unwrap_or(u64::MAX),
+            inference_count: found.rows,
+            execution_count: found.batches,
+            inference_stats: InferenceStatistics {
+                success: of(found.succeeded),
+                fail: of(found.failed),
+                queue: of(found.queue),
+                compute_input: of(found.prepare),
+                compute_infer: of(found.compute),
+                compute_output: of(found.respond),
+                cache_hit: Counted::default(),
+                cache_miss: Counted::default(),
+            },
+            batch_stats: found.by_size.iter().map(batch).collect(),
+        }
+    }
+}
+
+fn counted(count: u64, time: std::time::Duration) -> Counted {
+    Counted { count, ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) }
+}
+
+/// What tells whether the artifact at a path is another one: the hash of its `artifact.json`, which has the hash of each file.
+pub(crate) fn fingerprint(path: &Path) -> Result<String, ServeError> {
+    let places = [path.join("artifact.json"), path.join("artifact/artifact.json")];
+    let read = places.iter().find_map(|place| fs::read(place).ok());
+    let bytes = read.ok_or_else(|| ServeError::Input(format!("{} is no artifact", path.display())))?;
+    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A version that requests share; the last one to leave ends its threads.
+pub(crate) type Shared = Arc<Loaded>;

@@ -1,0 +1,72 @@
+//! The queue seen from the router.
+
+use std::sync::Arc;
+
+use homeostat_deploy::BatcherConfig;
+use homeostat_serve::{HttpOptions, Opening};
+
+use crate::place::{Place, infer_body, opening, values};
+
+const INFER: &str = "/v2/models/pictures/infer";
+
+/// Any number of callers at once: each gets the answer that it gets alone, to the byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_do_not_depend_on_who_else_asks() {
+    let batcher = BatcherConfig { largest_batch: 7, threads: 1, instances: 2, ..BatcherConfig::default() };
+    let place = Arc::new(Place::with(Opening { batcher, ..opening() }, HttpOptions::default()).await);
+    let body = |client: usize| {
+        let values: Vec<f32> =
+            values(1 + client % 3).iter().map(|value| value * (1.0 + client as f32 / 10.0)).collect();
+        infer_body(&values).to_string()
+    };
+    let mut alone = Vec::new();
+    for client in 0..12 {
+        alone.push(place.post(INFER, body(client)).await.json(200));
+    }
+    let clients: Vec<_> = (0..12)
+        .map(|client| {
+            let (place, body, alone) = (Arc::clone(&place), body(client), alone[client].clone());
+            tokio::spawn(async move {
+                for _ in 0..20 {
+                    assert_eq!(place.post(INFER, body.clone()).await.json(200), alone);
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_excess_is_refused_with_a_time_to_come_back() {
+    let batcher = BatcherConfig { queue: 1, largest_batch: 1, threads: 1, ..BatcherConfig::default() };
+    let place = Arc::new(Place::with(Opening { batcher, ..opening() }, HttpOptions::default()).await);
+    let clients: Vec<_> = (0..32)
+        .map(|_| {
+            let place = Arc::clone(&place);
+            tokio::spawn(async move {
+                let mut counts = [0, 0];
+                for _ in 0..50 {
+                    let answer = place.post(INFER, infer_body(&values(20)).to_string()).await;
+                    if answer.status == 200 {
+                        counts[0] += 1;
+                    } else {
+                        answer.error(429);
+                        assert_eq!(answer.headers["retry-after"], "1");
+                        counts[1] += 1;
+                    }
+                }
+                counts
+            })
+        })
+        .collect();
+    let mut all = [0, 0];
+    for client in clients {
+        let counts = client.await.unwrap();
+        all = [all[0] + counts[0], all[1] + counts[1]];
+    }
+    assert!(all[0] > 0 && all[1] > 0, "{all:?}");
+    let text = place.engine.metrics_text();
+    assert!(text.contains(&format!("homeostat_rejections_total{{reason=\"overload\"}} {}", all[1])), "{text}");
+}

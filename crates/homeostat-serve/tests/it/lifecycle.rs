@@ -1,0 +1,225 @@
+//! From the first connection to the last answer, over real sockets.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use homeostat_serve::{Engine, HttpOptions, Server, ServerOptions, Source, serve};
+use tempfile::TempDir;
+
+use crate::place::{infer_body, opening, pictures, publish, values};
+
+/// A server on free ports, in a thread of its own.
+struct Running {
+    http: SocketAddr,
+    metrics: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: thread::JoinHandle<()>,
+    _folder: TempDir,
+}
+
+fn options() -> ServerOptions {
+    ServerOptions {
+        http: SocketAddr::from(([127, 0, 0, 1], 0)),
+        metrics: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+        pre_stop: Duration::from_millis(300),
+        ..ServerOptions::default()
+    }
+}
+
+fn start(options: ServerOptions) -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pictures");
+    publish(&path, &pictures(1));
+    let engine = Engine::new(Source::named([("pictures".to_owned(), path)]).unwrap(), opening());
+    let stop = Arc::new(AtomicBool::new(false));
+    let (told, heard) = std::sync::mpsc::channel();
+    let of_thread = Arc::clone(&stop);
+    let thread = thread::spawn(move || {
+        let listening =
+            |server: &Server| told.send((server.http_address().unwrap(), server.metrics_address().unwrap())).unwrap();
+        serve(engine, options, true, listening, &of_thread).unwrap();
+    });
+    let (http, metrics) = heard.recv().unwrap();
+    let begun = Instant::now();
+    while ask(http, "GET /v2/health/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").0 != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        thread::sleep(Duration::from_millis(5));
+    }
+    Running { http, metrics, stop, thread, _folder: folder }
+}
+
+/// One request on a connection of its own: status and body.
+fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, text.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned()))
+}
+
+fn infer() -> String {
+    let body = infer_body(&values(1)).to_string();
+    format!("POST /v2/models/pictures/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+/// Reads one answer off a connection that stays: its status, and whether the server wishes to close it; nothing at its end.
+fn read_answer(stream: &mut TcpStream) -> Option<(u16, bool)> {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return None,
+        }
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let length: usize = head.split("content-length: ").nth(1)?.split("\r\n").next()?.parse().unwrap();
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).ok()?;
+    Some((head.split(' ').nth(1)?.parse().unwrap(), head.contains("connection: close")))
+}
+
+#[test]
+fn the_end_loses_no_request_that_was_taken() {
+    let server = start(options());
+    let (sent, answered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..6)
+        .map(|_| {
+            let (http, sent, answered, stop) =
+                (server.http, Arc::clone(&sent), Arc::clone(&answered), Arc::clone(&server.stop));
+            thread::spawn(move || {
+                // As a client that does what it is told: who is asked to close the connection does so and comes anew.
+                while let Ok(mut stream) = TcpStream::connect(http) {
+                    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                    loop {
+                        if stop.load(Ordering::Relaxed) && sent.load(Ordering::Relaxed) > 1_000_000 {
+                            return;
+                        }
+                        // What was never written was never taken.
+                        if stream.write_all(infer().as_bytes()).is_err() {
+                            break;
+                        }
+                        sent.fetch_add(1, Ordering::Relaxed);
+                        match read_answer(&mut stream) {
+                            Some((status, is_last)) => {
+                                assert_eq!(status, 200);
+                                answered.fetch_add(1, Ordering::Relaxed);
+                                if is_last {
+                                    break;
+                                }
+                            }
+                            None => {
+                                // Sent into a connection that had been closed meanwhile.
+                                sent.fetch_sub(1, Ordering::Relaxed);
+                                break;
+                            }
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(400));
+    server.stop.store(true, Ordering::Relaxed);
+    thread::sleep(Duration::from_millis(100));
+    // Not ready, but as alive as before.
+    let (status, _) = ask(server.http, "GET /v2/health/ready HTTP/1.1\r\nhost: x\r\n\r\n");
+    assert_eq!(status, 503);
+    let (status, _) = ask(server.http, "GET /v2/health/live HTTP/1.1\r\nhost: x\r\n\r\n");
+    assert_eq!(status, 200);
+    server.thread.join().unwrap();
+    clients.into_iter().for_each(|client| client.join().unwrap());
+    assert!(answered.load(Ordering::Relaxed) > 100, "{answered:?}");
+    assert_eq!(sent.load(Ordering::Relaxed), answered.load(Ordering::Relaxed));
+    assert!(TcpStream::connect(server.http).is_err());
+}
+
+#[test]
+fn metrics_have_a_door_of_their_own() {
+    let server = start(options());
+    let close = "HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert_eq!(ask(server.http, &format!("GET /metrics {close}")).0, 404);
+    let (status, text) = ask(server.metrics, &format!("GET /metrics {close}"));
+    assert_eq!(status, 200);
+    assert!(text.contains("# TYPE homeostat_request_duration_seconds histogram"), "{text}");
+    assert!(text.contains("process_resident_memory_bytes "));
+    assert_eq!(ask(server.metrics, &format!("GET /v2 {close}")).0, 404);
+    server.stop.store(true, Ordering::Relaxed);
+    server.thread.join().unwrap();
+}
+
+/// Half a request, a byte now and then, and connections that say nothing: others are answered as ever.
+#[test]
+fn slow_clients_hold_nobody_up() {
+    let requests = HttpOptions { body_time: Duration::from_millis(300), ..HttpOptions::default() };
+    let server = start(ServerOptions { requests, head_time: Duration::from_millis(400), ..options() });
+    let silent: Vec<_> = (0..100).map(|_| TcpStream::connect(server.http).unwrap()).collect();
+    let mut half = TcpStream::connect(server.http).unwrap();
+    half.write_all(&infer().as_bytes()[..200]).unwrap();
+    half.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    for _ in 0..10 {
+        let mut stream = TcpStream::connect(server.http).unwrap();
+        stream.write_all(infer().as_bytes()).unwrap();
+        assert_eq!(read_answer(&mut stream).unwrap().0, 200);
+    }
+    assert_eq!(read_answer(&mut half), Some((408, true)));
+    // Who says nothing is let go.
+    thread::sleep(Duration::from_millis(500));
+    for mut stream in silent {
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+    }
+    server.stop.store(true, Ordering::Relaxed);
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn what_is_no_http_and_who_hangs_up_change_nothing() {
+    let server = start(options());
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00"[..],
+        b"GET",
+        b"\0\0\0\0",
+        b"POST /v2/models/pictures/infer HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(server.http).unwrap();
+        stream.write_all(bytes).unwrap();
+        drop(stream);
+    }
+    for _ in 0..20 {
+        // Gone before the answer.
+        TcpStream::connect(server.http).unwrap().write_all(infer().as_bytes()).unwrap();
+    }
+    let mut stream = TcpStream::connect(server.http).unwrap();
+    stream.write_all(infer().as_bytes()).unwrap();
+    assert_eq!(read_answer(&mut stream).unwrap().0, 200);
+    server.stop.store(true, Ordering::Relaxed);
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn a_model_that_cannot_be_loaded_ends_the_server() {
+    let source = Source::named([("none".to_owned(), "no/such/folder".into())]).unwrap();
+    let error = serve(Engine::new(source, opening()), options(), true, |_| {}, &AtomicBool::new(false)).unwrap_err();
+    assert!(error.to_string().contains("`none`") && !error.to_string().contains('\n'), "{error}");
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = ServerOptions { http: taken.local_addr().unwrap(), ..options() };
+    let source = Source::named([]).unwrap();
+    let error = serve(Engine::new(source, opening()), options, true, |_| {}, &AtomicBool::new(false)).unwrap_err();
+    assert!(error.to_string().contains(&taken.local_addr().unwrap().to_string()), "{error}");
+}

@@ -1,0 +1,11 @@
+//! The promises of `homeostat-serve`: the router in process, and real sockets where a life begins and ends.
+#![allow(clippy::unwrap_used, reason = "functions beside the tests unwrap, too")]
+
+mod admission;
+mod batching;
+mod lifecycle;
+mod malformed;
+mod people;
+mod place;
+mod repository;
+mod v2;

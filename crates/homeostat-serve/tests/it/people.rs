@@ -1,0 +1,110 @@
+//! What people send, and the pages that they see.
+
+use hyper::Method;
+use serde_json::json;
+
+use crate::place::{LABELS, Place, picture};
+
+#[tokio::test]
+async fn a_picture_gets_its_label_however_it_is_sent() {
+    let place = Place::new().await;
+    let file = picture(7);
+    let plain =
+        place.ask(Method::POST, "/predict/pictures", &[("content-type", "image/png")], file.clone()).await.json(200);
+    let prediction = &plain["predictions"][0];
+    assert!(LABELS.contains(&prediction["label"].as_str().unwrap()));
+    let top = prediction["top"].as_array().unwrap();
+    assert_eq!(top.len(), 3);
+    assert!(top.windows(2).all(|pair| pair[0]["probability"].as_f64() >= pair[1]["probability"].as_f64()));
+    let sum: f64 = top.iter().map(|of| of["probability"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-4);
+    // As curl sends a file, and without any type.
+    for headers in [&[("content-type", "application/x-www-form-urlencoded")][..], &[]] {
+        let same = place.ask(Method::POST, "/predict/pictures", headers, file.clone()).await.json(200);
+        assert_eq!(same, plain);
+    }
+    let best = place.ask(Method::POST, "/predict/pictures?top=1&version=1", &[], file.clone()).await.json(200);
+    assert_eq!(best["predictions"][0]["top"].as_array().unwrap().len(), 1);
+    // As a form, with two files.
+    let part = |name: &str, file: &[u8]| {
+        let head = format!(
+            "--x\r\nContent-Disposition: form-data; name=\"f\"; filename=\"{name}\"\r\nContent-Type: image/png\r\n\r\n"
+        );
+        [head.as_bytes(), file, b"\r\n"].concat()
+    };
+    let form = [part("a.png", &file), part("b.png", &picture(8)), b"--x--\r\n".to_vec()].concat();
+    let answer = place
+        .ask(Method::POST, "/predict/pictures", &[("content-type", "multipart/form-data; boundary=x")], form)
+        .await
+        .json(200);
+    let predictions = answer["predictions"].as_array().unwrap();
+    assert_eq!(
+        (predictions.len(), &predictions[0]["name"], &predictions[1]["name"]),
+        (2, &json!("a.png"), &json!("b.png"))
+    );
+    assert_eq!(predictions[0]["label"], prediction["label"]);
+}
+
+#[tokio::test]
+async fn a_text_gets_its_label_however_it_is_sent() {
+    let place = Place::new().await;
+    let json_type = [("content-type", "application/json")];
+    let ask =
+        async |body: serde_json::Value| place.ask(Method::POST, "/predict/texts", &json_type, body.to_string()).await;
+    let one = ask(json!({ "text": "the cat" })).await.json(200);
+    let plain = place
+        .ask(Method::POST, "/predict/texts", &[("content-type", "text/plain; charset=utf-8")], "the cat")
+        .await
+        .json(200);
+    assert_eq!(one, plain);
+    let many = ask(json!({ "texts": ["the cat", "a rat"] })).await.json(200);
+    assert_eq!(many["predictions"][0], one["predictions"][0]);
+    assert_eq!(many["predictions"].as_array().unwrap().len(), 2);
+    let pair = ask(json!({ "text": "the cat", "pair": "a rat" })).await.json(200);
+    assert_ne!(pair["predictions"], one["predictions"]);
+    for body in [json!({}), json!({ "texts": [] }), json!([1]), json!({ "text": 3 })] {
+        ask(body).await.error(400);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_predicted_is_told_in_one_line() {
+    let place = Place::new().await;
+    let ask = async |path: &str, kind: &str, body: &str| {
+        place.ask(Method::POST, path, &[("content-type", kind)], body.to_owned()).await
+    };
+    assert!(ask("/predict/none", "image/png", "x").await.error(404).contains("no model"));
+    assert!(ask("/predict/pictures?version=9", "image/png", "x").await.error(404).contains("`9`"));
+    assert!(ask("/predict/pictures", "image/png", "x").await.error(400).contains("neither PNG"));
+    assert!(ask("/predict/pictures", "image/png", "").await.error(400).contains("empty"));
+    assert!(ask("/predict/pictures", "video/mp4", "x").await.error(415).contains("video/mp4"));
+    assert!(ask("/predict/pictures", "multipart/form-data", "x").await.error(400).contains("boundary"));
+    assert!(
+        ask("/predict/pictures", "multipart/form-data; boundary=x", "--x--\r\n").await.error(400).contains("no part")
+    );
+    assert!(ask("/predict/pictures?top=x", "image/png", "x").await.error(400).contains("top"));
+    place.get("/predict/pictures").await.error(405);
+}
+
+#[tokio::test]
+async fn pages_fetch_nothing_from_elsewhere() {
+    let place = Place::new().await;
+    for path in ["/", "/docs"] {
+        let page = place.get(path).await;
+        assert_eq!(page.status, 200);
+        let text = String::from_utf8(page.body.to_vec()).unwrap();
+        assert!(text.contains("<title>") && text.contains("viewport"), "{path}");
+        assert!(!text.contains("http://") && !text.contains("https://"), "{path}");
+    }
+    let openapi = place.get("/openapi.json").await.json(200);
+    assert!(openapi["openapi"].as_str().unwrap().starts_with("3."));
+    // Each path that is described is there, by its method.
+    for (path, methods) in openapi["paths"].as_object().unwrap() {
+        let path = path.replace("{model}", "pictures").replace("{version}", "1");
+        for method in methods.as_object().unwrap().keys() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let status = place.ask(method.clone(), &path, &[], "").await.status.as_u16();
+            assert!(!matches!(status, 404 | 405 | 500), "{method} {path}: {status}");
+        }
+    }
+}
