@@ -6,8 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader};
 
-use crate::error::message;
 use crate::conversion::Conversion;
+use crate::error::message;
 use crate::{DataError, jpeg};
 
 /// The most pixels that a picture may have: 2^26, which is 8192 x 8192. Checked from the header, before memory is taken.

@@ -213,7 +213,8 @@ mod tests {
     #[test]
     fn the_hash_of_published_weights_is_known_without_being_given() {
         let of = |address: &str, given: Option<&str>| {
-            let from = PretrainedConfig { from: address.into(), sha256: given.map(str::to_owned), ..Default::default() };
+            let from =
+                PretrainedConfig { from: address.into(), sha256: given.map(str::to_owned), ..Default::default() };
             known_hash(&from).map(str::to_owned)
         };
         let resnet18 = KnownNetwork::find("resnet18").unwrap().weights.unwrap();

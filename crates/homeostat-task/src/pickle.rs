@@ -106,7 +106,9 @@ pub(crate) fn check(path: &Path, format: &FileFormat) -> Result<(), String> {
         }
         FileFormat::Pickle => Pickle::new(BufReader::new(open()?)).check(),
         // Its tensors stand between pickles without a length that could be trusted.
-        FileFormat::Tar => Err("a file of PyTorch before 0.1.10 is not read: load and save it with a newer one".to_owned()),
+        FileFormat::Tar => {
+            Err("a file of PyTorch before 0.1.10 is not read: load and save it with a newer one".to_owned())
+        }
     }
 }
 
@@ -209,7 +211,9 @@ impl<R: BufRead> Pickle<R> {
             Op::Long1 | Op::ShortBinBytes => self.skip_counted(1),
             Op::Long4 | Op::BinBytes => self.skip_counted(4),
             Op::BinBytes8 | Op::ByteArray8 => self.skip_counted(8),
-            Op::Mark | Op::Pop | Op::PopMark | Op::Dup | Op::None | Op::NewTrue | Op::NewFalse | Op::BinPersId => Ok(()),
+            Op::Mark | Op::Pop | Op::PopMark | Op::Dup | Op::None | Op::NewTrue | Op::NewFalse | Op::BinPersId => {
+                Ok(())
+            }
             Op::Reduce | Op::Build | Op::NewObj | Op::NewObjEx => Ok(()),
             Op::Dict | Op::List | Op::Tuple | Op::EmptyTuple | Op::EmptyList | Op::EmptyDict | Op::EmptySet => Ok(()),
             Op::Tuple1 | Op::Tuple2 | Op::Tuple3 | Op::FrozenSet => Ok(()),
@@ -280,7 +284,9 @@ fn allow(module: &str, name: &str) -> Result<(), String> {
         return Ok(());
     }
     let name: String = name.chars().filter(|letter| !letter.is_control()).take(120).collect();
-    Err(format!("its pickle asks for `{name}`, which is no part of weights; nothing of it is run: save the state dict alone"))
+    Err(format!(
+        "its pickle asks for `{name}`, which is no part of weights; nothing of it is run: save the state dict alone"
+    ))
 }
 
 fn cut(error: io::Error) -> String {

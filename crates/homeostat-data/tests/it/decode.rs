@@ -231,7 +231,7 @@ fn pictures_that_are_converted_are_counted_once_and_told_of_once() {
     let said = warnings(|| {
         let config = SourceConfig::ImageFolder(ImageFolderConfig { folder: "set".into() });
         let source = config.open(&DataRoot::new([root.path()])).unwrap();
-        assert_eq!(source.converted(), []);
+        assert!(source.converted().is_empty());
         // Three epochs.
         for _ in 0..3 {
             assert!((0..source.len()).all(|i| source.get(i).is_ok()));

@@ -74,7 +74,9 @@ fn changed_levels_are_those_of_torchvision() {
 #[test]
 fn photographs_are_changed_as_pillow_and_torchvision_change_them() {
     let Some(folder) = std::env::var_os("HOMEOSTAT_PHOTOGRAPHS") else {
-        eprintln!("skipped: HOMEOSTAT_PHOTOGRAPHS names no folder; `cargo xtask parity` makes one of photographs that it finds");
+        eprintln!(
+            "skipped: HOMEOSTAT_PHOTOGRAPHS names no folder; `cargo xtask parity` makes one of photographs that it finds"
+        );
         return;
     };
     let mut compared = 0;

@@ -69,7 +69,10 @@ fn a_pack_that_another_program_wrote_is_read() {
     let three = open(&corpus.join("three.pack")).unwrap();
     let names = (0..3).map(|i| three.name(i)).collect::<Vec<_>>();
     assert_eq!(names, ["train/0.png", "train/1.png", "test/2.png"]);
-    assert_eq!(((0..3).map(|i| three.label(i)).collect::<Vec<_>>(), three.given(2)), (vec![0, 1, 0], Some(Given::Test)));
+    assert_eq!(
+        ((0..3).map(|i| three.label(i)).collect::<Vec<_>>(), three.given(2)),
+        (vec![0, 1, 0], Some(Given::Test))
+    );
     let levels = |i: usize, count: usize| (0..count).map(|k| (37 * i + 11 * k) as u8).collect::<Vec<_>>();
     for (i, count) in [(0, 6), (1, 6), (2, 16)] {
         assert_eq!(three.get(i).unwrap().pixels(), levels(i, count));

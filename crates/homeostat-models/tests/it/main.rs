@@ -135,9 +135,8 @@ fn safetensors_bring_back_the_same_answers() {
 /// What the examples have, so that no layer changes unseen; the known networks have theirs in `registry.rs`.
 #[test]
 fn every_example_has_the_parameters_that_it_had() {
-    let count = |config: &ImageModelConfig| {
-        (config.name(), config.parameters(shape_for(config), 5, &device()).unwrap())
-    };
+    let count =
+        |config: &ImageModelConfig| (config.name(), config.parameters(shape_for(config), 5, &device()).unwrap());
     let found: Vec<(&str, u64)> = ImageModelConfig::examples().iter().map(count).collect();
     assert_eq!(found, EXAMPLES);
 }

@@ -177,7 +177,7 @@ fn efficientnet_lite0_answers_files_as_its_reference() {
 
     // Its pictures as they were after resizing: nothing but the weights and the normalisation is left to differ.
     let levels = input.as_slice::<f32>().unwrap().iter().map(|value| value * 128.0 + 127.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "levels, checked to be whole")]
+    #[expect(clippy::cast_possible_truncation, reason = "levels, checked to be whole")]
     let levels: Vec<u8> = levels
         .map(|level| {
             assert!((level - level.round()).abs() < 1e-3 && (0.0..=255.0).contains(&level), "{level}");
@@ -191,12 +191,8 @@ fn efficientnet_lite0_answers_files_as_its_reference() {
     assert!(apart_of_pixels <= 1e-4, "{apart_of_pixels} apart");
 
     // The four photographs themselves, resized and cropped by us; decoders of JPEG differ by a few levels.
-    let daisies = [
-        "102841525_bd6628ae3c",
-        "10712722853_5632165b04",
-        "11834945233_a53b7a92ac_m",
-        "13826249325_f61cb15f86_n",
-    ];
+    let daisies =
+        ["102841525_bd6628ae3c", "10712722853_5632165b04", "11834945233_a53b7a92ac_m", "13826249325_f61cb15f86_n"];
     let Some(flowers) = shared("flowers5-224/val/daisy") else { return };
     let (task, network) = open(known.name, &weights, expected(&known));
     let files = daisies.map(|name| std::fs::read(flowers.join(format!("{name}.jpg"))).unwrap());
