@@ -341,6 +341,9 @@ pub(crate) struct Listeners {
     /// Where clients come; only this machine by default.
     #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDR")]
     pub(crate) http: std::net::SocketAddr,
+    /// Where clients of gRPC come: an address, or off.
+    #[arg(long, default_value = "127.0.0.1:8001", value_name = "ADDR")]
+    pub(crate) grpc: String,
     /// Where Prometheus comes: an address, or off.
     #[arg(long, default_value = "127.0.0.1:8002", value_name = "ADDR")]
     pub(crate) metrics: String,
@@ -367,6 +370,10 @@ pub(crate) struct Batching {
     /// How long a request may wait for others, in microseconds; an idle instance waits for nobody.
     #[arg(long, default_value_t = 500, value_name = "MICROS")]
     pub(crate) longest_wait: u32,
+    /// Holds the 99th percentile of the time of answers below so many milliseconds: a controller moves how long requests wait
+    /// for others and how many may wait, the latter up to --queue. Off by default.
+    #[arg(long, value_name = "MILLIS")]
+    pub(crate) target_p99: Option<f64>,
     /// Levels of priority.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) priorities: u8,

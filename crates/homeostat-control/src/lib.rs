@@ -20,6 +20,8 @@
 //! # Ok::<(), homeostat_control::ControlError>(())
 //! ```
 //!
+//! [`LatencyConfig`] is the loop of serving: intervals in, paces out.
+//!
 //! This crate does not know Burn, clocks, or files. The loop that observes also acts: see [`Action`] for what it owes.
 
 mod control_config;
@@ -30,6 +32,7 @@ mod early_stop;
 mod error;
 mod gauge;
 mod guard;
+mod latency;
 mod monitor;
 mod number;
 mod observation;
@@ -43,6 +46,7 @@ pub use decision::{Action, ControllerName, Decision};
 pub use early_stop::EarlyStopConfig;
 pub use error::ControlError;
 pub use guard::GuardConfig;
+pub use latency::{Interval, Latency, LatencyConfig, Pace, PaceDecision};
 pub use monitor::{Goal, Monitor};
 pub use number::Number;
 pub use observation::Observation;

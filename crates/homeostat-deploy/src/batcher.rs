@@ -18,7 +18,7 @@ use std::{
 use homeostat_task::{InputError, Signature};
 use tokio::sync::oneshot;
 
-pub use queue::QueueLevel;
+pub use queue::{Pressure, QueueLevel};
 pub use statistics::{BatchSpent, Spent, Statistics};
 
 use crate::{Endpoint, Phases, Query, Reply};
@@ -255,6 +255,18 @@ impl Batcher {
     #[must_use]
     pub fn level(&self) -> QueueLevel {
         self.shared.queue.level()
+    }
+
+    /// How much was asked of the queue since this was called last.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        self.shared.queue.pressure()
+    }
+
+    /// How long a query may wait for others now.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        self.shared.queue.wait()
     }
 
     /// How the instances are.

@@ -14,7 +14,7 @@ mod serve;
 mod verify;
 
 pub use batcher::{
-    Answer, BatchSpent, Batcher, BatcherConfig, Failure, Health, Job, QueueLevel, Spent, Statistics, Ticket,
+    Answer, BatchSpent, Batcher, BatcherConfig, Failure, Health, Job, Pressure, QueueLevel, Spent, Statistics, Ticket,
 };
 pub use error::DeployError;
 pub use predictor::{Endpoint, OpenEndpoint, Predictor, published};

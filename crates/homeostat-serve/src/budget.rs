@@ -37,6 +37,13 @@ impl Taken {
         grown
     }
 
+    /// Gives so many back, or all where they are fewer.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.0.fetch_add(bytes, Ordering::AcqRel);
+    }
+
     /// Takes what lacks until there are so many in all.
     pub(crate) fn grow_to(&mut self, bytes: usize) -> bool {
         self.grow(bytes.saturating_sub(self.bytes))
@@ -62,5 +69,9 @@ mod tests {
         assert!(!second.grow(3) && second.grow(2));
         drop(first);
         assert!(second.grow(8) && !second.grow(1));
+        second.shrink(4);
+        assert!(second.grow(4) && !second.grow(1));
+        second.shrink(100);
+        assert!(second.grow(10) && !second.grow(1));
     }
 }

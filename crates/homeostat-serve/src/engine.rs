@@ -136,19 +136,21 @@ impl Engine {
         Ok(ModelMetadata { versions, ..loaded.metadata.clone() })
     }
 
-    /// What a body that is nothing but a tensor's bytes is read as: the model with the one input that must be there.
+    /// What a body that is nothing but a tensor's bytes (`is_bare`) is read as: the model with the one input that must be there.
+    /// For another body only that the model answers.
     ///
     /// # Errors
     /// [`ServeError::UnknownModel`], [`ServeError::NotReady`].
-    pub(crate) fn only_input(&self, name: &str, version: Option<&str>) -> Result<ModelMetadata, ServeError> {
+    pub(crate) fn only_input(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        is_bare: bool,
+    ) -> Result<ModelMetadata, ServeError> {
         let loaded = self.find(name)?.peek(version)?;
-        Ok(ModelMetadata {
-            name: loaded.model.clone(),
-            versions: Vec::new(),
-            platform: String::new(),
-            inputs: vec![loaded.doors.only_input()],
-            outputs: Vec::new(),
-        })
+        let inputs = if is_bare { vec![loaded.doors.only_input()] } else { Vec::new() };
+        let (name, platform) = (String::new(), String::new());
+        Ok(ModelMetadata { name, versions: Vec::new(), platform, inputs, outputs: Vec::new() })
     }
 
     /// The most samples of one request.
@@ -312,6 +314,17 @@ impl Engine {
             }
         }
         changes.results.into_iter().map(|result| result.map(|_| ())).collect()
+    }
+
+    /// Lets the controllers of all versions decide, where they have one, and asks those that count as ill whether they are well
+    /// again: nobody else would, as long as they are not ready. Must be called within a runtime.
+    pub fn turn(&self) {
+        for loaded in self.all().iter().flat_map(|model| model.ready()) {
+            loaded.turn();
+            if !loaded.is_well() {
+                tokio::spawn(async move { loaded.probe().await });
+            }
+        }
     }
 
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Model>, ServeError> {

@@ -1,20 +1,22 @@
 //! The Open Inference Protocol over gRPC, on the same engine as HTTP, with the health service and reflection. It does not know
-//! sockets, certificates or keys: [`router`] is served by whoever listens.
+//! sockets or certificates: whoever listens serves the router.
 
 pub(crate) mod codec;
 mod convert;
 mod health;
+mod intake;
 mod service;
 mod status;
 
 use std::sync::Arc;
 
-use homeostat_protocol::Limits;
+use axum::middleware::from_fn_with_state;
 use tonic::{codec::CompressionEncoding, service::Routes};
 use tonic_health::pb::health_server::HealthServer;
 
-use crate::{Engine, ServeError};
+use crate::{ServeError, http::App};
 use health::Health;
+use messages::grpc_inference_service_server::GrpcInferenceServiceServer;
 use service::Service;
 
 /// The messages, the service and a client of it, as `proto/inference.proto` says.
@@ -35,25 +37,14 @@ pub mod messages {
 /// `proto/inference.proto`, compiled: what reflection answers with.
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("inference");
 
-/// What clients of gRPC may do.
-#[derive(Clone, Copy, Debug)]
-pub struct GrpcConfig {
-    /// How much a message may bring; `body` is also the most bytes of one, decompressed.
-    pub limits: Limits,
-    /// Whether models may be loaded and unloaded.
-    pub allow_control: bool,
-}
-
 /// All services of gRPC, as a router for HTTP/2.
 ///
 /// # Errors
 ///
 /// Where the compiled protocol cannot be read again, which is a fault of the build.
-pub fn router(engine: Arc<Engine>, config: GrpcConfig) -> Result<axum::Router, ServeError> {
-    let health = HealthServer::new(Health::new(Arc::clone(&engine)));
-    let most = config.limits.body;
-    let service = Service::new(engine, config);
-    let mut inference = messages::grpc_inference_service_server::GrpcInferenceServiceServer::new(service)
+pub(crate) fn router(app: &Arc<App>) -> Result<axum::Router, ServeError> {
+    let most = app.options.limits.body;
+    let mut inference = GrpcInferenceServiceServer::new(Service::new(Arc::clone(app)))
         .max_decoding_message_size(most)
         .max_encoding_message_size(usize::MAX);
     for encoding in [CompressionEncoding::Gzip, CompressionEncoding::Deflate] {
@@ -65,9 +56,13 @@ pub fn router(engine: Arc<Engine>, config: GrpcConfig) -> Result<axum::Router, S
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let broken = |error: tonic_reflection::server::Error| ServeError::Failed(format!("reflection: {error}"));
-    let routes = Routes::new(inference)
-        .add_service(health)
+    let guarded = Routes::new(inference)
         .add_service(reflection().build_v1().map_err(broken)?)
-        .add_service(reflection().build_v1alpha().map_err(broken)?);
-    Ok(routes.prepare().into_axum_router())
+        .add_service(reflection().build_v1alpha().map_err(broken)?)
+        .into_axum_router()
+        .layer(from_fn_with_state(Arc::clone(app), intake::admit));
+    // Who asks whether the server is well needs no key.
+    let health = HealthServer::new(Health::new(Arc::clone(&app.engine)));
+    let health = Routes::default().add_service(health);
+    Ok(health.into_axum_router().reset_fallback().merge(guarded))
 }

@@ -19,7 +19,7 @@ use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -70,25 +70,39 @@ impl Default for HttpOptions {
 
 #[derive(Debug)]
 pub(crate) struct App {
-    engine: Arc<Engine>,
-    options: HttpOptions,
-    budget: Budget,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) options: HttpOptions,
+    pub(crate) budget: Budget,
     buckets: Option<Buckets>,
     requests: AtomicU64,
     /// What requests of this process are called, before their number.
     prefix: u64,
 }
 
-/// All that is served to clients. Tests use it without a socket.
+/// All that is served to clients over HTTP. Tests use it without a socket.
 pub fn app(engine: Arc<Engine>, options: HttpOptions) -> Router {
-    let app = Arc::new(App {
-        budget: Budget::new(options.memory),
-        buckets: options.rate.map(Buckets::new),
-        requests: AtomicU64::new(0),
-        prefix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
-        engine,
-        options,
-    });
+    routes(App::new(engine, options))
+}
+
+/// What is served to clients, by the protocol.
+#[derive(Clone, Debug)]
+pub struct Apps {
+    /// HTTP.
+    pub http: Router,
+    /// gRPC.
+    pub grpc: Router,
+}
+
+/// As [`app`], and gRPC besides it, with the same keys, rates and memory.
+///
+/// # Errors
+/// [`ServeError::Failed`]: gRPC was built wrong.
+pub fn apps(engine: Arc<Engine>, options: HttpOptions) -> Result<Apps, ServeError> {
+    let app = App::new(engine, options);
+    Ok(Apps { grpc: crate::grpc::router(&app)?, http: routes(app) })
+}
+
+fn routes(app: Arc<App>) -> Router {
     let guarded = Router::new()
         .route("/v2", get(v2::server))
         .route("/v2/models/stats", get(v2::all_statistics))
@@ -131,6 +145,7 @@ async fn watch(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
     let id = app.name(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let is_http1 = request.version() < Version::HTTP_2;
     let trace = request.headers().get("traceparent").cloned();
     let mut response = next.run(request).await;
     let status = response.status();
@@ -147,7 +162,7 @@ async fn watch(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
         tracing::debug!(request = id_text, trace, %method, path, status = status.as_u16(), micros, error, "answered");
     }
     response.headers_mut().insert(REQUEST_ID, id);
-    if app.engine.is_draining() {
+    if is_http1 && app.engine.is_draining() {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -162,6 +177,17 @@ async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Res
 }
 
 impl App {
+    fn new(engine: Arc<Engine>, options: HttpOptions) -> Arc<Self> {
+        Arc::new(Self {
+            budget: Budget::new(options.memory),
+            buckets: options.rate.map(Buckets::new),
+            requests: AtomicU64::new(0),
+            prefix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            engine,
+            options,
+        })
+    }
+
     fn name(&self, headers: &HeaderMap) -> HeaderValue {
         let is_fit =
             |id: &&HeaderValue| (1..=128).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
@@ -174,7 +200,7 @@ impl App {
         })
     }
 
-    fn admit(&self, request: &Request) -> Result<(), ServeError> {
+    pub(crate) fn admit(&self, request: &Request) -> Result<(), ServeError> {
         let holder = match &self.options.keys {
             None => None,
             Some(keys) => {

@@ -1,6 +1,6 @@
 //! Artifacts as a service: the Open Inference Protocol, batching, admission, reload, metrics.
 //!
-//! [`app`] is all that is served to clients over HTTP, without a socket; [`Server`] brings it to sockets and stops it without
+//! [`app`] is all that is served to clients over HTTP, without a socket, and [`apps`] that with gRPC; [`Server`] brings them to sockets and stops it without
 //! losing a request. An [`Engine`] has the models by name and answers [`homeostat_protocol`]'s requests; it is the one face that HTTP and gRPC
 //! talk to. A [`Source`] says where models lie.
 //!
@@ -16,6 +16,7 @@ mod keys;
 mod loaded;
 mod metrics;
 mod model;
+mod pace;
 mod server;
 mod source;
 mod tls;
@@ -24,7 +25,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use engine::Engine;
 pub use error::ServeError;
-pub use http::{HttpOptions, app};
+pub use http::{Apps, HttpOptions, app, apps};
 pub use keys::{Keys, Rate, parse_rate};
 pub use loaded::Opening;
 pub use metrics::Metrics;

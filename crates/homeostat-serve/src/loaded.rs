@@ -10,6 +10,7 @@ use std::{
 use burn::tensor::Device;
 use bytes::Bytes;
 use homeostat_artifact::Artifact;
+use homeostat_control::LatencyConfig;
 use homeostat_deploy::{Answer, Batcher, BatcherConfig, Job, OpenEndpoint, Query, Spent, verify};
 use homeostat_protocol::{
     BatchStatistics, ConfigParameter, ConfigTensor, Duration as Counted, DynamicBatching, InferenceStatistics,
@@ -23,6 +24,7 @@ use crate::{
     ServeError,
     door::Doors,
     metrics::{Metrics, VersionMetrics, VersionState},
+    pace::Loop,
 };
 
 /// What our models run on, in the words of the protocol.
@@ -37,6 +39,8 @@ pub struct Opening {
     pub batcher: BatcherConfig,
     /// The most samples of one request.
     pub most_rows: usize,
+    /// The controller that moves the wait and the queue's limit; nothing leaves both as they are.
+    pub latency: Option<LatencyConfig>,
 }
 
 /// A version of a model that answers.
@@ -50,6 +54,9 @@ pub(crate) struct Loaded {
     pub(crate) metadata: ModelMetadata,
     pub(crate) metrics: VersionMetrics,
     batcher: Batcher,
+    pace: Option<Loop>,
+    /// A request that it has answered: for asking whether it is well again.
+    probe: Option<Bytes>,
     kind: String,
     created: String,
     digest: String,
@@ -82,8 +89,10 @@ impl Loaded {
         verify(endpoint.as_ref(), &artifact).map_err(|error| failed(error.to_string()))?;
         let batcher = Batcher::start(endpoint, opening.batcher.clone())
             .map_err(|error| failed(format!("its threads cannot be started: {error}")))?;
+        let pace = opening.latency.as_ref().map(|config| Loop::new(config, &batcher)).transpose();
+        let pace = pace.map_err(|error| failed(error.to_string()))?;
         let doors = Doors::new(batcher.signature().cloned(), opening.most_rows);
-        let loaded = Self {
+        let mut loaded = Self {
             metadata: ModelMetadata {
                 name: model.to_owned(),
                 versions: vec![version.to_string()],
@@ -97,24 +106,39 @@ impl Loaded {
             fingerprint: fingerprint(artifact.path())?,
             doors,
             batcher,
+            pace,
+            probe: None,
             kind: artifact.kind().to_owned(),
             created: artifact.created().to_owned(),
             digest: artifact.digest().to_owned(),
         };
-        loaded.warm(&artifact)?;
+        loaded.probe = loaded.warm(&artifact)?;
         Ok(loaded)
     }
 
-    /// Sends a golden request through the queue to each instance.
-    fn warm(&self, artifact: &Artifact) -> Result<(), ServeError> {
+    /// Sends golden requests through the queue, some for each instance; gives one of them.
+    fn warm(&self, artifact: &Artifact) -> Result<Option<Bytes>, ServeError> {
         let failed = |reason: String| ServeError::Load { model: self.model.clone(), reason };
         let golden = artifact.golden().map_err(|error| failed(error.to_string()))?;
+        let mut probe = None;
         for request in golden.into_iter().take(2 * self.batcher.config().instances) {
-            let query = Query::Raw(vec![Bytes::from(request.request)]);
+            let request = Bytes::from(request.request);
+            probe = Some(request.clone());
+            let query = Query::Raw(vec![request]);
             let ticket = self.batcher.submit(Job { query, priority: 0, deadline: None });
             ticket.and_then(homeostat_deploy::Ticket::wait).map_err(|error| failed(error.to_string()))?;
         }
-        Ok(())
+        Ok(probe)
+    }
+
+    /// Asks what it has answered before; a batch that succeeds makes it well.
+    pub(crate) async fn probe(&self) {
+        let Some(request) = self.probe.clone() else { return };
+        let job = Job { query: Query::Raw(vec![request]), priority: 0, deadline: None };
+        if let Ok(ticket) = self.batcher.submit(job) {
+            // Its health says what came of it.
+            let _ = ticket.await;
+        }
     }
 
     /// Asks the model; dropping the future takes the query out of the queue.
@@ -131,12 +155,22 @@ impl Loaded {
         match answer {
             Ok(answer) => {
                 self.metrics.answered(begun, &answer);
+                if let Some(pace) = &self.pace {
+                    pace.record(begun.elapsed());
+                }
                 Ok(answer)
             }
             Err(failure) => {
                 self.metrics.failed.inc();
                 Err(failure.into())
             }
+        }
+    }
+
+    /// Lets the controller decide on what was since it did last.
+    pub(crate) fn turn(&self) {
+        if let Some(pace) = &self.pace {
+            pace.turn(&self.model, &self.batcher);
         }
     }
 
@@ -150,6 +184,7 @@ impl Loaded {
             is_ready: health.is_well,
             waiting: level.queries,
             limit: level.limit,
+            wait: self.batcher.longest_wait(),
             panics: health.panics,
             stuck: health.stuck,
         }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use homeostat_deploy::Answer;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder, core::Collector,
 };
 
 /// Times in seconds: three a decade, from a tenth of a millisecond to half a minute.
@@ -28,6 +28,7 @@ pub struct Metrics {
     in_flight: IntGauge,
     queue: IntGaugeVec,
     queue_limit: IntGaugeVec,
+    wait: GaugeVec,
     ready: IntGaugeVec,
     replaced: IntCounterVec,
     reloads: IntCounterVec,
@@ -139,6 +140,13 @@ impl Metrics {
                 "homeostat_queue_limit_requests",
                 "The most requests that may wait.",
                 of_version,
+            ),
+            wait: kept(
+                &registry,
+                GaugeVec::new(
+                    Opts::new("homeostat_longest_wait_seconds", "How long a request may wait for others."),
+                    of_version,
+                ),
             ),
             ready: gauges(&registry, "homeostat_model_ready", "1 for a version that answers.", of_version),
             replaced: counters(
@@ -274,6 +282,7 @@ impl Metrics {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.queue.with_label_values(&of).set(number(state.waiting));
         self.queue_limit.with_label_values(&of).set(number(state.limit));
+        self.wait.with_label_values(&of).set(state.wait.as_secs_f64());
         for (reason, count) in [("panic", state.panics), ("stuck", state.stuck)] {
             let counter = self.replaced.with_label_values(&[model, version, reason]);
             counter.inc_by(count.saturating_sub(counter.get()));
@@ -282,6 +291,7 @@ impl Metrics {
 
     /// Forgets the gauges of a version that is gone; its counters stay.
     pub(crate) fn forget(&self, model: &str, version: &str) {
+        let _ = self.wait.remove_label_values(&[model, version]);
         for gauges in [&self.ready, &self.queue, &self.queue_limit] {
             // It may never have had one.
             let _ = gauges.remove_label_values(&[model, version]);
@@ -295,6 +305,7 @@ pub(crate) struct VersionState {
     pub(crate) is_ready: bool,
     pub(crate) waiting: usize,
     pub(crate) limit: usize,
+    pub(crate) wait: Duration,
     pub(crate) panics: u64,
     pub(crate) stuck: u64,
 }

@@ -37,13 +37,15 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::{Engine, HttpOptions, ServeError, Tls, app};
+use crate::{Engine, HttpOptions, ServeError, Tls, apps};
 
 /// Where and how to listen.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     /// Where clients come.
     pub http: SocketAddr,
+    /// Where clients of gRPC come; nowhere where there is nothing.
+    pub grpc: Option<SocketAddr>,
     /// Where Prometheus comes; nowhere where there is nothing.
     pub metrics: Option<SocketAddr>,
     /// What is shown to clients to encrypt connections.
@@ -66,6 +68,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             http: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            grpc: Some(SocketAddr::from(([127, 0, 0, 1], 8001))),
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 8002))),
             tls: None,
             requests: HttpOptions::default(),
@@ -100,6 +103,7 @@ pub struct Server {
     engine: Arc<Engine>,
     options: ServerOptions,
     http: TcpListener,
+    grpc: Option<TcpListener>,
     metrics: Option<TcpListener>,
 }
 
@@ -110,11 +114,8 @@ impl Server {
     /// [`ServerError::Listen`].
     pub async fn bind(engine: Arc<Engine>, options: ServerOptions) -> Result<Self, ServerError> {
         let http = listen(options.http).await?;
-        let metrics = match options.metrics {
-            Some(address) => Some(listen(address).await?),
-            None => None,
-        };
-        Ok(Self { engine, options, http, metrics })
+        let (grpc, metrics) = (listen_at(options.grpc).await?, listen_at(options.metrics).await?);
+        Ok(Self { engine, options, http, grpc, metrics })
     }
 
     /// Where clients come.
@@ -123,6 +124,12 @@ impl Server {
     /// The system does not say.
     pub fn http_address(&self) -> std::io::Result<SocketAddr> {
         self.http.local_addr()
+    }
+
+    /// Where clients of gRPC come.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref()?.local_addr().ok()
     }
 
     /// Where Prometheus comes.
@@ -138,20 +145,24 @@ impl Server {
     /// # Errors
     /// [`ServerError::Model`], where it is strict.
     pub async fn run(self, is_strict: bool, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { engine, options, http, metrics } = self;
+        let Self { engine, options, http, grpc, metrics } = self;
+        let apps = apps(Arc::clone(&engine), options.requests.clone())?;
         let (close, closing) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let service = app(Arc::clone(&engine), options.requests.clone());
-        let door =
-            Door { engine: Arc::clone(&engine), service, tls: options.tls.clone(), head_time: options.head_time };
         let room = Arc::new(Semaphore::new(options.connections.clamp(1, Semaphore::MAX_PERMITS)));
-        tasks.spawn(door.accept(http, room, closing.clone(), options.drain));
+        for (listener, service) in [(Some(http), apps.http), (grpc, apps.grpc)] {
+            let Some(listener) = listener else { continue };
+            let tls = options.tls.clone();
+            let door = Door { engine: Arc::clone(&engine), service, tls, head_time: options.head_time };
+            tasks.spawn(door.accept(listener, Arc::clone(&room), closing.clone(), options.drain));
+        }
         if let Some(listener) = metrics {
             let service = Router::new().route("/metrics", get(metrics_text)).with_state(Arc::clone(&engine));
             let door = Door { engine: Arc::clone(&engine), service, tls: None, head_time: options.head_time };
             tasks.spawn(door.accept(listener, Arc::new(Semaphore::new(64)), closing, Duration::from_secs(1)));
         }
         let poll = tokio::spawn(look_again(Arc::clone(&engine), options.poll, options.requests.keys.clone()));
+        let control = tokio::spawn(turn_again(Arc::clone(&engine)));
         let result = {
             let mut stop = std::pin::pin!(stop);
             tokio::select! {
@@ -166,6 +177,7 @@ impl Server {
             }
         };
         poll.abort();
+        control.abort();
         engine.begin_drain();
         if result.is_ok() {
             tracing::info!(seconds = options.pre_stop.as_secs_f64(), "stopping: not ready any more");
@@ -181,6 +193,24 @@ impl Server {
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })
+}
+
+async fn listen_at(address: Option<SocketAddr>) -> Result<Option<TcpListener>, ServerError> {
+    match address {
+        Some(address) => listen(address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// How long controllers measure before they decide.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Lets controllers decide and asks after ill models, again and again.
+async fn turn_again(engine: Arc<Engine>) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        engine.turn();
+    }
 }
 
 /// Loads what has changed, again and again.
@@ -233,7 +263,9 @@ impl Door {
                 _ = closing.changed() => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.spawn(stream, peer, permit, &graceful),
+                Ok((stream, peer)) => {
+                    self.spawn(Guest { stream, peer, closing: closing.clone() }, permit, graceful.watcher());
+                }
                 Err(error) => {
                     // Too many open files, or a client that has gone already: others go on.
                     tracing::warn!(%error, "a connection was not accepted");
@@ -244,7 +276,7 @@ impl Door {
         // Who has come before the end is answered, too.
         while let Ok(Ok((stream, peer))) = tokio::time::timeout(Duration::ZERO, listener.accept()).await {
             let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
-            self.spawn(stream, peer, permit, &graceful);
+            self.spawn(Guest { stream, peer, closing: closing.clone() }, permit, graceful.watcher());
         }
         drop(listener);
         if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
@@ -252,15 +284,16 @@ impl Door {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit, graceful: &GracefulShutdown) {
-        let (door, watcher) = (self.clone(), graceful.watcher());
+    fn spawn(&self, guest: Guest, permit: OwnedSemaphorePermit, watcher: Watcher) {
+        let door = self.clone();
         tokio::spawn(async move {
+            let Guest { stream, peer, closing } = guest;
             let _connection = door.engine.metrics().connection();
             // Small answers go out at once.
             let _ = stream.set_nodelay(true);
             let talked = match &door.tls {
-                None => door.plain(stream, peer, watcher).await,
-                Some(tls) => door.encrypted(tls, stream, peer, watcher).await,
+                None => door.plain(Guest { stream, peer, closing }, watcher).await,
+                Some(tls) => door.encrypted(tls, Guest { stream, peer, closing }, watcher).await,
             };
             if let Err(reason) = talked {
                 tracing::debug!(%peer, reason, "a connection ended early");
@@ -269,17 +302,34 @@ impl Door {
         });
     }
 
-    async fn plain(&self, stream: TcpStream, peer: SocketAddr, watcher: Watcher) -> Result<(), String> {
-        let begins = tokio::time::timeout(self.head_time, begins_with_http2(&stream)).await;
-        let is_http2 = begins.map_err(|_| "it said nothing")?.map_err(|error| error.to_string())?;
+    async fn plain(&self, guest: Guest, watcher: Watcher) -> Result<(), String> {
+        let Guest { stream, peer, closing } = guest;
+        let begins = self.in_time(closing, begins_with_http2(&stream)).await;
+        let is_http2 = begins.ok_or("it said nothing")?.map_err(|error| error.to_string())?;
         self.serve(stream, peer, is_http2, watcher).await
     }
 
-    async fn encrypted(&self, tls: &Tls, stream: TcpStream, peer: SocketAddr, watcher: Watcher) -> Result<(), String> {
-        let handshake = tokio::time::timeout(self.head_time, tls.acceptor().accept(stream)).await;
-        let stream = handshake.map_err(|_| "no handshake")?.map_err(|error| error.to_string())?;
+    async fn encrypted(&self, tls: &Tls, guest: Guest, watcher: Watcher) -> Result<(), String> {
+        let Guest { stream, peer, closing } = guest;
+        let handshake = self.in_time(closing, tls.acceptor().accept(stream)).await;
+        let stream = handshake.ok_or("no handshake")?.map_err(|error| error.to_string())?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         self.serve(stream, peer, is_http2, watcher).await
+    }
+
+    /// What a guest does first; nothing where that takes too long, or the end has come and he still does nothing.
+    async fn in_time<T>(&self, mut closing: watch::Receiver<bool>, first: impl Future<Output = T>) -> Option<T> {
+        let end = async {
+            // A sender that is gone has closed, too.
+            let _ = closing.wait_for(|is_closing| *is_closing).await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+        tokio::select! {
+            biased;
+            first = first => Some(first),
+            () = tokio::time::sleep(self.head_time) => None,
+            () = end => None,
+        }
     }
 
     async fn serve<S>(&self, stream: S, peer: SocketAddr, is_http2: bool, watcher: Watcher) -> Result<(), String>
@@ -305,6 +355,16 @@ impl Door {
         ended.map_err(|error| error.to_string())
     }
 }
+
+/// A connection that was accepted.
+struct Guest {
+    stream: TcpStream,
+    peer: SocketAddr,
+    closing: watch::Receiver<bool>,
+}
+
+/// How long a connection may take, at the end, to say its first word.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Whether the first bytes of a connection are those of HTTP/2; they are left where they are.
 async fn begins_with_http2(stream: &TcpStream) -> std::io::Result<bool> {

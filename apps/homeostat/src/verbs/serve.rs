@@ -3,12 +3,14 @@
 use std::{
     collections::BTreeMap,
     io::Write,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use anyhow::{Context, anyhow, bail};
+use homeostat_control::{LatencyConfig, Pace};
 use homeostat_deploy::BatcherConfig;
 use homeostat_protocol::{Limits, VersionPolicy};
 use homeostat_serve::{
@@ -22,7 +24,8 @@ use crate::cli::{Admission, Batching, Serve};
 pub(crate) fn run(arguments: &Serve, threads: Option<u16>) -> anyhow::Result<Done> {
     let device = homeostat_device::open(arguments.device.parse()?)?;
     let batcher = batcher(&arguments.batching, &arguments.admission, threads)?;
-    let opening = Opening { device, batcher, most_rows: arguments.admission.samples as usize };
+    let latency = arguments.batching.target_p99.map(|millis| latency(millis, &batcher)).transpose()?;
+    let opening = Opening { device, batcher, most_rows: arguments.admission.samples as usize, latency };
     let engine = Engine::new(source(arguments)?, opening);
     let options = options(arguments)?;
     let stop = stop_by_signal()?;
@@ -114,6 +117,16 @@ fn batcher(batching: &Batching, admission: &Admission, threads: Option<u16>) -> 
     })
 }
 
+/// The controller that holds a percentile, in milliseconds.
+fn latency(millis: f64, batcher: &BatcherConfig) -> anyhow::Result<LatencyConfig> {
+    let longest_queue = u32::try_from(batcher.queue).unwrap_or(u32::MAX);
+    let config = LatencyConfig { target: millis / 1000.0, ..LatencyConfig::default() };
+    let config = LatencyConfig { longest_queue, shortest_queue: config.shortest_queue.min(longest_queue), ..config };
+    let pace = Pace { wait: batcher.longest_wait.as_secs_f64(), queue: longest_queue };
+    config.init(pace).map_err(|error| anyhow!("--target-p99 {millis}: {error}"))?;
+    Ok(config)
+}
+
 fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
     let Serve { listeners, admission, .. } = arguments;
     let limits = Limits { body: usize::from(admission.body) << 20, ..Limits::default() };
@@ -134,14 +147,8 @@ fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
     let tls = listeners.tls_certificate.as_deref().zip(listeners.tls_key.as_deref());
     Ok(ServerOptions {
         http: listeners.http,
-        metrics: match listeners.metrics.as_str() {
-            "off" => None,
-            address => Some(
-                address
-                    .parse()
-                    .map_err(|_| anyhow!("--metrics {address}: give an address such as 127.0.0.1:8002, or off"))?,
-            ),
-        },
+        grpc: address_or_off("--grpc", &listeners.grpc)?,
+        metrics: address_or_off("--metrics", &listeners.metrics)?,
         tls: tls
             .map(|(chain, key)| Tls::open(chain, key))
             .transpose()
@@ -152,6 +159,16 @@ fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
         poll: arguments.poll.map(|poll| seconds("--poll", poll, 0.01)).transpose()?,
         ..ServerOptions::default()
     })
+}
+
+fn address_or_off(option: &str, word: &str) -> anyhow::Result<Option<SocketAddr>> {
+    match word {
+        "off" => Ok(None),
+        address => match address.parse() {
+            Ok(address) => Ok(Some(address)),
+            Err(_) => bail!("{option} {address}: give an address such as 127.0.0.1:8001, or off"),
+        },
+    }
 }
 
 fn seconds(option: &str, value: f64, least: f64) -> anyhow::Result<Duration> {
@@ -167,6 +184,9 @@ fn announce(server: &Server) {
     // Nobody may read it: the server serves all the same.
     if let Ok(address) = server.http_address() {
         let _ = writeln!(out, "http     http://{address}/");
+    }
+    if let Some(address) = server.grpc_address() {
+        let _ = writeln!(out, "grpc     {address}");
     }
     if let Some(address) = server.metrics_address() {
         let _ = writeln!(out, "metrics  http://{address}/metrics");

@@ -9,6 +9,7 @@ mod language;
 mod models;
 mod place;
 mod resuming;
+mod serving;
 mod settings;
 mod signals;
 mod training;

@@ -3,6 +3,7 @@
 mod config;
 mod early_stop;
 mod guard;
+mod latency;
 mod log;
 mod plateau;
 mod trace;

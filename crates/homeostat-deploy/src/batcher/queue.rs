@@ -33,6 +33,15 @@ pub struct QueueLevel {
     pub limit: usize,
 }
 
+/// How much was asked of a queue since it was looked at last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// The most queries that waited at once.
+    pub deepest: usize,
+    /// Queries that were refused because it was full.
+    pub refused: u64,
+}
+
 /// What an instance takes from the queue.
 #[derive(Debug)]
 pub(super) struct Taken {
@@ -56,6 +65,7 @@ struct Inner {
     queries: usize,
     rows: usize,
     limit: usize,
+    pressure: Pressure,
     wait: Duration,
     is_closed: bool,
     /// Instances that wait for queries, and the fewest rows that one of them waits for.
@@ -81,6 +91,7 @@ impl Queue {
             queries: 0,
             rows: 0,
             limit: config.queue.max(1),
+            pressure: Pressure::default(),
             wait: config.longest_wait,
             is_closed: false,
             sleepers: 0,
@@ -98,10 +109,12 @@ impl Queue {
             // Places of callers that have gone are free.
             inner.forget();
             if inner.queries >= inner.limit {
+                inner.pressure.refused += 1;
                 return Err(Failure::Full);
             }
         }
         inner.queries += 1;
+        inner.pressure.deepest = inner.pressure.deepest.max(inner.queries);
         inner.rows += waiting.rows;
         let last = inner.levels.len() - 1;
         inner.levels[level.saturating_sub(1).min(last)].push_back(waiting);
@@ -174,6 +187,16 @@ impl Queue {
     pub(super) fn level(&self) -> QueueLevel {
         let inner = held(&self.inner);
         QueueLevel { queries: inner.queries, rows: inner.rows, limit: inner.limit }
+    }
+
+    pub(super) fn pressure(&self) -> Pressure {
+        let mut inner = held(&self.inner);
+        let now = Pressure { deepest: inner.queries, refused: 0 };
+        std::mem::replace(&mut inner.pressure, now)
+    }
+
+    pub(super) fn wait(&self) -> Duration {
+        held(&self.inner).wait
     }
 
     pub(super) fn set_wait(&self, wait: Duration) {

@@ -3,6 +3,7 @@
 
 mod batcher;
 mod predictor;
+mod texts;
 mod verify;
 
 use std::{
@@ -56,9 +57,11 @@ fn config(model: ImageModelConfig) -> ImageClassificationConfig {
     }
 }
 
-/// Fresh weights of this seed. The device's generator belongs to the process, so one test at a time draws from it.
+/// The device's generator belongs to the process, so one test at a time draws from it.
+static DRAWING: Mutex<()> = Mutex::new(());
+
+/// Fresh weights of this seed.
 fn weights(config: &ImageClassificationConfig, seed: u64) -> Weights {
-    static DRAWING: Mutex<()> = Mutex::new(());
     let _guard = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
     let device = device();
     device.seed(seed);

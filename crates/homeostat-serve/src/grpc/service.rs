@@ -4,15 +4,17 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use homeostat_protocol::{Parameter, ProtocolError, RepositoryQuery};
+use prost::Message;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
-    GrpcConfig, convert,
+    convert,
+    intake::Held,
     messages::{self, grpc_inference_service_server::GrpcInferenceService},
     status::{status, timeout},
 };
-use crate::{Engine, ServeError};
+use crate::{ServeError, http::App};
 
 /// Requests of one stream that are worked on at the same time.
 const TOGETHER: usize = 32;
@@ -20,13 +22,12 @@ const TOGETHER: usize = 32;
 /// The engine, as gRPC sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
-    engine: Arc<Engine>,
-    config: GrpcConfig,
+    app: Arc<App>,
 }
 
 impl Service {
-    pub(crate) fn new(engine: Arc<Engine>, config: GrpcConfig) -> Self {
-        Self { engine, config }
+    pub(crate) fn new(app: Arc<App>) -> Self {
+        Self { app }
     }
 
     /// Answers a request; `left` is what the caller's deadline leaves.
@@ -36,25 +37,25 @@ impl Service {
         left: Option<Duration>,
     ) -> Result<messages::ModelInferResponse, ServeError> {
         let (name, version) = (message.model_name.clone(), message.model_version.clone());
-        let (mut request, form) = convert::request(message, &self.config.limits)?;
+        let (mut request, form) = convert::request(message, &self.app.options.limits)?;
         if let Some(left) = left {
             let own = request.timeout()?.unwrap_or(Duration::MAX);
             let micros = own.min(left).as_micros().clamp(1, i64::MAX as u128);
             // The queue drops the work by itself, also while nobody polls this call.
             request.parameters.insert("timeout", Parameter::Int(i64::try_from(micros).unwrap_or(i64::MAX)));
         }
-        let response = self.engine.infer(&name, chosen(&version), request);
+        let response = self.app.engine.infer(&name, chosen(&version), request);
         Ok(convert::response(within(left, response).await?, form))
     }
 
     /// The status of an error, which is counted by its reason.
     fn refuse(&self, error: &ServeError) -> Status {
-        self.engine.metrics().rejected(error.reason());
+        self.app.engine.metrics().rejected(error.reason());
         status(error)
     }
 
     fn check_control(&self) -> Result<(), Status> {
-        if self.config.allow_control {
+        if self.app.options.allow_control {
             return Ok(());
         }
         let remedy = "start the server with --allow-control";
@@ -113,7 +114,7 @@ impl GrpcInferenceService for Service {
         &self,
         _: Request<messages::ServerReadyRequest>,
     ) -> Result<Response<messages::ServerReadyResponse>, Status> {
-        Ok(Response::new(messages::ServerReadyResponse { ready: self.engine.is_ready() }))
+        Ok(Response::new(messages::ServerReadyResponse { ready: self.app.engine.is_ready() }))
     }
 
     async fn model_ready(
@@ -121,7 +122,7 @@ impl GrpcInferenceService for Service {
         request: Request<messages::ModelReadyRequest>,
     ) -> Result<Response<messages::ModelReadyResponse>, Status> {
         let messages::ModelReadyRequest { name, version } = request.into_inner();
-        let ready = self.engine.model_ready(&name, chosen(&version)).map_err(|error| status(&error))?;
+        let ready = self.app.engine.model_ready(&name, chosen(&version)).map_err(|error| status(&error))?;
         Ok(Response::new(messages::ModelReadyResponse { ready }))
     }
 
@@ -129,7 +130,7 @@ impl GrpcInferenceService for Service {
         &self,
         _: Request<messages::ServerMetadataRequest>,
     ) -> Result<Response<messages::ServerMetadataResponse>, Status> {
-        let homeostat_protocol::ServerMetadata { name, version, extensions } = self.engine.server();
+        let homeostat_protocol::ServerMetadata { name, version, extensions } = self.app.engine.server();
         Ok(Response::new(messages::ServerMetadataResponse { name, version, extensions }))
     }
 
@@ -138,7 +139,7 @@ impl GrpcInferenceService for Service {
         request: Request<messages::ModelMetadataRequest>,
     ) -> Result<Response<messages::ModelMetadataResponse>, Status> {
         let messages::ModelMetadataRequest { name, version } = request.into_inner();
-        let model = self.engine.model(&name, chosen(&version)).map_err(|error| status(&error))?;
+        let model = self.app.engine.model(&name, chosen(&version)).map_err(|error| status(&error))?;
         Ok(Response::new(messages::ModelMetadataResponse {
             name: model.name,
             versions: model.versions,
@@ -152,7 +153,8 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<messages::ModelInferRequest>,
     ) -> Result<Response<messages::ModelInferResponse>, Status> {
-        let (metadata, _, message) = request.into_parts();
+        // The extensions hold what the message takes of the memory.
+        let (metadata, _held, message) = request.into_parts();
         let left = left(&metadata)?;
         let answer = self.infer(message, left).await.map_err(|error| self.refuse(&error))?;
         Ok(answered(answer, &metadata))
@@ -162,13 +164,22 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<Streaming<messages::ModelInferRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let (metadata, _, incoming) = request.into_parts();
+        let (metadata, extensions, incoming) = request.into_parts();
+        let held = extensions.get::<Held>().cloned();
         let deadline = left(&metadata)?.and_then(|left| tokio::time::Instant::now().checked_add(left));
         let service = self.clone();
         let answers = incoming.map(move |message| {
-            let service = service.clone();
+            let (service, held) = (service.clone(), held.clone());
             let left = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
-            async move { Ok(service.answer(message?, left).await) }
+            async move {
+                let message = message?;
+                let bytes = message.encoded_len();
+                let answer = service.answer(message, left).await;
+                if let Some(held) = held {
+                    held.release(bytes);
+                }
+                Ok(answer)
+            }
         });
         Ok(answered(Box::pin(answers.buffered(TOGETHER)), &metadata))
     }
@@ -178,7 +189,7 @@ impl GrpcInferenceService for Service {
         request: Request<messages::ModelConfigRequest>,
     ) -> Result<Response<messages::ModelConfigResponse>, Status> {
         let messages::ModelConfigRequest { name, version } = request.into_inner();
-        let config = self.engine.config(&name, chosen(&version)).map_err(|error| status(&error))?;
+        let config = self.app.engine.config(&name, chosen(&version)).map_err(|error| status(&error))?;
         Ok(Response::new(messages::ModelConfigResponse { config: Some(convert::config(config)) }))
     }
 
@@ -187,7 +198,7 @@ impl GrpcInferenceService for Service {
         request: Request<messages::ModelStatisticsRequest>,
     ) -> Result<Response<messages::ModelStatisticsResponse>, Status> {
         let messages::ModelStatisticsRequest { name, version } = request.into_inner();
-        let statistics = self.engine.statistics(chosen(&name), chosen(&version)).map_err(|error| status(&error))?;
+        let statistics = self.app.engine.statistics(chosen(&name), chosen(&version)).map_err(|error| status(&error))?;
         let model_stats = statistics.model_stats.iter().map(convert::statistics).collect();
         Ok(Response::new(messages::ModelStatisticsResponse { model_stats }))
     }
@@ -196,7 +207,7 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<messages::RepositoryIndexRequest>,
     ) -> Result<Response<messages::RepositoryIndexResponse>, Status> {
-        let entries = self.engine.index(RepositoryQuery { ready: request.get_ref().ready });
+        let entries = self.app.engine.index(RepositoryQuery { ready: request.get_ref().ready });
         let models = entries.into_iter().map(convert::index_entry).collect();
         Ok(Response::new(messages::RepositoryIndexResponse { models }))
     }
@@ -211,7 +222,7 @@ impl GrpcInferenceService for Service {
         if message.parameters.keys().any(|name| name == "config" || name.starts_with("file:")) {
             return Err(unsupported("loading with a configuration or files of the client"));
         }
-        self.engine.load(&message.model_name).await.map_err(|error| status(&error))?;
+        self.app.engine.load(&message.model_name).await.map_err(|error| status(&error))?;
         Ok(Response::new(messages::RepositoryModelLoadResponse {}))
     }
 
@@ -220,7 +231,7 @@ impl GrpcInferenceService for Service {
         request: Request<messages::RepositoryModelUnloadRequest>,
     ) -> Result<Response<messages::RepositoryModelUnloadResponse>, Status> {
         self.check_control()?;
-        self.engine.unload(&request.get_ref().model_name).map_err(|error| status(&error))?;
+        self.app.engine.unload(&request.get_ref().model_name).map_err(|error| status(&error))?;
         Ok(Response::new(messages::RepositoryModelUnloadResponse {}))
     }
 

@@ -13,12 +13,14 @@ use crate::ServeError;
 /// The status of an error, with the time to wait where the server is full.
 pub(crate) fn status(error: &ServeError) -> Status {
     let code = match error {
-        ServeError::Protocol(ProtocolError::Unsupported { .. }) | ServeError::Unsupported(_) => Code::Unimplemented,
+        ServeError::Protocol(ProtocolError::Unsupported { .. })
+        | ServeError::Unsupported(_)
+        | ServeError::Nothing(_) => Code::Unimplemented,
         ServeError::Protocol(_) | ServeError::Input(_) | ServeError::MediaType { .. } => Code::InvalidArgument,
         ServeError::UnknownModel { .. } => Code::NotFound,
         ServeError::NotReady { .. } => Code::Unavailable,
         ServeError::Overloaded { .. } | ServeError::TooLarge { .. } => Code::ResourceExhausted,
-        ServeError::Expired => Code::DeadlineExceeded,
+        ServeError::Expired | ServeError::Slow(_) => Code::DeadlineExceeded,
         ServeError::Failed(_) => Code::Internal,
         ServeError::Unauthorized => Code::Unauthenticated,
         ServeError::Forbidden { .. } => Code::PermissionDenied,

@@ -71,7 +71,8 @@ pub(super) async fn all_statistics(State(app): State<Arc<App>>) -> Answer {
 pub(super) async fn infer(State(app): State<Arc<App>>, Path(named): Path<Named>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     // A stranger's word is refused before his body is read.
-    let only = app.engine.only_input(&named.model, named.version.as_deref())?;
+    let is_bare = parts.headers.get(HEADER_LENGTH).is_some_and(|length| length == "0");
+    let only = app.engine.only_input(&named.model, named.version.as_deref(), is_bare)?;
     let body::Read { bytes, hold } = body::read(&app, &parts.headers, body).await?;
     let request = decode(&app.options.limits, &parts.headers, bytes, only).await?;
     let forms = OutputForms::of(&request)?;

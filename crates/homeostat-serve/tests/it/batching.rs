@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use homeostat_control::LatencyConfig;
 use homeostat_deploy::BatcherConfig;
 use homeostat_serve::{HttpOptions, Opening};
 
@@ -69,4 +70,29 @@ async fn the_excess_is_refused_with_a_time_to_come_back() {
     assert!(all[0] > 0 && all[1] > 0, "{all:?}");
     let text = place.engine.metrics_text();
     assert!(text.contains(&format!("homeostat_rejections_total{{reason=\"overload\"}} {}", all[1])), "{text}");
+}
+
+/// A target that no answer can hold: the queue and the wait shrink to what they may be at least.
+#[tokio::test]
+async fn the_loop_sets_what_it_decides() {
+    let latency = Some(LatencyConfig { target: 1e-7, ..LatencyConfig::default() });
+    let place = Place::with(Opening { latency, ..opening() }, HttpOptions::default()).await;
+    let settings = |text: &str| {
+        let value = |name: &str| -> f64 {
+            let line = format!("{name}{{model=\"pictures\",version=\"1\"}} ");
+            text.lines().find_map(|found| found.strip_prefix(&line)?.parse().ok()).unwrap()
+        };
+        (value("homeostat_queue_limit_requests"), value("homeostat_longest_wait_seconds"))
+    };
+    assert_eq!(settings(&place.engine.metrics_text()), (1024.0, 0.0005));
+    for _ in 0..30 {
+        place.post(INFER, infer_body(&values(1)).to_string()).await.json(200);
+    }
+    place.engine.turn();
+    let (queue, wait) = settings(&place.engine.metrics_text());
+    assert!((queue - 2.0).abs() < 1e-9 && wait < 0.0005, "{queue} {wait}");
+    // Nothing was asked since: nothing is decided.
+    place.engine.turn();
+    assert_eq!(settings(&place.engine.metrics_text()), (queue, wait));
+    place.post(INFER, infer_body(&values(1)).to_string()).await.json(200);
 }

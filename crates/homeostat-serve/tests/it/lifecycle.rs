@@ -17,15 +17,15 @@ use tempfile::TempDir;
 use crate::place::{infer_body, opening, pictures, publish, values};
 
 /// A server on free ports, in a thread of its own.
-struct Running {
-    http: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) http: SocketAddr,
     metrics: SocketAddr,
     stop: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
     _folder: TempDir,
 }
 
-fn options() -> ServerOptions {
+pub(crate) fn options() -> ServerOptions {
     ServerOptions {
         http: SocketAddr::from(([127, 0, 0, 1], 0)),
         metrics: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
@@ -34,11 +34,12 @@ fn options() -> ServerOptions {
     }
 }
 
-fn start(options: ServerOptions) -> Running {
+pub(crate) fn start(options: ServerOptions) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pictures");
     publish(&path, &pictures(1));
     let engine = Engine::new(Source::named([("pictures".to_owned(), path)]).unwrap(), opening());
+    let watched = Arc::clone(&engine);
     let stop = Arc::new(AtomicBool::new(false));
     let (told, heard) = std::sync::mpsc::channel();
     let of_thread = Arc::clone(&stop);
@@ -49,11 +50,19 @@ fn start(options: ServerOptions) -> Running {
     });
     let (http, metrics) = heard.recv().unwrap();
     let begun = Instant::now();
-    while ask(http, "GET /v2/health/ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").0 != 200 {
+    while !watched.is_ready() {
         assert!(begun.elapsed() < Duration::from_secs(20));
         thread::sleep(Duration::from_millis(5));
     }
     Running { http, metrics, stop, thread, _folder: folder }
+}
+
+impl Running {
+    /// Stops it, and waits for its end.
+    pub(crate) fn end(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap();
+    }
 }
 
 /// One request on a connection of its own: status and body.
@@ -154,8 +163,7 @@ fn metrics_have_a_door_of_their_own() {
     assert!(text.contains("# TYPE homeostat_request_duration_seconds histogram"), "{text}");
     assert!(text.contains("process_resident_memory_bytes "));
     assert_eq!(ask(server.metrics, &format!("GET /v2 {close}")).0, 404);
-    server.stop.store(true, Ordering::Relaxed);
-    server.thread.join().unwrap();
+    server.end();
 }
 
 /// Half a request, a byte now and then, and connections that say nothing: others are answered as ever.
@@ -180,8 +188,7 @@ fn slow_clients_hold_nobody_up() {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
     }
-    server.stop.store(true, Ordering::Relaxed);
-    server.thread.join().unwrap();
+    server.end();
 }
 
 #[test]
@@ -204,8 +211,7 @@ fn what_is_no_http_and_who_hangs_up_change_nothing() {
     let mut stream = TcpStream::connect(server.http).unwrap();
     stream.write_all(infer().as_bytes()).unwrap();
     assert_eq!(read_answer(&mut stream).unwrap().0, 200);
-    server.stop.store(true, Ordering::Relaxed);
-    server.thread.join().unwrap();
+    server.end();
 }
 
 #[test]

@@ -8,4 +8,5 @@ mod malformed;
 mod people;
 mod place;
 mod repository;
+mod tls;
 mod v2;

@@ -105,7 +105,12 @@ pub(crate) fn publish(path: &Path, parts: &Parts) {
 }
 
 pub(crate) fn opening() -> Opening {
-    Opening { device: device(), batcher: BatcherConfig { threads: 1, ..BatcherConfig::default() }, most_rows: 100 }
+    Opening {
+        device: device(),
+        batcher: BatcherConfig { threads: 1, ..BatcherConfig::default() },
+        most_rows: 100,
+        latency: None,
+    }
 }
 
 /// A server in process, with all that it serves.
