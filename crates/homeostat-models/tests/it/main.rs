@@ -141,7 +141,26 @@ fn every_example_has_the_parameters_that_it_had() {
     assert_eq!(found, EXAMPLES);
 }
 
-const EXAMPLES: &[(&str, u64)] = &[];
+const EXAMPLES: &[(&str, u64)] = &[
+    ("mlp", 7_813),
+    ("cnn", 985),
+    ("cnn", 823),
+    ("cnn", 417),
+    ("lenet", 17_271),
+    ("alexnet", 78_405),
+    ("vgg", 87_673),
+    ("vgg", 88_773),
+    ("resnet", 44_741),
+    ("resnet", 281_925),
+    ("cifar-resnet", 17_205),
+    ("wide-resnet", 77_381),
+    ("googlenet", 159_599),
+    ("inception-v3", 87_795),
+    ("mobilenet-v2", 138_653),
+    ("efficientnet-lite", 258_205),
+    ("convnext", 27_213),
+    ("vit", 10_837),
+];
 
 #[test]
 fn images_too_small_and_settings_out_of_range_are_said_in_one_line() {

@@ -54,7 +54,7 @@ const PARAMETERS: &[(&str, u64)] = &[
     ("convnext_tiny", 28_589_128),
     ("convnext_small", 50_223_688),
     ("vit_tiny_patch16_224", 5_717_416),
-    ("vit_small_patch8_224", 21_670_272),
+    ("vit_small_patch8_224", 22_055_272),
     ("vit_small_patch16_224", 22_050_664),
     ("vit_small_patch32_224", 22_878_952),
     ("vit_base_patch8_224", 86_576_872),
