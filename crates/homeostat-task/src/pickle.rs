@@ -289,6 +289,7 @@ fn allow(module: &str, name: &str) -> Result<(), String> {
     ))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn cut(error: io::Error) -> String {
     if error.kind() == io::ErrorKind::UnexpectedEof { cut_short() } else { error.to_string() }
 }
