@@ -199,7 +199,8 @@ pub(crate) struct Eval {
     /// The run's directory, or runs/latest; several are measured alone and together, as the mean of their probabilities.
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
-    /// Another source to measure on: a folder, digits, packed:FILE, or KIND:FOLDER with the kind idx, cifar10 or image-folder. What the run has learnt from is left out.
+    /// Another source to measure on: a folder, digits, packed:FILE, or KIND:FOLDER,KEY=VALUE,... with the kind idx, cifar10, cifar100, numpy,
+    /// image-folder, image-table or web-dataset. What the run has learnt from is left out.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
     /// Averages the answers over several views of each picture (test-time augmentation).
@@ -562,7 +563,8 @@ pub(crate) struct Describe {
 /// A source, and the file that it is packed into.
 #[derive(Debug, Args)]
 pub(crate) struct Pack {
-    /// A source (a folder, digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
+    /// A source of pictures (a folder, digits, or KIND:FOLDER,KEY=VALUE,... with the kind idx, cifar10, cifar100, numpy, image-folder,
+    /// image-table or web-dataset), or an experiment.
     pub(crate) source: String,
     /// The file to write.
     pub(crate) out: PathBuf,

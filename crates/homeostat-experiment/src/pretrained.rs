@@ -86,7 +86,13 @@ fn located(
         let wanted: HubFile = word.parse().map_err(wrong)?;
         return hub.file(&wanted, &USUAL, &mut watch).map_err(wrong);
     }
-    hub.from_address(word, from.sha256.as_deref(), &mut watch).map_err(wrong)
+    hub.from_address(word, known_hash(from), &mut watch).map_err(wrong)
+}
+
+/// The SHA-256 that the experiment gives, else what is known of that of published weights.
+fn known_hash(from: &PretrainedConfig) -> Option<&str> {
+    let published = || KnownNetwork::all().into_iter().find(|network| network.weights == Some(from.from.as_str()));
+    from.sha256.as_deref().or_else(|| published()?.weights_hash())
 }
 
 /// Where data are looked for, with the tokenizer of an experiment where that is a hub's.
@@ -237,4 +243,23 @@ fn of_network(network: &KnownNetwork) -> Known {
     ]);
     let labels = network.labels().into_iter().map(str::to_owned).collect();
     Known { name: network.name.to_owned(), prepare, labels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_published_weights_is_known_without_being_given() {
+        let of = |address: &str, given: Option<&str>| {
+            let from =
+                PretrainedConfig { from: address.into(), sha256: given.map(str::to_owned), ..Default::default() };
+            known_hash(&from).map(str::to_owned)
+        };
+        let resnet18 = KnownNetwork::find("resnet18").unwrap().weights.unwrap();
+        assert_eq!(of(resnet18, None).as_deref(), Some("f37072fd"));
+        assert_eq!(of(resnet18, Some("abc")).as_deref(), Some("abc"), "what is given counts");
+        // A date is no hash.
+        assert_eq!(of("https://example.org/net-20261129.pth", None), None);
+    }
 }

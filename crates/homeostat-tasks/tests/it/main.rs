@@ -8,6 +8,7 @@ mod learning;
 mod loss;
 mod sentence_embedding;
 mod sequences;
+mod shared_data;
 mod task_config;
 mod text_classification;
 
