@@ -3,7 +3,9 @@ torchvision's v2 transforms make of photographs. They do not belong to the proje
 
     python -m venv venv && venv/bin/pip install pillow==13.0.0 torchvision==0.29.2
     venv/bin/python benches/photograph_parity.py PHOTOGRAPHS OUT [COUNT]
-    HOMEOSTAT_PARITY=OUT cargo test --workspace photographs"""
+    HOMEOSTAT_PHOTOGRAPHS=OUT cargo test --workspace photographs
+
+`cargo xtask parity` does all three."""
 
 import pathlib
 import sys

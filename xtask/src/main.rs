@@ -32,7 +32,7 @@ Usage: cargo xtask VERB [ARGS]      (`cargo xtask VERB --help` says more)
   ci      run everything that must hold before a change goes in
   docs    regenerate the reference pages and build the API docs
   bench   run the benches
-  parity  compare the networks of the zoo with torchvision's and timm's
+  parity  compare the networks of the zoo with torchvision's and timm's, and changes of photographs with Pillow's
   python  read a run's event files and weights with their Python libraries";
 
 type Verb = fn(&Workspace, &[String]) -> Result<ExitCode>;

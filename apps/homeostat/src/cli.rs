@@ -49,6 +49,9 @@ pub(crate) enum Verb {
     Sample(Sample),
     /// Goes on with a text, and prints it as it is written.
     Generate(Generate),
+    /// Makes an index of the texts of a table, and finds those that are nearest to a question.
+    #[command(subcommand)]
+    Search(Search),
     /// Checks that an artifact still answers as at the end of its training.
     Verify(Verify),
     /// Answers requests over HTTP by the Open Inference Protocol (KServe V2), until it is told to stop.
@@ -198,7 +201,8 @@ pub(crate) struct Eval {
     /// The run's directory, or runs/latest; several are measured alone and together, as the mean of their probabilities.
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
-    /// Another source to measure on: a folder, digits, packed:FILE, or KIND:FOLDER with the kind idx, cifar10 or image-folder. What the run has learnt from is left out.
+    /// Another source to measure on: a folder, digits, packed:FILE, or KIND:FOLDER,KEY=VALUE,... with the kind idx, cifar10, cifar100, numpy,
+    /// image-folder, image-table or web-dataset. What the run has learnt from is left out.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
     /// Averages the answers over several views of each picture (test-time augmentation).
@@ -245,6 +249,51 @@ pub(crate) enum Format {
     Table,
     Jsonl,
     Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Search {
+    /// Gives each text of a table its vector, and writes them to a folder.
+    Index {
+        /// A run of a sentence embedding, or an artifact.
+        artifact: PathBuf,
+        /// The table: .csv, .tsv, .jsonl, .json or .parquet.
+        table: PathBuf,
+        /// The folder of the index; one that is there is replaced.
+        index: PathBuf,
+        /// The columns that make the text, one after the other.
+        #[arg(long, value_name = "COLUMN", default_value = "text")]
+        text: Vec<String>,
+        /// The column of the names of the texts; by default a text is called after its row.
+        #[arg(long, value_name = "COLUMN")]
+        name: Option<String>,
+        /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+        #[arg(long, default_value = "auto")]
+        device: String,
+    },
+    /// Finds the texts of an index that are nearest to a question.
+    Ask {
+        /// The run or the artifact that the index was made with.
+        artifact: PathBuf,
+        /// The folder of the index.
+        index: PathBuf,
+        /// What is asked.
+        #[arg(required = true, value_name = "QUESTION")]
+        questions: Vec<String>,
+        /// How many texts are shown of each.
+        #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        top: u16,
+        /// Walks along a graph of neighbours (HNSW) in the place of looking at every text: quicker for many questions, and now and
+        /// then misses one.
+        #[arg(long)]
+        graph: bool,
+        /// One JSON object a question, for programs.
+        #[arg(long)]
+        json: bool,
+        /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+        #[arg(long, default_value = "auto")]
+        device: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -330,9 +379,9 @@ pub(crate) struct Serve {
     /// A folder with a folder for each model, and in it one for each version, named by its number, with an artifact.
     #[arg(long, value_name = "DIR")]
     pub(crate) repository: Option<PathBuf>,
-    /// Which versions of the repository are served: latest, latest:N, all, or numbers such as 1,3.
-    #[arg(long, default_value = "latest", requires = "repository")]
-    pub(crate) versions: String,
+    /// Which versions of the repository are served: latest (the default), latest:N, all, or numbers such as 1,3.
+    #[arg(long, value_name = "VERSIONS")]
+    pub(crate) versions: Option<String>,
     /// Sends so many of a hundred requests to another version: MODEL:VERSION=PERCENT.
     #[arg(long, value_name = "CANARY")]
     pub(crate) canary: Vec<String>,
@@ -542,7 +591,8 @@ pub(crate) struct Describe {
 /// A source, and the file that it is packed into.
 #[derive(Debug, Args)]
 pub(crate) struct Pack {
-    /// A source (a folder, digits, or KIND:FOLDER with the kind idx, cifar10 or image-folder), or an experiment.
+    /// A source of pictures (a folder, digits, or KIND:FOLDER,KEY=VALUE,... with the kind idx, cifar10, cifar100, numpy, image-folder,
+    /// image-table or web-dataset), or an experiment.
     pub(crate) source: String,
     /// The file to write.
     pub(crate) out: PathBuf,

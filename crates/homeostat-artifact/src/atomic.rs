@@ -10,6 +10,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use tempfile::{NamedTempFile, PersistError};
+
 use crate::ArtifactError;
 
 const TEMPORARY: &str = ".tmp-";
@@ -20,12 +22,31 @@ const OLD: &str = ".old-";
 /// # Errors
 /// [`ArtifactError::Write`]; the old content is intact.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+    write(path, bytes, |temporary| temporary.persist(path))
+}
+
+/// Writes `bytes` to `path`, where nothing may be yet, so that after a crash at any moment the file is whole or not there.
+///
+/// # Errors
+/// [`ArtifactError::Write`], also if there is something: it is intact.
+pub fn write_new_file(path: &Path, bytes: &[u8]) -> Result<(), ArtifactError> {
+    if path.symlink_metadata().is_ok() {
+        return Err(ArtifactError::write(path)(io::ErrorKind::AlreadyExists.into()));
+    }
+    write(path, bytes, |temporary| temporary.persist_noclobber(path))
+}
+
+fn write(
+    path: &Path,
+    bytes: &[u8],
+    persist: impl FnOnce(NamedTempFile) -> Result<File, PersistError>,
+) -> Result<(), ArtifactError> {
     let (parent, _) = place(path)?;
     create_dir(parent)?;
     let mut temporary = operate(path, || temporary(0o666).tempfile_in(parent))?;
     operate(path, || temporary.write_all(bytes))?;
     operate(path, || temporary.as_file().sync_all())?;
-    operate(path, || temporary.persist(path).map_err(|error| error.error))?;
+    operate(path, || persist(temporary).map_err(|error| error.error))?;
     sync(parent)
 }
 

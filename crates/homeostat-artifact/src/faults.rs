@@ -154,3 +154,32 @@ fn a_disk_that_is_full_at_any_operation_is_an_error_and_leaves_a_whole_run() {
     }
     assert!(seen.is_subset(&passes_through()) && seen.len() >= 5, "{seen:?}");
 }
+
+#[test]
+fn a_new_file_is_whole_or_not_there_and_what_was_there_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    for operation in 0.. {
+        NEXT.set(Some((operation, Fault::DiskFull)));
+        let result = atomic::write_new_file(&path, b"whole");
+        if NEXT.take().is_some() {
+            result.unwrap();
+            assert!(operation > 3, "the disk was full at each of them");
+            break;
+        }
+        result.expect_err("a change that was not made is an error");
+        let names: Vec<_> = fs::read_dir(root.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        match names.as_slice() {
+            [] => {}
+            // Only the entry in the folder may yet be lost.
+            [name] if *name == *"file" => {
+                assert_eq!(fs::read(&path).unwrap(), b"whole");
+                fs::remove_file(&path).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let error = atomic::write_new_file(&path, b"another").unwrap_err();
+    assert!(error.to_string().starts_with("cannot write "), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), b"whole");
+}

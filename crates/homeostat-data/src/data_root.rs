@@ -1,6 +1,9 @@
 //! Where the folders that an experiment names are looked for. It does not know what is in them, nor where its own folders came from.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use crate::DataError;
 
@@ -8,12 +11,14 @@ use crate::DataError;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DataRoot {
     folders: Vec<PathBuf>,
+    /// Files that lie elsewhere, by name.
+    files: BTreeMap<String, PathBuf>,
 }
 
 impl DataRoot {
     /// Looks in these folders, in this order.
     pub fn new(folders: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
-        Self { folders: folders.into_iter().map(Into::into).collect() }
+        Self { folders: folders.into_iter().map(Into::into).collect(), files: BTreeMap::new() }
     }
 
     /// The root in which the folder or file of this name is found, in full, so that it can be looked in again from anywhere.
@@ -30,6 +35,13 @@ impl DataRoot {
         self
     }
 
+    /// Finds the file of this name here, whatever the folders have: one that came over the network.
+    #[must_use]
+    pub fn with_file(mut self, name: &str, path: PathBuf) -> Self {
+        self.files.insert(name.to_owned(), path);
+        self
+    }
+
     /// The folder of this name below the first root that has one; an absolute path is taken as it is.
     ///
     /// # Errors
@@ -43,7 +55,10 @@ impl DataRoot {
     /// # Errors
     /// As [`find`](Self::find).
     pub fn find_file(&self, file: &str) -> Result<PathBuf, DataError> {
-        self.look("file", file, Path::is_file)
+        match self.files.get(file) {
+            Some(path) => Ok(path.clone()),
+            None => self.look("file", file, Path::is_file),
+        }
     }
 
     fn look(&self, kind: &'static str, folder: &str, is_right: fn(&Path) -> bool) -> Result<PathBuf, DataError> {

@@ -130,6 +130,11 @@ pub(crate) fn printable(name: &str) -> String {
     shown(name, 200)
 }
 
+/// What another parser said of bytes from outside, within a message.
+pub(crate) fn told(why: &str) -> String {
+    shown(why, 1000)
+}
+
 /// In one line, and not longer than can be read.
 fn shown(text: &str, most: usize) -> String {
     let plain: String = text.chars().take(most + 1).map(|c| if c.is_control() { ' ' } else { c }).collect();

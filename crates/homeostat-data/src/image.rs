@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader};
 
+use crate::conversion::Conversion;
 use crate::error::message;
 use crate::{DataError, jpeg};
 
@@ -62,12 +63,18 @@ impl Image {
     /// Decodes PNG, JPEG, WebP, BMP or the first frame of a GIF; the content decides, not a file name.
     ///
     /// The picture is turned as its EXIF orientation says. 16 bits a channel are rounded to 8, a palette is looked up, and an
-    /// alpha channel that is opaque everywhere is dropped. Grey stays one channel; grey with alpha becomes four.
+    /// alpha channel that is opaque everywhere is dropped. Grey stays one channel; grey with alpha becomes four; CMYK becomes red,
+    /// green and blue. A [`Source`](crate::Source) counts the pictures that are converted.
     ///
     /// # Errors
     /// [`DataError::Corrupt`] (under the name `image`, see [`DataError::named`]) for bytes that are no picture, are cut short,
     /// claim more than [`PIXEL_LIMIT`] pixels, or bring a decoder to panic.
     pub fn decode(bytes: &[u8]) -> Result<Self, DataError> {
+        Self::decode_converted(bytes).map(|(image, _)| image)
+    }
+
+    /// The same, and what was lost on the way.
+    pub(crate) fn decode_converted(bytes: &[u8]) -> Result<(Self, Option<Conversion>), DataError> {
         guarded(|| decode(bytes)).map_err(|why| DataError::Corrupt { name: "image".into(), why })
     }
 
@@ -182,7 +189,7 @@ fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         .unwrap_or_else(|panic| Err(format!("the decoder panicked: {}", one_line(&message(&*panic)))))
 }
 
-fn decode(bytes: &[u8]) -> Result<Image, String> {
+fn decode(bytes: &[u8]) -> Result<(Image, Option<Conversion>), String> {
     if bytes.is_empty() {
         return Err("the file is empty (0 bytes)".into());
     }
@@ -199,7 +206,9 @@ fn decode(bytes: &[u8]) -> Result<Image, String> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(fault)?;
     picture.apply_orientation(orientation);
-    Ok(from_dynamic(picture))
+    let color = picture.color();
+    let is_deep = color.bytes_per_pixel() > color.channel_count();
+    Ok((from_dynamic(picture), is_deep.then_some(Conversion::Deep)))
 }
 
 pub(crate) fn check_size(width: u32, height: u32) -> Result<(), String> {

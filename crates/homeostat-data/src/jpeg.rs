@@ -10,12 +10,13 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::Image;
+use crate::conversion::Conversion;
 use crate::image::{check_size, from_dynamic, one_line};
 
 /// What a JPEG file begins with.
 pub(crate) const MAGIC: [u8; 3] = [0xFF, 0xD8, 0xFF];
 
-pub(crate) fn decode(bytes: &[u8]) -> Result<Image, String> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Image, Option<Conversion>), String> {
     let fault = |error: zune_jpeg::errors::DecodeErrors| one_line(&error.to_string());
     let options = DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
@@ -26,7 +27,9 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Image, String> {
     if !is_whole(bytes) {
         return Err(format!("the JPEG is cut short: {} bytes and no end marker", bytes.len()));
     }
-    let is_grey = decoder.input_colorspace() == Some(ColorSpace::Luma);
+    let stored = decoder.input_colorspace();
+    let is_grey = stored == Some(ColorSpace::Luma);
+    let is_print = matches!(stored, Some(ColorSpace::CMYK | ColorSpace::YCCK));
     let color = if is_grey { ColorSpace::Luma } else { ColorSpace::RGB };
     decoder.set_options(options.jpeg_set_out_colorspace(color));
     let pixels = decoder.decode().map_err(fault)?;
@@ -39,7 +42,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Image, String> {
     // A broken orientation is no reason to lose the picture.
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
     picture.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
-    Ok(from_dynamic(picture))
+    Ok((from_dynamic(picture), is_print.then_some(Conversion::Print)))
 }
 
 /// The picture as it looks once it was stored as a JPEG of this quality, 1 to 100; alpha stays. One that is too large for a JPEG stays as
@@ -52,7 +55,7 @@ pub(crate) fn wear(image: Image, quality: u8) -> Image {
     let mut bytes = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
     let worn = match encoder.write_image(opaque.pixels(), width, height, color) {
-        Ok(()) => decode(&bytes).unwrap_or(opaque),
+        Ok(()) => decode(&bytes).map_or(opaque, |(worn, _)| worn),
         Err(_) => opaque,
     };
     if channels < 4 {

@@ -168,6 +168,7 @@ const AG_NEWS: &[&str] = &[
 ];
 const BANKING77: &[&str] = &[
     "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/57ec275d8078af65b7731c2a98be812d844a6d6b/banking_data/",
+    "https://raw.githubusercontent.com/donnytk/task-specific-datasets/9d081458ff52e53cf7e848f414e6e9344e4e6696/banking_data/",
 ];
 
 const fn idx(

@@ -20,6 +20,7 @@ mod affine;
 mod any_source;
 mod augment;
 mod buckets;
+mod conversion;
 mod corpus;
 mod data_root;
 mod description;
@@ -62,6 +63,7 @@ pub use augment::{
     RandomResizedCrop, Rotate, SampleKey, Scale, Sharpness, Shear, Solarize, Translate, TrivialAugment,
 };
 pub use buckets::Buckets;
+pub use conversion::Conversion;
 pub use corpus::Corpus;
 pub use data_root::DataRoot;
 pub use description::{

@@ -32,7 +32,7 @@ pub use web_dataset::WebDatasetConfig;
 
 use crate::error::printable;
 use crate::labels::Labels;
-use crate::{DataError, DataRoot, Digest, LabelKind, OnCorrupt, Skipped};
+use crate::{Conversion, DataError, DataRoot, Digest, LabelKind, OnCorrupt, Skipped};
 
 /// Where labelled pictures come from. Folders are relative to the data root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -431,6 +431,13 @@ impl Source {
     /// [`DataError::Read`] for a file that cannot be read.
     pub fn bytes(&self, i: usize) -> Result<Vec<u8>, DataError> {
         self.store.file(self.place(i))
+    }
+
+    /// How many of the pictures that were read so far had more than 8-bit levels of grey or colour can say, each counted once; when the
+    /// source is dropped, a warning says so.
+    #[must_use]
+    pub fn converted(&self) -> Vec<(Conversion, usize)> {
+        self.store.converted()
     }
 }
 

@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use serde::de::DeserializeOwned;
 
+use crate::error::{printable, told};
 use crate::{DataError, SourceConfig, TableKind, TextSourceConfig};
 
 /// Reads `KIND:FOLDER` or `KIND:FOLDER,KEY=VALUE,...`, where the folder may be a table's file, and the rest are the keys of the kind.
 fn parse<T: DeserializeOwned>(word: &str) -> Result<T, DataError> {
-    let fault = |why: String| DataError::config(word, why);
+    let fault = |why: String| DataError::config(&printable(word), told(&why));
     let (kind, rest) = word.split_once(':').unwrap_or((word, ""));
     if rest.is_empty() {
         return toml::Value::String(kind.to_owned()).try_into().map_err(|error| fault(first_line(&error)));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokenizers::utils::truncation::truncate_encodings;
 use tokenizers::{PostProcessor, TruncationDirection, TruncationParams, TruncationStrategy};
 
-use crate::tokenizer::unencodable;
+use crate::tokenizer::{guarded, unencodable};
 use crate::{DataError, Tokenizer};
 
 /// How a text becomes tokens. Lower case, accents and the like are the tokenizer's.
@@ -108,8 +108,9 @@ impl TextPrepare {
             stride: 0,
             direction: TruncationDirection::Right,
         };
-        let (first, second) = truncate_encodings(first, second, &params).map_err(unencodable)?;
-        let encoding = tokenizer.inner().post_process(first, second, self.special_tokens).map_err(unencodable)?;
+        let (first, second) = guarded(|| truncate_encodings(first, second, &params)).map_err(unencodable)?;
+        let joined = || tokenizer.inner().post_process(first, second, self.special_tokens);
+        let encoding = guarded(joined).map_err(unencodable)?;
         Ok(Tokens { ids: encoding.get_ids().to_vec(), types: encoding.get_type_ids().to_vec(), is_cut })
     }
 }

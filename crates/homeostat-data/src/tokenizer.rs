@@ -3,6 +3,7 @@
 
 mod train;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use tokenizers::{Encoding, Tokenizer as Inner};
 pub use train::{TokenizerConfig, TokenizerKind};
 
 use crate::DataError;
+use crate::error::{message, told};
 
 /// What cuts a text into tokens, each with a number: any `tokenizer.json` of Hugging Face's `tokenizers`, BERT's `vocab.txt`, or one
 /// that is learnt from a corpus. It is part of an artifact; a copy of it costs nothing.
@@ -39,8 +41,9 @@ impl Tokenizer {
     /// # Errors
     /// [`DataError::Format`], under the path `tokenizer.json`, for anything else.
     pub fn from_json(bytes: &[u8]) -> Result<Self, DataError> {
-        let mut inner = Inner::from_bytes(bytes)
-            .map_err(|error| DataError::format(Path::new(TOKENIZER_FILE), format!("is no tokenizer: {error}")))?;
+        let wrong =
+            |why: String| DataError::format(Path::new(TOKENIZER_FILE), format!("is no tokenizer: {}", told(&why)));
+        let mut inner = guarded(|| Inner::from_bytes(bytes)).map_err(wrong)?;
         inner.with_truncation(None).map_err(broken)?.with_padding(None);
         Ok(Self::new(inner))
     }
@@ -50,8 +53,8 @@ impl Tokenizer {
     /// # Errors
     /// [`DataError::Format`], under the path `vocab.txt`, where BERT's special tokens are not all there.
     pub fn from_vocab(text: &str, lowercase: bool) -> Result<Self, DataError> {
-        let wrong = |why: String| DataError::format(Path::new("vocab.txt"), why);
-        let vocabulary = WordPiece::read_bytes(text.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+        let wrong = |why: String| DataError::format(Path::new("vocab.txt"), told(&why));
+        let vocabulary = guarded(|| WordPiece::read_bytes(text.as_bytes())).map_err(wrong)?;
         if let Some(missing) = train::SPECIAL.iter().find(|token| !vocabulary.contains_key(**token)) {
             return Err(wrong(format!("has no line `{missing}`, so it is no vocabulary of BERT")));
         }
@@ -154,8 +157,8 @@ impl Tokenizer {
     /// # Errors
     /// [`DataError::Corrupt`], under the name `tokens`, where the decoder refuses them.
     pub fn decode(&self, ids: &[u32]) -> Result<String, DataError> {
-        let refused = |error: tokenizers::Error| DataError::Corrupt { name: "tokens".into(), why: error.to_string() };
-        self.inner.decode(ids, true).map_err(refused)
+        let refused = |why: String| DataError::Corrupt { name: "tokens".into(), why: told(&why) };
+        guarded(|| self.inner.decode(ids, true)).map_err(refused)
     }
 
     /// The tokens of a long text, and of how many characters each is: together they are those of the text, for what the tokenizer
@@ -170,7 +173,7 @@ impl Tokenizer {
         // Characters that no token has counted yet.
         let mut waiting = 0;
         for block in blocks(text) {
-            let encoding = self.inner.encode_char_offsets(block, false).map_err(unencodable)?;
+            let encoding = guarded(|| self.inner.encode_char_offsets(block, false)).map_err(unencodable)?;
             ids.extend_from_slice(encoding.get_ids());
             let mut told = 0;
             for &(_, end) in encoding.get_offsets() {
@@ -193,7 +196,7 @@ impl Tokenizer {
     }
 
     pub(crate) fn encoding(&self, text: &str) -> Result<Encoding, DataError> {
-        self.inner.encode_fast(text, false).map_err(unencodable)
+        guarded(|| self.inner.encode_fast(text, false)).map_err(unencodable)
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -265,9 +268,17 @@ impl PartialEq for Tokenizer {
     }
 }
 
+/// A panic of the library is a defect of the library, but a stranger's file brought it about: that is what is refused.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(|error| error.to_string()),
+        Err(panic) => Err(format!("the library panicked: {}", message(&*panic))),
+    }
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
-pub(crate) fn unencodable(error: tokenizers::Error) -> DataError {
-    DataError::Corrupt { name: "text".into(), why: format!("the tokenizer cannot cut it: {error}") }
+pub(crate) fn unencodable(why: String) -> DataError {
+    DataError::Corrupt { name: "text".into(), why: format!("the tokenizer cannot cut it: {}", told(&why)) }
 }
 
 /// What the crate says of parts that we have put together ourselves.

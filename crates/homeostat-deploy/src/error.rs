@@ -50,6 +50,22 @@ pub enum DeployError {
         /// The answer of the others.
         apart: String,
     },
+    /// A text that cannot be put into an index, or looked for in it.
+    #[error("`{name}`: {reason}")]
+    NotIndexed {
+        /// The text's name, or the question.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// An index that cannot be made or opened.
+    #[error("{path}: {reason}")]
+    Index {
+        /// The folder.
+        path: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// There is nothing to verify by.
     #[error("{path} has no golden requests, so it cannot be verified")]
     NoGolden {

@@ -4,6 +4,8 @@
 //! [`OpenEndpoint`] makes one from an artifact; [`verify`] replays an artifact's golden requests. A [`Batcher`] puts queries of
 //! many callers together: one thread owns an instance of the network, and the queue before it is bounded.
 //!
+//! [`TextIndex`] has texts with the vectors that an endpoint gives them.
+//!
 //! It does not know the training loop, HTTP, or which task it is.
 
 mod batcher;
@@ -11,6 +13,7 @@ mod error;
 mod predictor;
 mod query;
 mod serve;
+mod text_index;
 mod verify;
 
 pub use batcher::{
@@ -19,4 +22,5 @@ pub use batcher::{
 pub use error::DeployError;
 pub use predictor::{Endpoint, OpenEndpoint, Predictor, published};
 pub use query::{Phases, Query, Reply, Served};
+pub use text_index::{Found, IndexRow, TextIndex};
 pub use verify::{MERGED_TOLERANCE, TOLERANCE, Verified, verify, verify_merged};

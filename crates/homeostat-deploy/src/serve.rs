@@ -28,11 +28,14 @@ pub(crate) fn serve<T: Task>(predictor: &Predictor<T>, queries: &[Query], larges
     work.replies(queries)
 }
 
+/// The answers to a query so far, each with its row; or why there is none.
+type Answers<T> = Result<Vec<(usize, <T as Task>::Response)>, InputError>;
+
 struct Work<'a, T: Task> {
     predictor: &'a Predictor<T>,
     largest_batch: usize,
-    /// Of each query the answers so far, each with its row.
-    answers: Vec<Result<Vec<(usize, T::Response)>, InputError>>,
+    /// Of each query.
+    answers: Vec<Answers<T>>,
     phases: Phases,
 }
 
@@ -173,7 +176,7 @@ impl<T: Task> Work<'_, T> {
     fn replies(mut self, queries: &[Query]) -> Served {
         let begun = Instant::now();
         let door = self.predictor.task.tensor_door();
-        let reply = |(answers, query): (Result<Vec<(usize, T::Response)>, InputError>, &Query)| {
+        let reply = |(answers, query): (Answers<T>, &Query)| {
             let mut answers = answers?;
             answers.sort_by_key(|&(row, _)| row);
             let responses: Vec<T::Response> = answers.into_iter().map(|(_, response)| response).collect();

@@ -24,13 +24,14 @@ use homeostat_train::{End, Event, Finished, Job, Reached, Workers};
 use crate::{
     Experiment, ExperimentError, ExperimentText,
     adapter::write_adapter,
+    embeddings::Embeddings,
     evaluate_run::Measured,
     generation::Generation,
     images::Images,
     kind::Kind,
     language::Language,
     plan::Plan,
-    pretrained::{Initial, initial as initial_weights},
+    pretrained::{Initial, initial as initial_weights, roots_with_tokenizer},
     report_of_run::{pictures, report_of_run},
     tensorboard::TensorBoard,
     texts::Texts,
@@ -118,6 +119,7 @@ pub fn train(
         TaskConfig::TextClassification(_) => begin::<Texts>(resolved, (out, when), setting, observe),
         TaskConfig::ImageGeneration(_) => begin::<Generation>(resolved, (out, when), setting, observe),
         TaskConfig::LanguageModel(_) => begin::<Language>(resolved, (out, when), setting, observe),
+        TaskConfig::SentenceEmbedding(_) => begin::<Embeddings>(resolved, (out, when), setting, observe),
     }
 }
 
@@ -128,7 +130,8 @@ fn begin<K: Kind>(
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<(PathBuf, Outcome), ExperimentError> {
     K::adopt_network(&mut resolved, setting, observe)?;
-    let plan = Plan::<K>::make(resolved, &setting.roots, setting.workers)?;
+    let roots = roots_with_tokenizer(&resolved.value, setting, observe)?;
+    let plan = Plan::<K>::make(resolved, &roots, setting.workers)?;
     let text = plan.resolved.show();
     plan.check(setting.device, setting.workers)?;
     let initial = initial(&plan, setting, observe)?;
@@ -154,6 +157,7 @@ pub fn resume(
         TaskConfig::TextClassification(_) => go_on::<Texts>(run, setting, observe),
         TaskConfig::ImageGeneration(_) => go_on::<Generation>(run, setting, observe),
         TaskConfig::LanguageModel(_) => go_on::<Language>(run, setting, observe),
+        TaskConfig::SentenceEmbedding(_) => go_on::<Embeddings>(run, setting, observe),
     }
 }
 
@@ -243,7 +247,9 @@ fn complete_records<K: Kind>(
     if run.provenance()?.is_some() {
         return Ok(());
     }
-    let plan = Plan::<K>::make(Experiment::text("experiment.toml", text).load()?, &setting.roots, setting.workers)?;
+    let resolved = Experiment::text("experiment.toml", text).load()?;
+    let roots = roots_with_tokenizer(&resolved.value, setting, observe)?;
+    let plan = Plan::<K>::make(resolved, &roots, setting.workers)?;
     let record = plan.splits.record(&plan.source)?;
     let weights = initial(&plan, setting, observe)?.map(|initial| initial.sha256);
     write_records(&plan, run, &record, (&run.summary().when, weights), setting)
@@ -252,7 +258,9 @@ fn complete_records<K: Kind>(
 /// The plan of a run, with the data checked to be those that it began with.
 pub(crate) fn reopen<K: Kind>(run: &Run, text: &str, setting: &Setting<'_>) -> Result<Plan<K>, ExperimentError> {
     let experiment: ExperimentText = Experiment::text("experiment.toml", text);
-    let plan = Plan::make(experiment.load()?, &setting.roots, setting.workers)?;
+    let resolved = experiment.load()?;
+    let roots = roots_with_tokenizer(&resolved.value, setting, &mut |_| ())?;
+    let plan = Plan::make(resolved, &roots, setting.workers)?;
     let recorded: Option<SplitRecord> = run.split()?;
     let changed = |what| ExperimentError::DataChanged { run: run.path().display().to_string(), what };
     match recorded {

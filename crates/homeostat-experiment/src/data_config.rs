@@ -9,7 +9,7 @@ use homeostat_tasks::TaskConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CorpusDataConfig, ExperimentError, TextDataConfig};
+use crate::{CorpusDataConfig, ExperimentError, TextDataConfig, TokenizerSource};
 
 /// What the network learns from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,7 +53,7 @@ impl Samples {
     pub(crate) fn of(task: &TaskConfig) -> Self {
         match task {
             TaskConfig::ImageClassification(_) | TaskConfig::ImageGeneration(_) => Self::Pictures,
-            TaskConfig::TextClassification(_) => Self::Texts,
+            TaskConfig::TextClassification(_) | TaskConfig::SentenceEmbedding(_) => Self::Texts,
             TaskConfig::LanguageModel(_) => Self::Corpus,
         }
     }
@@ -84,6 +84,16 @@ impl DataConfig {
             (Some(text), _) => Some(text.source.folder()),
             (None, Some(corpus)) => Some(corpus.source.folder()),
             (None, None) => self.source.folder(),
+        }
+    }
+
+    /// The key of the tokenizer's file, and what the experiment calls it; nothing where it is learnt, or there is none.
+    pub(crate) fn tokenizer_file(&self) -> Option<(&'static str, &str)> {
+        let text = self.text.as_ref().map(|text| ("data.text.tokenizer.file", &text.tokenizer));
+        let corpus = self.corpus.as_ref().map(|corpus| ("data.corpus.tokenizer.file", &corpus.tokenizer));
+        match text.or(corpus)? {
+            (key, TokenizerSource::File(file)) => Some((key, file)),
+            (_, TokenizerSource::Train(_)) => None,
         }
     }
 

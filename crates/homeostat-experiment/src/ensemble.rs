@@ -48,11 +48,8 @@ pub fn evaluate_ensemble(
             TaskConfig::ImageGeneration(_) => {
                 return Err(ExperimentError::run(run.path(), "makes pictures, but only classes are answered together"));
             }
-            TaskConfig::LanguageModel(_) => {
-                return Err(ExperimentError::run(
-                    run.path(),
-                    "is a language model, but only classes are answered together",
-                ));
+            TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) => {
+                return Err(ExperimentError::run(run.path(), "has no classes, but only classes are answered together"));
             }
         };
         texts.push((text, about_texts));

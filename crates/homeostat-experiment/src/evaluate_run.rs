@@ -17,6 +17,7 @@ use homeostat_train::{Examples, Meter, Rows, evaluate};
 use crate::{
     Experiment, ExperimentError, Setting,
     conduct::reopen,
+    embeddings::Embeddings,
     generation::Generation,
     images::Images,
     kind::Kind,
@@ -107,16 +108,14 @@ pub fn evaluate_run(
             let (unknown, known) = unknown(run, &plan)?;
             measure_sorted(run, &plan, (&unknown, known), (tta, None), setting)
         }
-        (TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_), Some(_)) => {
-            Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts"))
-        }
         (TaskConfig::ImageGeneration(_), Some(_)) => {
             Err(ExperimentError::setting("--data", "is sorted into classes, but the run makes pictures"))
         }
         (TaskConfig::ImageGeneration(_), None) if tta.is_some() => {
             Err(ExperimentError::setting("--tta", "averages answers about classes, but the run makes pictures"))
         }
-        (TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_), None) if tta.is_some() => {
+        (_, Some(_)) => Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts")),
+        (task, None) if tta.is_some() && !matches!(task, TaskConfig::ImageClassification(_)) => {
             Err(ExperimentError::setting("--tta", "makes views of pictures, but the run is about texts"))
         }
         (TaskConfig::ImageClassification(_), None) => {
@@ -126,6 +125,7 @@ pub fn evaluate_run(
         (TaskConfig::TextClassification(_), None) => evaluate_test::<Texts>(run, &text, setting),
         (TaskConfig::ImageGeneration(_), None) => evaluate_test::<Generation>(run, &text, setting),
         (TaskConfig::LanguageModel(_), None) => evaluate_test::<Language>(run, &text, setting),
+        (TaskConfig::SentenceEmbedding(_), None) => evaluate_test::<Embeddings>(run, &text, setting),
     }
 }
 

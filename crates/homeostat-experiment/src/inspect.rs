@@ -48,7 +48,7 @@ pub fn inspect(
 ) -> Result<Inspection, ExperimentError> {
     let problem = match resolved.value.task {
         TaskConfig::ImageClassification(_) => None,
-        TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_) => {
+        TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) => {
             Some("is about texts, but only pictures can be looked at so")
         }
         TaskConfig::ImageGeneration(_) => Some("makes pictures, but only those that are sorted can be looked at so"),

@@ -6,7 +6,7 @@ use homeostat_artifact::{ArtifactError, sha256_stream};
 use homeostat_config::{Origin, Resolved};
 use homeostat_data::{CenterCrop, DataRoot, Filter, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
 use homeostat_fetch::{FetchError, HubFile};
-use homeostat_models::{Expects, ImageModelConfig, KnownNetwork, NameTable};
+use homeostat_models::{Expects, ImageModelConfig, KnownNetwork, NameTable, SequenceModelConfig, TransformerConfig};
 use homeostat_task::{Adopted, ForeignNames, PeftAdapter, Task, WeightsError, read_foreign};
 use homeostat_tasks::{ImageClassificationConfig, TaskConfig};
 use homeostat_train::PretrainedConfig;
@@ -17,6 +17,9 @@ const KEY: &str = "train.pretrained";
 const PREPARE: &str = "task.image-classification.prepare";
 /// What a repository that names no file may call its weights.
 const USUAL: [&str; 3] = ["model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors"];
+/// What a repository that names no file may call its tokenizer.
+const TOKENIZERS: [&str; 2] = ["tokenizer.json", "vocab.txt"];
+const NO_CACHE: &str = "there is no place for the cache: set HOMEOSTAT_CACHE to a folder";
 /// Settings of networks that published weights do not depend on.
 const OF_TRAINING: [&str; 5] = ["dropout", "stochastic-depth", "zero-init", "auxiliary", "auxiliary-dropout"];
 
@@ -77,15 +80,57 @@ fn located(
     if !word.starts_with("hf:") && !word.starts_with("http") {
         return Ok(setting.roots.find_file(word)?);
     }
-    let hub = setting.hub.ok_or_else(|| {
-        ExperimentError::setting(KEY, "there is no place for the cache: set HOMEOSTAT_CACHE to a folder")
-    })?;
+    let hub = setting.hub.ok_or_else(|| ExperimentError::setting(KEY, NO_CACHE))?;
     let mut watch = |progress: homeostat_fetch::Progress<'_>| observe(Stage::Fetching(progress));
     if word.starts_with("hf:") {
         let wanted: HubFile = word.parse().map_err(wrong)?;
         return hub.file(&wanted, &USUAL, &mut watch).map_err(wrong);
     }
-    hub.from_address(word, from.sha256.as_deref(), &mut watch).map_err(wrong)
+    hub.from_address(word, known_hash(from), &mut watch).map_err(wrong)
+}
+
+/// The SHA-256 that the experiment gives, else what is known of that of published weights.
+fn known_hash(from: &PretrainedConfig) -> Option<&str> {
+    let published = || KnownNetwork::all().into_iter().find(|network| network.weights == Some(from.from.as_str()));
+    from.sha256.as_deref().or_else(|| published()?.weights_hash())
+}
+
+/// Where data are looked for, with the tokenizer of an experiment where that is a hub's.
+pub(crate) fn roots_with_tokenizer(
+    experiment: &Experiment,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<DataRoot, ExperimentError> {
+    let roots = setting.roots.clone();
+    let Some((key, word)) = experiment.data.tokenizer_file().filter(|(_, word)| word.starts_with("hf:")) else {
+        return Ok(roots);
+    };
+    let wrong = |problem: String| ExperimentError::setting(key, problem);
+    let hub = setting.hub.ok_or_else(|| wrong(NO_CACHE.to_owned()))?;
+    let wanted: HubFile = word.parse().map_err(|error: FetchError| wrong(error.to_string()))?;
+    let mut watch = |progress: homeostat_fetch::Progress<'_>| observe(Stage::Fetching(progress));
+    let path = hub.file(&wanted, &TOKENIZERS, &mut watch).map_err(|error| wrong(error.to_string()))?;
+    Ok(roots.with_file(word, path))
+}
+
+/// Gives an experiment whose network begins with a BERT the settings of its `config.json`, where it says nothing of the network; `key` is
+/// that of the task.
+pub(crate) fn adopt_bert(
+    key: &str,
+    resolved: &mut Resolved<Experiment>,
+    setting: &Setting<'_>,
+    observe: &mut dyn FnMut(Stage<'_>),
+) -> Result<(), ExperimentError> {
+    let model = format!("{key}.model");
+    let is_said = *resolved.provenance.get(&model) != Origin::Default;
+    let Some(from) = resolved.value.train.pretrained.as_ref().map(|from| from.from.clone()).filter(|_| !is_said) else {
+        return Ok(());
+    };
+    let Some(text) = config_beside(&from, setting, observe)? else { return Ok(()) };
+    let wrong = |problem: String| ExperimentError::setting(KEY, format!("its config.json {problem}"));
+    let Some(network) = TransformerConfig::of_transformers(&text).map_err(wrong)? else { return Ok(()) };
+    let network = SequenceModelConfig::Transformer(network);
+    Ok(resolved.choose(&model, network, &format!("config.json beside {from}"))?)
 }
 
 /// The `config.json` that lies beside weights in a folder or on a hub; nothing where there is none.
@@ -198,4 +243,23 @@ fn of_network(network: &KnownNetwork) -> Known {
     ]);
     let labels = network.labels().into_iter().map(str::to_owned).collect();
     Known { name: network.name.to_owned(), prepare, labels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_published_weights_is_known_without_being_given() {
+        let of = |address: &str, given: Option<&str>| {
+            let from =
+                PretrainedConfig { from: address.into(), sha256: given.map(str::to_owned), ..Default::default() };
+            known_hash(&from).map(str::to_owned)
+        };
+        let resnet18 = KnownNetwork::find("resnet18").unwrap().weights.unwrap();
+        assert_eq!(of(resnet18, None).as_deref(), Some("f37072fd"));
+        assert_eq!(of(resnet18, Some("abc")).as_deref(), Some("abc"), "what is given counts");
+        // A date is no hash.
+        assert_eq!(of("https://example.org/net-20261129.pth", None), None);
+    }
 }

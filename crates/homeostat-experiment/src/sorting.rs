@@ -20,7 +20,7 @@ use homeostat_train::{End, Event, Examples, Job, Meters, NoProbe, Probed, Worker
 
 pub(crate) use measure::{Answers, Sorted, measure};
 
-use crate::{DataConfig, Experiment, ExperimentError, Setting, evaluate_run::Measured, kind::Kind, plan::Plan};
+use crate::{DataConfig, Experiment, ExperimentError, Setting, Stage, evaluate_run::Measured, kind::Kind, plan::Plan};
 
 /// What the table of a task that sorts says of classes.
 pub(crate) struct ClassSettings<'a> {
@@ -51,6 +51,15 @@ pub(crate) trait Sorting: Sized + 'static {
     /// Opens the data.
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<Source<Self::Store>, ExperimentError>;
 
+    /// As [`Kind::adopt_network`].
+    fn adopt_network(
+        _resolved: &mut Resolved<Experiment>,
+        _setting: &Setting<'_>,
+        _observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        Ok(())
+    }
+
     /// Fills in what the table leaves to the data, and makes the task; classes and their weights are chosen.
     fn choose(
         resolved: &mut Resolved<Experiment>,
@@ -73,6 +82,11 @@ pub(crate) trait Sorting: Sized + 'static {
 
     /// A sample for a page.
     fn shown(source: &Source<Self::Store>, index: usize) -> Result<Shown, DataError>;
+
+    /// The words of a sample, where it is a text.
+    fn length(_source: &Source<Self::Store>, _index: usize) -> Option<usize> {
+        None
+    }
 
     /// A training sample as the network saw it in the first epoch, where it is a picture that can be read.
     fn augmented(plan: &Plan<Self>, index: usize) -> Option<Picture>;
@@ -104,12 +118,25 @@ impl<S: Sorting> Kind for S {
         <S as Sorting>::open(data, roots)
     }
 
+    fn adopt_network(
+        resolved: &mut Resolved<Experiment>,
+        setting: &Setting<'_>,
+        observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        <S as Sorting>::adopt_network(resolved, setting, observe)
+    }
+
     fn choose(
         resolved: &mut Resolved<Experiment>,
         source: &Arc<Source<Self::Store>>,
         splits: &Splits,
         setting: (&DataRoot, Workers),
     ) -> Result<Self::Task, ExperimentError> {
+        let loss = S::settings(&resolved.value.task).loss;
+        if source.label_kind() == LabelKind::Several && loss.probabilities() != Probabilities::AnyOf {
+            let problem = "is of one class a sample, but the data name several: choose binary-cross-entropy";
+            return Err(ExperimentError::setting(&format!("{}.loss", S::KEY), problem));
+        }
         choose_labels::<S>(resolved, source)?;
         choose_class_weights::<S>(resolved, source, splits)?;
         <S as Sorting>::choose(resolved, source, splits, setting)
@@ -130,8 +157,12 @@ impl<S: Sorting> Kind for S {
     }
 
     fn meters(plan: &Plan<S>) -> Result<Meters<MetricSet>, ExperimentError> {
-        // Each answer is scored as one of the classes, also where a sigmoid a class was trained.
-        let valid = MetricSet::init(&plan.experiment().train.metrics, Classes::OneOf(plan.labels().len()))?;
+        // Of data with one class a sample each answer is scored as one of the classes, also where a sigmoid a class was trained.
+        let classes = match plan.source.label_kind() {
+            LabelKind::Several => Classes::AnyOf(plan.labels().len()),
+            LabelKind::One | LabelKind::None => Classes::OneOf(plan.labels().len()),
+        };
+        let valid = MetricSet::init(&plan.experiment().train.metrics, classes)?;
         Ok(Meters { train: valid.clone().streaming_only(), valid })
     }
 
@@ -239,10 +270,12 @@ impl<S: Sorting> Plan<S> {
     }
 }
 
-/// Refuses data that name no class, or several, for a sample, and says what was left out.
+/// Refuses data that name no class for a sample, or several where the loss is of one, and says what was left out.
 pub(crate) fn check_source<S: Store>(source: &Source<S>, key: &str, what: &str) -> Result<(), ExperimentError> {
     let problem = match source.label_kind() {
         LabelKind::One => None,
+        // Whether the loss takes several is seen where it is known.
+        LabelKind::Several if what == "text" => None,
         LabelKind::Several => Some("several labels"),
         LabelKind::None => Some("no label"),
     };
@@ -259,7 +292,8 @@ pub(crate) fn check_source<S: Store>(source: &Source<S>, key: &str, what: &str) 
 
 fn counts<S: Store>(source: &Source<S>, indices: &[usize]) -> Vec<usize> {
     let mut counts = vec![0; source.classes().len()];
-    indices.iter().for_each(|&index| counts[source.label(index)] += 1);
+    let labels = indices.iter().flat_map(|&index| source.labels(index));
+    labels.for_each(|&label| counts[label as usize] += 1);
     counts
 }
 

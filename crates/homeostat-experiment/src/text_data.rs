@@ -28,7 +28,8 @@ pub struct TextDataConfig {
 pub enum TokenizerSource {
     /// It is learnt from the training part.
     Train(TokenizerConfig),
-    /// A `tokenizer.json`, or a `vocab.txt` of BERT in lower case, relative to the data root.
+    /// A `tokenizer.json`, or a `vocab.txt` of BERT in lower case, relative to the data root; or `hf:OWNER/NAME`, perhaps with `@REVISION`
+    /// and `:FILE`, of a hub of models.
     File(String),
 }
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use homeostat_data::{
-    Buckets, DataError, OnCorrupt, SampleKey, SamplingConfig, Skipped, TextAugment, TextSource, Tokens, Weigh,
+    Buckets, DataError, LabelKind, OnCorrupt, SampleKey, SamplingConfig, Skipped, TextAugment, TextSource, Tokens,
+    Weigh,
 };
 use homeostat_task::Task;
 use homeostat_tasks::{Target, TextClassification};
@@ -71,7 +72,8 @@ impl Examples<TextClassification> for TextExamples {
     }
 
     fn order(&self, seed: u64, epoch: u64) -> Vec<usize> {
-        let labels: Vec<usize> = self.indices.iter().map(|&index| self.source.label(index)).collect();
+        let first = |&index: &usize| self.source.labels(index).first().map_or(0, |label| *label as usize);
+        let labels: Vec<usize> = self.indices.iter().map(first).collect();
         self.sampling.order(&labels, self.source.classes(), (seed, epoch))
     }
 
@@ -79,7 +81,6 @@ impl Examples<TextClassification> for TextExamples {
         self.buckets.as_ref()
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "labels are numbers of classes, read as 32-bit ones")]
     fn rows(&self, positions: &[usize], draw: Option<Draw>) -> Result<Rows<TextClassification>, DataError> {
         let mut rows = Rows { inputs: vec![], truths: vec![], positions: vec![], skipped: vec![], bytes: 0 };
         for &position in positions {
@@ -89,7 +90,10 @@ impl Examples<TextClassification> for TextExamples {
                 Ok(tokens) => {
                     rows.bytes += tokens.bytes();
                     rows.inputs.push(tokens);
-                    rows.truths.push(Target::Class(self.source.label(index) as u32));
+                    rows.truths.push(match self.source.label_kind() {
+                        LabelKind::Several => Target::Several(self.source.labels(index).to_vec()),
+                        LabelKind::One | LabelKind::None => Target::Class(self.source.labels(index)[0]),
+                    });
                     rows.positions.push(position);
                 }
                 Err(DataError::Corrupt { name, why }) if self.on_corrupt == OnCorrupt::Skip => {

@@ -11,8 +11,9 @@ use homeostat_tasks::{TaskConfig, TextClassification, TextClassificationConfig, 
 use homeostat_train::{Examples, Workers};
 
 use crate::{
-    DataConfig, Experiment, ExperimentError, TextDataConfig,
+    DataConfig, Experiment, ExperimentError, Setting, Stage, TextDataConfig,
     plan::{Plan, in_pieces},
+    pretrained::adopt_bert,
     sorting::{ClassSettings, Sorting, check_source},
     text_examples::TextExamples,
 };
@@ -37,6 +38,14 @@ impl Sorting for Texts {
         let source = table(data).source.open_with(roots, data.on_corrupt)?;
         check_source(&source, "data.text.source", "text")?;
         Ok(source)
+    }
+
+    fn adopt_network(
+        resolved: &mut Resolved<Experiment>,
+        setting: &Setting<'_>,
+        observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        adopt_bert(KEY, resolved, setting, observe)
     }
 
     fn choose(
@@ -78,6 +87,12 @@ impl Sorting for Texts {
         Ok(Shown::Text(lines.join("\n")))
     }
 
+    fn length(source: &TextSource, index: usize) -> Option<usize> {
+        let sample = source.get(index).ok()?;
+        let words = |text: &str| text.split_whitespace().count();
+        Some(words(&sample.text) + sample.pair.as_deref().map_or(0, words))
+    }
+
     fn augmented(_: &Plan<Self>, _: usize) -> Option<Picture> {
         None
     }
@@ -104,7 +119,7 @@ fn config(task: &TaskConfig) -> &TextClassificationConfig {
     config
 }
 
-fn table(data: &DataConfig) -> &TextDataConfig {
+pub(crate) fn table(data: &DataConfig) -> &TextDataConfig {
     data.text.as_ref().unwrap_or_else(|| panic!("an experiment with texts was checked to have [data.text]"))
 }
 
@@ -124,7 +139,7 @@ pub fn training_texts(experiment: &Experiment, roots: &DataRoot) -> Result<Vec<S
     Ok(all_texts(&source, &splits.train).collect())
 }
 
-fn all_texts(source: &TextSource, indices: &[usize]) -> impl Iterator<Item = String> {
+pub(crate) fn all_texts(source: &TextSource, indices: &[usize]) -> impl Iterator<Item = String> {
     let samples = indices.iter().filter_map(|&index| source.get(index).ok());
     samples.flat_map(|sample| std::iter::once(sample.text).chain(sample.pair))
 }

@@ -224,7 +224,7 @@ impl Fetcher {
             return Self::conclude(partial, job, true);
         }
         let start = partial.length();
-        let https_only = !known && url.starts_with("https:");
+        let https_only = !job.remote.is_certain() && url.starts_with("https:");
         let bytes = match request::ask(&self.agent, &origin, start, https_only) {
             Answer::Bytes(bytes) => bytes,
             Answer::Never(why) => return Ok(Err(Fault::never(why))),

@@ -90,7 +90,7 @@ impl Hub {
         Self { endpoint, folder: cache.hub(), others: cache.weights(), lists, files: Fetcher::new(options) }
     }
 
-    /// Puts a file from any address into the cache, and gives its path.
+    /// Puts a file from any address into the cache, and gives its path. `sha256` is as in [`Remote::sha256`].
     ///
     /// # Errors
     /// As [`Fetcher::file`].

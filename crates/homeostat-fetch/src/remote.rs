@@ -11,7 +11,8 @@ pub struct Remote {
     pub name: String,
     /// Where it is to be had, the best place first; `https:`, or `http:` where the SHA-256 is known.
     pub urls: Vec<String>,
-    /// The SHA-256 of its bytes, 64 hexadecimal digits. Without it, what an `https:` server sends is taken on trust.
+    /// The SHA-256 of its bytes, 64 hexadecimal digits; or, where no more is known, its first ones, at least 8: then as of a file
+    /// without one, only an `https:` server is asked. Without it, what such a server sends is taken on trust.
     pub sha256: Option<String>,
     /// Its length in bytes.
     pub bytes: Option<u64>,
@@ -28,11 +29,12 @@ impl Remote {
         if self.urls.is_empty() {
             return refuse("no URL is given");
         }
-        if self.sha256.as_ref().is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit())) {
-            return refuse("a SHA-256 has 64 hexadecimal digits");
+        let is_hash = |hash: &String| (8..=64).contains(&hash.len()) && hash.bytes().all(|b| b.is_ascii_hexdigit());
+        if self.sha256.as_ref().is_some_and(|hash| !is_hash(hash)) {
+            return refuse("a SHA-256 has 64 hexadecimal digits, and at least the first 8 of them are needed");
         }
         for url in &self.urls {
-            if url.starts_with("http:") && self.sha256.is_none() && !is_loopback(url) {
+            if url.starts_with("http:") && !self.is_certain() && !is_loopback(url) {
                 return refuse(&format!("{url} can be changed on its way: give its SHA-256, or an https: URL"));
             }
             if !url.starts_with("http:") && !url.starts_with("https:") {
@@ -42,12 +44,18 @@ impl Remote {
         Ok(())
     }
 
+    /// Whether the hash tells the bytes from all others, also from those that somebody made to be taken for them.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.sha256.as_ref().is_some_and(|hash| hash.len() == 64)
+    }
+
     /// Whether the bytes of this length and hash are those that are wanted; if not, why.
     pub(crate) fn verify(&self, length: u64, hash: &str) -> Result<(), String> {
         match (&self.bytes, &self.sha256) {
             (Some(bytes), _) if *bytes != length => Err(format!("{length} bytes came instead of {bytes}")),
-            (_, Some(wanted)) if !wanted.eq_ignore_ascii_case(hash) => {
-                Err(format!("its SHA-256 is {hash}, but should be {wanted}"))
+            (_, Some(wanted)) if !hash.to_ascii_lowercase().starts_with(&wanted.to_ascii_lowercase()) => {
+                let should = if self.is_certain() { "be" } else { "begin with" };
+                Err(format!("its SHA-256 is {hash}, but should {should} {wanted}"))
             }
             _ => Ok(()),
         }

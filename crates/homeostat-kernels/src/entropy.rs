@@ -1,5 +1,5 @@
-//! Softmax cross-entropy of rows with soft targets: `sum of target * (log of the sum of exponentials - score)`, and its
-//! gradients. The softmax is computed anew on the way back.
+//! Softmax cross-entropy of rows with soft targets: `sum of target * (log of the sum of exponentials - score)`, or with one
+//! class that is right, and its gradients. The softmax is computed anew on the way back.
 
 use rayon::prelude::*;
 
@@ -36,6 +36,22 @@ pub(crate) fn gradients(
         })
     };
     [wanted[0].then(|| of(true)), wanted[1].then(|| of(false))]
+}
+
+/// The loss of each row of `classes` of which one is right.
+pub(crate) fn class_losses(isa: Isa, classes: usize, scores: &[f32], right: &[usize]) -> Vec<f32> {
+    let chunks = scores.par_chunks(ROWS * classes).zip(right.par_chunks(ROWS));
+    chunks.flat_map_iter(|(scores, right)| isa.run(ClassLosses { classes, scores, right })).collect()
+}
+
+/// The gradients of the scores, given those of these losses.
+pub(crate) fn class_gradients(isa: Isa, classes: usize, scores: &[f32], right: &[usize], upstream: &[f32]) -> Vec<f32> {
+    by_chunks(scores.len(), ROWS * classes, |index, to| {
+        let (first, rows) = (index * ROWS, to.len() / classes);
+        let scores = &scores[first * classes..][..to.len()];
+        let (right, upstream) = (&right[first..][..rows], &upstream[first..][..rows]);
+        isa.run(ClassGradient { classes, scores, right, upstream, to });
+    })
 }
 
 /// The largest score, and the logarithm of the sum of exponentials above it.
@@ -89,6 +105,51 @@ impl Kernel for Gradient<'_> {
                 let log = score - top - rest;
                 *to = upstream * if of_scores { sum * exp(log) - target } else { -log };
             }
+        }
+    }
+}
+
+struct ClassLosses<'a> {
+    classes: usize,
+    scores: &'a [f32],
+    right: &'a [usize],
+}
+
+impl Kernel for ClassLosses<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn run<V: Vector>(self) -> Vec<f32> {
+        let rows = self.scores.chunks_exact(self.classes).zip(self.right);
+        let loss = |(scores, &right): (&[f32], &usize)| {
+            let (top, rest) = spread(scores);
+            rest - (scores[right] - top)
+        };
+        rows.map(loss).collect()
+    }
+}
+
+struct ClassGradient<'a> {
+    classes: usize,
+    scores: &'a [f32],
+    right: &'a [usize],
+    upstream: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl Kernel for ClassGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let Self { classes, scores, right, upstream, to } = self;
+        let rows = scores.chunks_exact(classes).zip(to.chunks_exact_mut(classes));
+        for ((scores, to), (&right, &upstream)) in rows.zip(right.iter().zip(upstream)) {
+            let (top, rest) = spread(scores);
+            for (to, &score) in to.iter_mut().zip(scores) {
+                *to = upstream * exp(score - top - rest);
+            }
+            to[right] -= upstream;
         }
     }
 }

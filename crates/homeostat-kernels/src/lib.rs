@@ -42,6 +42,8 @@ mod dense;
 #[cfg(feature = "cpu")]
 mod depthwise;
 #[cfg(feature = "cpu")]
+mod dropout;
+#[cfg(feature = "cpu")]
 mod entropy;
 #[cfg(feature = "cpu")]
 mod extension;
@@ -95,7 +97,9 @@ pub use allocator::keep_freed_memory;
 pub use conv_norm::{batch_norm, conv_norm};
 pub use levels::scaled_levels;
 pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
-pub use sequence::{Curve, Sight, attention, cross_entropy, dense, embedding, layer_norm, self_attention};
+pub use sequence::{
+    Curve, Sight, attention, class_entropy, cross_entropy, dense, dropout, embedding, layer_norm, self_attention,
+};
 pub use step::{AdamStep, MomentumStep, adam_step, momentum_step, square_sum};
 
 /// Whose operations compute.

@@ -2,7 +2,7 @@
 //! cross-entropy. Own kernels where the tensors are theirs, else Burn's operations.
 
 use burn::tensor::{
-    Bool, Device, Int, Tensor,
+    Bool, Device, Distribution, Int, Tensor,
     activation::{gelu, gelu_approximate, log_softmax},
     module,
     ops::AttentionModuleOptions,
@@ -162,6 +162,38 @@ pub fn cross_entropy(scores: Tensor<2>, targets: Tensor<2>, kernels: Kernels) ->
         ));
     }
     (log_softmax(scores, 1) * targets).sum_dim(1).squeeze_dim::<1>(1).neg()
+}
+
+/// Dropout (Srivastava et al. 2014): each number is zero with this probability, in 0..1, and what is left grows so that the mean
+/// stays. What is dropped is drawn from the device's generator.
+#[must_use]
+pub fn dropout<const D: usize>(x: Tensor<D>, share: f64, kernels: Kernels) -> Tensor<D> {
+    #[cfg(feature = "cpu")]
+    if kernels.take(&x) {
+        // A seed of 48 bits; all else follows from it.
+        let drawn = Tensor::<1>::random([3], Distribution::Uniform(0.0, 65_536.0), &x.device().inner());
+        let drawn = drawn.into_data_dtype(burn::tensor::DType::F32);
+        let parts = drawn.as_slice::<f32>().unwrap_or_default();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole parts below 2^16")]
+        let seed = parts.iter().fold(0, |seed: u64, part| seed << 16 | *part as u64 & 0xFFFF);
+        return Tensor::from_dispatch(<Own as SequenceOps>::kernel_dropout(x.into_dispatch(), seed, share));
+    }
+    let kept = x.random_like(Distribution::Bernoulli(1.0 - share));
+    x * kept * (1.0 / (1.0 - share))
+}
+
+/// Softmax cross-entropy of each row of which one class is right: scores `[rows, classes]` and the numbers of the right classes
+/// `[rows]` give `[rows]`.
+#[must_use]
+pub fn class_entropy(scores: Tensor<2>, right: Tensor<1, Int>, kernels: Kernels) -> Tensor<1> {
+    #[cfg(feature = "cpu")]
+    if kernels.take(&scores) && matches!(right.dtype(), burn::tensor::DType::I64 | burn::tensor::DType::I32) {
+        return Tensor::from_dispatch(<Own as SequenceOps>::kernel_class_entropy(
+            scores.into_dispatch(),
+            right.into_dispatch(),
+        ));
+    }
+    log_softmax(scores, 1).gather(1, right.unsqueeze_dim(1)).squeeze_dim::<1>(1).neg()
 }
 
 #[cfg(feature = "cpu")]

@@ -13,8 +13,9 @@ use burn::backend::{
 };
 
 use crate::{
+    dropout::Dropped,
     sequence::Curve,
-    sequence_flex::{Attention, CrossEntropy, Dense, Embedding, LayerNorm, SelfAttention},
+    sequence_flex::{Attention, ClassEntropy, CrossEntropy, Dense, Dropout, Embedding, LayerNorm, SelfAttention},
 };
 
 type Float = FloatTensor<Flex>;
@@ -57,6 +58,8 @@ pub(crate) trait SequenceOps: Backend {
         causal: bool,
     ) -> FloatTensor<Self>;
     fn kernel_cross_entropy(scores: FloatTensor<Self>, targets: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn kernel_class_entropy(scores: FloatTensor<Self>, right: IntTensor<Self>) -> FloatTensor<Self>;
+    fn kernel_dropout(x: FloatTensor<Self>, seed: u64, share: f64) -> FloatTensor<Self>;
 }
 
 impl SequenceOps for Flex {
@@ -82,6 +85,14 @@ impl SequenceOps for Flex {
 
     fn kernel_cross_entropy(scores: Float, targets: Float) -> Float {
         CrossEntropy.forward([scores, targets], false).0
+    }
+
+    fn kernel_class_entropy(scores: Float, right: IntTensor<Self>) -> Float {
+        ClassEntropy { right }.forward([scores], false).0
+    }
+
+    fn kernel_dropout(x: Float, seed: u64, share: f64) -> Float {
+        Dropout { dropped: Dropped::new(seed, share) }.forward([x], false).0
     }
 }
 
@@ -162,5 +173,13 @@ impl<C: CheckpointStrategy> SequenceOps for Autodiff<Flex, C> {
 
     fn kernel_cross_entropy(scores: FloatTensor<Self>, targets: FloatTensor<Self>) -> FloatTensor<Self> {
         tracked::<C, _, _>(&CrossEntropy, [scores, targets])
+    }
+
+    fn kernel_class_entropy(scores: FloatTensor<Self>, right: IntTensor<Self>) -> FloatTensor<Self> {
+        tracked::<C, _, _>(&ClassEntropy { right }, [scores])
+    }
+
+    fn kernel_dropout(x: FloatTensor<Self>, seed: u64, share: f64) -> FloatTensor<Self> {
+        tracked::<C, _, _>(&Dropout { dropped: Dropped::new(seed, share) }, [x])
     }
 }

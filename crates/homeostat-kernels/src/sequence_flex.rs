@@ -10,6 +10,7 @@ use crate::{
     blocks::Blocks,
     buffer::by_chunks,
     curves::{Bend, Unbend},
+    dropout::Dropped,
     entropy,
     flex::floats,
     gemm::{Matrix, Right, product, product_and, product_with},
@@ -123,16 +124,22 @@ pub(crate) struct Embedding {
 
 impl Embedding {
     fn rows(&self, count: usize) -> Vec<usize> {
-        let ids = self.ids.to_contiguous();
-        let checked = |id: i64| match usize::try_from(id) {
-            Ok(row) if row < count => row,
-            _ => panic!("embedding: {id} is no row of {count}"),
-        };
-        match ids.dtype() {
-            DType::I64 => ids.storage::<i64>().iter().map(|&id| checked(id)).collect(),
-            DType::I32 => ids.storage::<i32>().iter().map(|&id| checked(id.into())).collect(),
-            other => unreachable!("ids of {other:?} go to Burn"),
-        }
+        numbers(&self.ids, count, "embedding")
+    }
+}
+
+/// Whole numbers below `count`.
+fn numbers(ids: &FlexTensor, count: usize, what: &str) -> Vec<usize> {
+    let ids = ids.to_contiguous();
+    let place = ids.layout().start_offset()..ids.layout().start_offset() + ids.layout().num_elements();
+    let checked = |id: i64| match usize::try_from(id) {
+        Ok(number) if number < count => number,
+        _ => panic!("{what}: {id} is none of {count}"),
+    };
+    match ids.dtype() {
+        DType::I64 => ids.storage::<i64>()[place].iter().map(|&id| checked(id)).collect(),
+        DType::I32 => ids.storage::<i32>()[place].iter().map(|&id| checked(id.into())).collect(),
+        other => unreachable!("ids of {other:?} go to Burn"),
     }
 }
 
@@ -366,6 +373,49 @@ impl Operation<2> for CrossEntropy {
         let [scores, targets] = [&kept[0], &kept[1]].map(floats);
         let found = entropy::gradients(Isa::detect(), classes, [&scores, &targets], &floats(&gradient), wanted);
         found.map(|found| found.map(|floats| tensor(floats, Shape::from([rows, classes]))))
+    }
+}
+
+/// Softmax cross-entropy of each row of `[rows, classes]` of which one class is right.
+#[derive(Clone, Debug)]
+pub(crate) struct ClassEntropy {
+    /// Its number, `[rows]`.
+    pub(crate) right: FlexTensor,
+}
+
+impl Operation<1> for ClassEntropy {
+    fn forward(&self, [scores]: [FlexTensor; 1], _: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        let [rows, classes] = dims(&scores);
+        let right = numbers(&self.right, classes, "class_entropy");
+        assert_eq!(right.len(), rows, "class_entropy: a class a row");
+        let losses = entropy::class_losses(Isa::detect(), classes, &floats(&scores), &right);
+        (tensor(losses, Shape::from([rows])), vec![scores])
+    }
+
+    fn gradients(self, kept: Vec<FlexTensor>, gradient: FlexTensor, wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let [rows, classes] = dims(&kept[0]);
+        let right = numbers(&self.right, classes, "class_entropy");
+        let (scores, upstream) = (floats(&kept[0]), floats(&gradient));
+        [wanted[0].then(|| {
+            let found = entropy::class_gradients(Isa::detect(), classes, &scores, &right, &upstream);
+            tensor(found, Shape::from([rows, classes]))
+        })]
+    }
+}
+
+/// Some floats become zero.
+#[derive(Clone, Debug)]
+pub(crate) struct Dropout {
+    pub(crate) dropped: Dropped,
+}
+
+impl Operation<1> for Dropout {
+    fn forward(&self, [x]: [FlexTensor; 1], _: bool) -> (FlexTensor, Vec<FlexTensor>) {
+        (tensor(self.dropped.apply(&floats(&x)), x.layout().shape().clone()), vec![])
+    }
+
+    fn gradients(self, _: Vec<FlexTensor>, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        [Some(tensor(self.dropped.apply(&floats(&gradient)), gradient.layout().shape().clone()))]
     }
 }
 

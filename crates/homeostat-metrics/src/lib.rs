@@ -45,7 +45,7 @@ pub use interval::wilson;
 pub use language::{LanguageFigures, TokenLosses};
 pub use mean_figures::{MeanFigures, Measurements};
 pub use metric::Metric;
-pub use metric_config::{CalibrationErrorConfig, MetricConfig, TopKConfig};
+pub use metric_config::{CalibrationErrorConfig, MetricConfig, OneClassConfig, TopKConfig};
 pub use metric_set::MetricSet;
 pub use predictions::{Classes, Loss, Predictions, Truth};
 pub use reliability_bins::{ReliabilityBin, ReliabilityBins};

@@ -24,6 +24,11 @@ pub struct Metric {
 pub(crate) enum State {
     /// How many answers were right.
     Right(u64),
+    /// How many answers to samples that are not of one class were right, and how many samples these are.
+    Without {
+        right: u64,
+        samples: u64,
+    },
     Counts(ClassCounts),
     Ranking(Ranking),
     Reliability(ReliabilityBins),
@@ -57,6 +62,14 @@ impl Metric {
         match (&mut self.state, &self.config) {
             (State::Right(right), MetricConfig::TopK(config)) => *right += right_in_top(config.k, predictions),
             (State::Right(right), _) => *right += right_answers(predictions),
+            (State::Without { right, samples }, config) => {
+                let class = config.class().unwrap_or_default();
+                let others = predictions.answers().filter(|(_, label, _)| *label != class);
+                for (_, label, predicted) in others {
+                    *samples += 1;
+                    *right += u64::from(label == predicted);
+                }
+            }
             (State::Counts(counts), _) => counts.update(predictions),
             (State::Ranking(ranking), _) => ranking.update(predictions),
             (State::Reliability(bins), _) => bins.update(predictions),
@@ -65,7 +78,7 @@ impl Metric {
     }
 
     /// The figure over all samples so far. NaN over no sample, once a probability was not a finite number, and, for
-    /// `auroc`, when no class has both positives and negatives.
+    /// `auroc`, when no class has both positives and negatives; for `auroc-of`, when its class has not.
     #[must_use]
     pub fn value(&self) -> f64 {
         if self.broken || self.samples == 0 {
@@ -73,8 +86,12 @@ impl Metric {
         }
         match &self.state {
             State::Right(right) => *right as f64 / (self.samples * self.answers_per_sample()) as f64,
+            State::Without { right, samples } => *right as f64 / *samples as f64,
             State::Counts(counts) => self.macro_mean(counts),
-            State::Ranking(ranking) => ranking.area(),
+            State::Ranking(ranking) => match self.config.class() {
+                Some(class) => ranking.area_of(class),
+                None => ranking.area(),
+            },
             State::Reliability(bins) => bins.calibration_error(),
             State::Distances(sum) => sum / self.samples as f64,
         }

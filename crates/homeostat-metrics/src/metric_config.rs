@@ -28,6 +28,12 @@ pub enum MetricConfig {
     /// The area under the ROC curve, from 0 to 1, 0.5 being chance: the mean over one class against the rest, classes
     /// without an example left out; for two classes the area of class 1. Keeps every score, 4 bytes a sample and class.
     Auroc,
+    /// The area under the ROC curve of one class against all others, by its probability: how well a class such as
+    /// "out of scope" is told from the rest, whatever else is answered.
+    AurocOf(OneClassConfig),
+    /// The share of answers that are right among the samples that are not of one class, from 0 to 1: with "out of scope"
+    /// as that class, the accuracy in scope.
+    AccuracyWithout(OneClassConfig),
     /// The expected calibration error, from 0 to 1: how far the confidence of an answer is from the share of answers
     /// that are right.
     CalibrationError(CalibrationErrorConfig),
@@ -48,6 +54,14 @@ impl Default for TopKConfig {
     fn default() -> Self {
         Self { k: 5 }
     }
+}
+
+/// The options of `auroc-of` and `accuracy-without`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OneClassConfig {
+    /// The place of the class among the labels, from 0.
+    pub class: usize,
 }
 
 /// The options of `calibration-error`.
@@ -75,6 +89,8 @@ impl MetricConfig {
             Self::MacroRecall => "macro-recall".to_owned(),
             Self::MacroF1 => "macro-f1".to_owned(),
             Self::Auroc => "auroc".to_owned(),
+            Self::AurocOf(OneClassConfig { class }) => format!("auroc-of-{class}"),
+            Self::AccuracyWithout(OneClassConfig { class }) => format!("accuracy-without-{class}"),
             Self::CalibrationError(_) => "calibration-error".to_owned(),
             Self::Brier => "brier".to_owned(),
         }
@@ -124,6 +140,17 @@ impl MetricConfig {
             Self::MacroPrecision | Self::MacroRecall | Self::MacroF1 => {
                 State::Counts(ClassCounts::new(classes.count()))
             }
+            Self::AurocOf(OneClassConfig { class }) | Self::AccuracyWithout(OneClassConfig { class }) => {
+                self.one_of_only(classes)?;
+                if *class >= classes.count() {
+                    let count = classes.count();
+                    return Err(self.error(format!("needs a `class` below {count}, the number of classes")));
+                }
+                match self {
+                    Self::AurocOf(_) => State::Ranking(Ranking::new(classes.count(), Truth::OneOf(Vec::new()))),
+                    _ => State::Without { right: 0, samples: 0 },
+                }
+            }
             Self::Auroc => State::Ranking(match classes {
                 Classes::OneOf(count) => Ranking::new(count, Truth::OneOf(Vec::new())),
                 Classes::AnyOf(count) => Ranking::new(count, Truth::AnyOf(Vec::new())),
@@ -135,6 +162,14 @@ impl MetricConfig {
             Self::Brier => State::Distances(0.0),
         };
         Ok(Metric::new(self.clone(), classes, state))
+    }
+
+    /// The one class that this is about, if it is about one.
+    pub(crate) fn class(&self) -> Option<usize> {
+        match self {
+            Self::AurocOf(OneClassConfig { class }) | Self::AccuracyWithout(OneClassConfig { class }) => Some(*class),
+            _ => None,
+        }
     }
 
     pub(crate) fn error(&self, problem: String) -> MetricError {

@@ -37,6 +37,11 @@ impl Ranking {
         areas.iter().sum::<f64>() / areas.len() as f64
     }
 
+    /// The area of one class; NaN where it has no positives or no negatives.
+    pub(crate) fn area_of(&self, class: usize) -> f64 {
+        area(self.column(class)).unwrap_or(f64::NAN)
+    }
+
     /// `[samples]`: the score of a class, and whether it is right.
     fn column(&self, class: usize) -> Vec<(f32, bool)> {
         let right = |sample: usize| match &self.truth {

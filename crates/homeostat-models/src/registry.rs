@@ -160,6 +160,14 @@ impl KnownNetwork {
         all
     }
 
+    /// The first digits of the SHA-256 of its published weights, where their file's name ends with them: as PyTorch's hub has it.
+    #[must_use]
+    pub fn weights_hash(&self) -> Option<&'static str> {
+        let (stem, _) = self.weights?.strip_prefix("https:")?.rsplit_once('.')?;
+        let (_, digits) = stem.rsplit_once('-')?;
+        (digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(digits)
+    }
+
     /// The names of the classes of its published weights, in the order of the scores; none without such weights.
     #[must_use]
     pub fn labels(&self) -> Vec<&'static str> {

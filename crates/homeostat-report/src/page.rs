@@ -7,6 +7,7 @@ mod data;
 mod figures;
 mod html;
 mod learning;
+mod lengths;
 mod pictures;
 mod reliability;
 mod scale;
@@ -169,6 +170,7 @@ fn measured(measured: &Classification) -> Html {
     section(&mut html, "Confusions", (!measured.confusion.is_empty()).then(|| confusion::render(measured)));
     section(&mut html, "Classes", (!measured.per_class.is_empty()).then(|| classes::render(&measured.per_class)));
     section(&mut html, "Confidence", measured.reliability.as_ref().map(reliability::render));
+    section(&mut html, "Length", (!measured.lengths.is_empty()).then(|| lengths::render(&measured.lengths)));
     section(
         &mut html,
         "Worst mistakes",

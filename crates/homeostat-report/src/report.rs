@@ -127,6 +127,41 @@ pub struct Classification {
     pub reliability: Option<Reliability>,
     /// The most confident errors, worst first; the page shows the first 32.
     pub mistakes: Vec<Mistake>,
+    /// How the accuracy depends on the length of texts, short ones first; empty where samples have no length.
+    pub lengths: Vec<LengthRow>,
+}
+
+/// The texts of a part whose lengths lie in one range.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LengthRow {
+    /// Words of the shortest.
+    pub from: usize,
+    /// Words of the longest.
+    pub to: usize,
+    /// How many there are.
+    pub count: u64,
+    /// The share of right answers.
+    pub accuracy: f64,
+}
+
+impl LengthRow {
+    /// About `count` ranges with as many texts each, from the words of each text and whether it was answered right. Texts of one length
+    /// stand in one range.
+    #[must_use]
+    pub fn ranges(mut texts: Vec<(usize, bool)>, count: usize) -> Vec<Self> {
+        texts.sort_unstable();
+        let mut rows: Vec<Self> = Vec::new();
+        let (mut start, size) = (0, texts.len().div_ceil(count.max(1)).max(1));
+        while start < texts.len() {
+            let last = texts[(start + size).min(texts.len()) - 1].0;
+            let end = texts.partition_point(|(words, _)| *words <= last);
+            let right = texts[start..end].iter().filter(|(_, right)| *right).count();
+            let accuracy = right as f64 / (end - start) as f64;
+            rows.push(Self { from: texts[start].0, to: last, count: (end - start) as u64, accuracy });
+            start = end;
+        }
+        rows
+    }
 }
 
 /// The figures of one class, each in `0..=1`.

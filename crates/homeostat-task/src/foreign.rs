@@ -13,7 +13,7 @@ use burn::{
 use pytorch_reader::PytorchReader;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{ParamPath, Weights, WeightsError};
+use crate::{ParamPath, Weights, WeightsError, pickle};
 
 /// Counters that PyTorch's batch normalisation keeps, and nobody needs.
 const COUNTER: &str = "num_batches_tracked";
@@ -169,7 +169,8 @@ impl Adopted {
 /// Numbers of other precision become 32-bit floats, and whole numbers are left out.
 ///
 /// # Errors
-/// The file cannot be read, is no such file, or holds something else than plain tensors of finite floats.
+/// The file cannot be read, is no such file, holds something else than plain tensors of finite floats, or a pickle in it asks for
+/// what is no part of weights, such as a command of the system.
 pub fn read_foreign(path: &Path) -> Result<Weights, WeightsError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let tensors = match ending {
@@ -209,8 +210,9 @@ fn of_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, TensorData>, WeightsE
 fn of_pytorch(path: &Path) -> Result<BTreeMap<String, TensorData>, WeightsError> {
     let format = |reason: String| WeightsError::Format { reason: format!("not weights of PyTorch: {reason}") };
     let reader = PytorchReader::new(path).map_err(|error| format(error.to_string()))?;
+    pickle::check(path, &reader.metadata().format_type).map_err(format)?;
     if reader.is_empty() {
-        return Err(format("there is no tensor in it; what else a pickle says is not done".to_owned()));
+        return Err(format("there is no tensor in it".to_owned()));
     }
     let mut tensors = BTreeMap::new();
     for (name, tensor) in reader.into_tensors() {

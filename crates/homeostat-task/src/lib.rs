@@ -14,6 +14,7 @@
 mod foreign;
 mod headed;
 mod peft;
+mod pickle;
 mod task;
 mod tensor_door;
 mod weights;

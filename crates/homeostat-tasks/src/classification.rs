@@ -16,14 +16,17 @@ pub enum Target {
     Class(u32),
     /// Each class with this probability, `[classes]`.
     Soft(Vec<f32>),
+    /// Each of these classes, perhaps none: every class is a question of its own.
+    Several(Vec<u32>),
 }
 
 impl Target {
-    /// The class, or the most probable one.
+    /// The class, the most probable one, or the first of several.
     #[must_use]
     pub fn label(&self) -> u32 {
         match self {
             Self::Class(class) => *class,
+            Self::Several(classes) => classes.first().copied().unwrap_or(u32::MAX),
             Self::Soft(probabilities) => u32::try_from(largest(probabilities)).unwrap_or(u32::MAX),
         }
     }
@@ -35,6 +38,7 @@ impl Target {
         for (target, weight) in [(self, share), (other, 1.0 - share)] {
             match target {
                 Self::Class(class) => mixed[*class as usize] += weight,
+                Self::Several(classes) => classes.iter().for_each(|class| mixed[*class as usize] += weight),
                 Self::Soft(probabilities) => {
                     mixed.iter_mut().zip(probabilities).for_each(|(sum, probability)| *sum += weight * probability);
                 }
@@ -56,10 +60,26 @@ fn targets(truths: &[Target], classes: usize, device: &Device) -> Tensor<2> {
     for (row, truth) in rows.chunks_exact_mut(classes).zip(truths) {
         match truth {
             Target::Class(class) => row[*class as usize] = 1.0,
+            Target::Several(classes) => classes.iter().for_each(|class| row[*class as usize] = 1.0),
             Target::Soft(probabilities) => row.copy_from_slice(probabilities),
         }
     }
     Tensor::from_data(TensorData::new(rows, [truths.len(), classes]), device)
+}
+
+/// What metrics are told: one class a sample, or where a sample has several, whether each class is right.
+fn truth(truths: &[Target], classes: usize) -> Truth {
+    if !truths.iter().any(|truth| matches!(truth, Target::Several(_))) {
+        return Truth::OneOf(truths.iter().map(Target::label).collect());
+    }
+    let mut right = vec![false; truths.len() * classes];
+    for (row, truth) in right.chunks_exact_mut(classes).zip(truths) {
+        match truth {
+            Target::Several(labels) => labels.iter().for_each(|label| row[*label as usize] = true),
+            one => row[one.label() as usize] = true,
+        }
+    }
+    Truth::AnyOf(right)
 }
 
 /// Scores divided by the temperature.
@@ -83,7 +103,7 @@ pub struct ClassificationOutcome {
     weight: f64,
     scores: Tensor<2>,
     probabilities: Probabilities,
-    labels: Vec<u32>,
+    truth: Truth,
 }
 
 impl ClassificationOutcome {
@@ -99,7 +119,7 @@ impl ClassificationOutcome {
             weight: value.weight,
             scores: scores.inner(),
             probabilities: loss.probabilities(),
-            labels: truths.iter().map(Target::label).collect(),
+            truth: truth(truths, classes),
         }
     }
 }
@@ -118,7 +138,7 @@ impl Outcome for ClassificationOutcome {
     fn record(self) -> Predictions {
         let [_, classes] = self.scores.dims();
         let loss = Loss { mean: self.loss.into_scalar::<f64>(), weight: self.weight };
-        Predictions::new(classes, host(self.probabilities.of(self.scores)), Truth::OneOf(self.labels), loss)
+        Predictions::new(classes, host(self.probabilities.of(self.scores)), self.truth, loss)
     }
 }
 
@@ -131,17 +151,27 @@ pub struct ClassificationResponse {
     pub confidence: f32,
     /// The probability of every class, in the order of the labels.
     pub probabilities: Vec<f32>,
+    /// Where each class is a question of its own, those that are answered with yes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
 }
 
 impl ClassificationResponse {
     /// The answers that scores `[batch, classes]` give.
     pub(crate) fn of(scores: Tensor<2>, labels: &[String], loss: &LossConfig) -> Vec<Self> {
+        let any_of = loss.probabilities() == Probabilities::AnyOf;
         let probabilities = host(loss.probabilities().of(scores));
         probabilities
             .chunks_exact(labels.len())
             .map(|row| {
                 let best = largest(row);
-                Self { label: labels[best].clone(), confidence: row[best], probabilities: row.to_vec() }
+                let yes = labels.iter().zip(row).filter(|(_, probability)| any_of && **probability >= 0.5);
+                Self {
+                    label: labels[best].clone(),
+                    confidence: row[best],
+                    probabilities: row.to_vec(),
+                    labels: yes.map(|(label, _)| label.clone()).collect(),
+                }
             })
             .collect()
     }

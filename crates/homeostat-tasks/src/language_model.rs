@@ -3,8 +3,9 @@
 mod generation;
 mod sampler;
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use homeostat_data::{DataError, TokenBatch, Tokenizer, Tokens, TooLong};
+use homeostat_kernels::{Kernels, class_entropy};
 use homeostat_metrics::TokenLosses;
 use homeostat_models::{LanguageNetwork, LanguageNetworkConfig, ModelError, NameTable, SequenceInput};
 use homeostat_task::{InputError, Outcome, Task, TaskError};
@@ -223,13 +224,13 @@ impl Task for LanguageModel {
         };
         let counts: Vec<f32> = truths.iter().flat_map(counts).collect();
         let tokens = truths.iter().map(|truth| (truth.ids.len() - truth.from) as u64).sum::<u64>();
-        let next = Tensor::<2, Int>::from_data(TensorData::new(next, [rows, 1]), &device);
+        let next = Tensor::<1, Int>::from_data(TensorData::new(next, [rows]), &device);
         let all_count = counts.iter().all(|count| *count > 0.0);
-        let counts = Tensor::<2>::from_data(TensorData::new(counts, [rows, 1]), &device);
-        let said = log_softmax(scores, 1).gather(1, next);
-        let said = if all_count { said } else { said * counts };
+        let losses = class_entropy(scores, next, Kernels::selected());
+        let losses =
+            if all_count { losses } else { losses * Tensor::<1>::from_data(TensorData::new(counts, [rows]), &device) };
         LanguageOutcome {
-            loss: said.sum().mul_scalar(-1.0 / tokens as f64),
+            loss: losses.sum().mul_scalar(1.0 / tokens as f64),
             tokens,
             characters: truths.iter().map(|truth| truth.characters).sum(),
         }

@@ -5,7 +5,10 @@ use homeostat_task::{TaskError, TaskVisitor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageClassificationConfig, ImageGenerationConfig, LanguageModelConfig, TextClassificationConfig};
+use crate::{
+    ImageClassificationConfig, ImageGenerationConfig, LanguageModelConfig, SentenceEmbeddingConfig,
+    TextClassificationConfig,
+};
 
 /// The question that the network answers; the only part of an experiment that travels with the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +22,8 @@ pub enum TaskConfig {
     ImageGeneration(ImageGenerationConfig),
     /// Going on with a text, token by token.
     LanguageModel(LanguageModelConfig),
+    /// A vector for a text, near to those of texts that mean the same.
+    SentenceEmbedding(SentenceEmbeddingConfig),
 }
 
 impl Default for TaskConfig {
@@ -36,6 +41,7 @@ impl TaskConfig {
             Self::TextClassification(_) => "text-classification",
             Self::ImageGeneration(_) => "image-generation",
             Self::LanguageModel(_) => "language-model",
+            Self::SentenceEmbedding(_) => "sentence-embedding",
         }
     }
 
@@ -45,8 +51,7 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(config) => config.temperature,
             Self::TextClassification(config) => config.temperature,
-            Self::ImageGeneration(_) => 1.0,
-            Self::LanguageModel(_) => 1.0,
+            Self::ImageGeneration(_) | Self::LanguageModel(_) | Self::SentenceEmbedding(_) => 1.0,
         }
     }
 
@@ -60,6 +65,7 @@ impl TaskConfig {
             Self::TextClassification(config) => config.check(),
             Self::ImageGeneration(config) => config.check(),
             Self::LanguageModel(config) => config.check(),
+            Self::SentenceEmbedding(config) => config.check(),
         }
     }
 
@@ -94,6 +100,10 @@ impl TaskConfig {
                 Ok(visitor.visit(config.init(tokenizer)?))
             }
             Self::LanguageModel(config) => {
+                let tokenizer = tokenizer(&visitor)?;
+                Ok(visitor.visit(config.init(tokenizer)?))
+            }
+            Self::SentenceEmbedding(config) => {
                 let tokenizer = tokenizer(&visitor)?;
                 Ok(visitor.visit(config.init(tokenizer)?))
             }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use homeostat_artifact::Figures;
 use homeostat_control::Goal;
-use homeostat_metrics::{LanguageFigures, MeanFigures, Measurements, MetricSet, Predictions, TokenLosses};
+use homeostat_metrics::{
+    LanguageFigures, MeanFigures, Measurements, MetricSet, PairFigures, PairVectors, Predictions, TokenLosses,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A running measurement that a checkpoint can hold exactly.
@@ -49,6 +51,22 @@ impl Meter for LanguageFigures {
     type Record = TokenLosses;
 
     fn update(&mut self, record: &TokenLosses) {
+        Self::update(self, record);
+    }
+
+    fn figures(&self) -> Figures {
+        Self::figures(self).into_iter().collect()
+    }
+
+    fn higher_is_better(&self, figure: &str) -> Option<bool> {
+        Self::higher_is_better(self, figure)
+    }
+}
+
+impl Meter for PairFigures {
+    type Record = PairVectors;
+
+    fn update(&mut self, record: &PairVectors) {
         Self::update(self, record);
     }
 

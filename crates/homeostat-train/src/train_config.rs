@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainConfig {
-    /// How often the training part is gone through.
+    /// How often the training part is gone through; 0 measures and publishes the weights of `pretrained` as they are.
     pub epochs: usize,
     /// Samples a batch.
     pub batch_size: usize,
@@ -181,7 +181,8 @@ impl TrainConfig {
     /// Names the first such setting.
     pub fn check(&self) -> Result<(), TrainError> {
         let at_least_one: [(&'static str, Option<usize>); 8] = [
-            ("train.epochs", Some(self.epochs)),
+            // Weights that are there can be published as they are.
+            ("train.epochs", self.pretrained.is_none().then_some(self.epochs)),
             ("train.batch-size", Some(self.batch_size)),
             ("train.repeats", Some(self.repeats)),
             ("train.accumulate", Some(self.accumulate)),

@@ -15,6 +15,7 @@ mod predict;
 mod resume;
 mod runs;
 mod sample;
+mod search;
 mod serve;
 mod table;
 mod train;
@@ -44,6 +45,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Predict(args) => predict::run(args),
         Verb::Sample(args) => sample::run(args),
         Verb::Generate(args) => generate::run(args),
+        Verb::Search(args) => search::run(args),
         Verb::Verify(args) => verify::run(args),
         Verb::Serve(args) => serve::run(args, cli.common.threads),
         Verb::Runs(args) => runs::run(args),

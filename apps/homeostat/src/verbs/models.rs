@@ -1,9 +1,9 @@
 //! `homeostat models`: networks by name.
 
-use std::{collections::BTreeMap, fs::OpenOptions, io::Write, path::Path};
+use std::{collections::BTreeMap, io::Write, path::Path};
 
-use anyhow::{Context, bail, ensure};
-use homeostat_artifact::Artifact;
+use anyhow::{Context, anyhow, bail, ensure};
+use homeostat_artifact::{Artifact, ArtifactError, atomic::write_new_file};
 use homeostat_config::nearest_names;
 use homeostat_device::DeviceChoice;
 use homeostat_models::{KnownNetwork, Layer, NameTable, summarize};
@@ -131,7 +131,7 @@ fn export(artifact: &Path, out: &Path, origin: Option<&str>) -> anyhow::Result<(
         TaskConfig::ImageGeneration(_) => {
             bail!("networks that make pictures have no names but ours: read {} itself", artifact.model().display())
         }
-        TaskConfig::TextClassification(_) => {
+        TaskConfig::TextClassification(_) | TaskConfig::SentenceEmbedding(_) => {
             bail!("networks of texts have no names but ours: read {} itself", artifact.model().display())
         }
     };
@@ -148,9 +148,11 @@ fn export(artifact: &Path, out: &Path, origin: Option<&str>) -> anyhow::Result<(
     };
     ensure!(out.extension().is_some_and(|end| end == "safetensors"), "{} does not end in .safetensors", out.display());
     let theirs = theirs(table)?;
-    let cannot = || format!("cannot write {}", out.display());
-    let mut file = OpenOptions::new().write(true).create_new(true).open(out).with_context(cannot)?;
-    file.write_all(&theirs.to_safetensors(&BTreeMap::new())).with_context(cannot)?;
+    ensure!(!out.exists(), "cannot write {}: there is such a file already", out.display());
+    write_new_file(out, &theirs.to_safetensors(&BTreeMap::new())).map_err(|error| match error {
+        ArtifactError::Write { path, source } => anyhow!("cannot write {}: {source}", path.display()),
+        other => other.into(),
+    })?;
     let count = theirs.tensors().len();
     writeln!(std::io::stdout(), "{}: {count} tensors in the names of {}", out.display(), table.origin)?;
     Ok(())

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use homeostat_artifact::Artifact;
 use homeostat_deploy::Endpoint;
-use homeostat_tasks::{ClassificationResponse, LanguageResponse, TaskConfig};
+use homeostat_tasks::{ClassificationResponse, EmbeddingResponse, LanguageResponse, TaskConfig};
 use serde::de::DeserializeOwned;
 
 use super::{Done, table::print_table};
@@ -52,6 +52,9 @@ pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
         TaskConfig::LanguageModel(_) => {
             return continuations(arguments, super::verify::open(&artifact, &arguments.device)?.as_ref());
         }
+        TaskConfig::SentenceEmbedding(_) => {
+            return embeddings(arguments, super::verify::open(&artifact, &arguments.device)?.as_ref());
+        }
     };
     let endpoint = super::verify::open(&artifact, &arguments.device)?;
     let answers: Vec<Classified> = requests.chunks(BATCH).flat_map(|batch| answer(endpoint.as_ref(), batch)).collect();
@@ -93,6 +96,25 @@ fn continuations(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Result
                 }
             }
         }
+    }
+    done(&answers, "text")
+}
+
+/// The vector of each text.
+fn embeddings(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Result<Done> {
+    if arguments.format != Format::Jsonl {
+        bail!("vectors of texts are no table: ask for --format jsonl, or look for neighbours with `homeostat search`");
+    }
+    let requests = texts(&arguments.text, &arguments.files);
+    let answers: Vec<Answer<EmbeddingResponse>> =
+        requests.chunks(BATCH).flat_map(|batch| answer(endpoint, batch)).collect();
+    let mut out = std::io::stdout().lock();
+    for Answer { name, response } in &answers {
+        let value = match response {
+            Ok(response) => serde_json::json!({ "text": name, "embedding": response.embedding }),
+            Err(reason) => serde_json::json!({ "text": name, "error": reason }),
+        };
+        writeln!(out, "{value}")?;
     }
     done(&answers, "text")
 }

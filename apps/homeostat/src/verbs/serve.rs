@@ -37,7 +37,8 @@ pub(crate) fn run(arguments: &Serve, threads: Option<u16>) -> anyhow::Result<Don
 
 fn source(arguments: &Serve) -> anyhow::Result<Source> {
     let mut source = match &arguments.repository {
-        Some(folder) => Source::repository(folder, policy(&arguments.versions)?)?,
+        Some(folder) => Source::repository(folder, policy(arguments.versions.as_deref().unwrap_or("latest"))?)?,
+        None if arguments.versions.is_some() => bail!("--versions chooses among those of a --repository: leave it out"),
         None => Source::named(arguments.artifacts.iter().map(|word| named(word)).collect::<anyhow::Result<Vec<_>>>()?)?,
     };
     let mut traffic: BTreeMap<String, Traffic> = BTreeMap::new();

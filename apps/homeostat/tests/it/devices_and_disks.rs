@@ -90,3 +90,22 @@ fn a_full_disk_and_a_read_only_one_are_told_and_survived() {
     says(&place.refused(&words), &["cannot write disk/digits", "not writable", "--out"]);
     says(&place.well(&["verify", "disk/latest"]), &["16 golden requests"]);
 }
+
+#[test]
+fn exported_weights_that_find_no_room_leave_nothing() {
+    let place = Place::new();
+    let out = place.path("disk");
+    let Some(_disk) = Disk::mount(&out, "size=16k") else {
+        eprintln!("skipped: no right to mount a small disk");
+        return;
+    };
+    let network = "model.cifar-resnet={ depth = 20, width = 4 }";
+    place.well(&["train", "--quiet", "--out", "runs", "digits", network, "train.max-steps=1"]);
+    let line = place.refused(&["models", "export", "runs/latest", "disk/net.safetensors"]);
+    says(&line, &["cannot write disk/net.safetensors: ", "space"]);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "nothing half-written");
+    assert!(mount(&out, "remount,size=1m"));
+    place.well(&["models", "export", "runs/latest", "disk/net.safetensors"]);
+    let line = place.refused(&["models", "export", "runs/latest", "disk/net.safetensors"]);
+    says(&line, &["there is such a file already"]);
+}

@@ -63,7 +63,7 @@ fn the_page_runs_as_it_is_written() {
     let long = "my lord of York ".repeat(20);
     let output = place.run(&["generate", "runs/latest", "--prompt", &long, "--max-tokens", "3"]);
     assert!(output.status.success());
-    says(&crate::place::text(&output.stderr), &["more than 64 tokens", "its beginning is cut off"]);
+    says(&crate::place::text(&output.stderr), &["more than 48 tokens", "its beginning is cut off"]);
     says(&place.refused(&["generate", "runs/latest", "--prompt", ""]), &["the prompt is empty"]);
     says(&place.refused(&["generate", "runs/latest", "--prompt", "a", "--top-p", "2"]), &["`top-p` is 2"]);
     says(&place.refused(&["models", "export", "runs/latest", "w.safetensors"]), &["has no names but ours"]);

@@ -13,5 +13,6 @@ mod resuming;
 mod serving;
 mod settings;
 mod signals;
+mod texts;
 mod training;
 mod verbs;

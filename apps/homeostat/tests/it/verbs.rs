@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use homeostat_data::Tokenizer;
 use serde_json::Value;
 
 use crate::place::{Place, refusal, runs_in, says, text};
@@ -36,6 +37,75 @@ fn help_and_usage() {
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
         says(&text(&output.stderr), &["Usage: homeostat"]);
     }
+}
+
+#[test]
+fn help_of_eval_names_every_kind_of_source() {
+    let place = Place::with_run();
+    let help = place.well(&["eval", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    // What is refused lists them all.
+    let refused = place.refused(&["eval", RUN, "--data", "nowhere:x"]);
+    let kinds: Vec<&str> = refused.split([' ', ',']).filter_map(|word| word.strip_suffix(":FOLDER")).collect();
+    assert!(kinds.len() > 5, "{refused}");
+    says(&help, &kinds);
+}
+
+#[test]
+fn eval_of_several_views_and_of_several_runs() {
+    let place = Place::new();
+    let runs = ["4", "8", "12"].map(|width| place.train("runs", &[&format!("model.mlp.hidden=[{width}]")]));
+    let runs = runs.map(|run| run.to_str().unwrap().to_owned());
+    let one = |words: &[&str]| {
+        let lines = place.json(&[&["eval"], words, &["--json"]].concat());
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        line.clone()
+    };
+    let plain = one(&[&runs[0]]);
+    for views in ["mirror", "five-crop"] {
+        let averaged = one(&[&runs[0], "--tta", views]);
+        assert_eq!(averaged["samples"], plain["samples"]);
+        assert_ne!(averaged["figures"]["loss"], plain["figures"]["loss"], "{views} changes what is answered");
+    }
+    let together = one(&[&runs[0], &runs[1], &runs[2]]);
+    let members = together["members"].as_array().unwrap();
+    assert_eq!(members.len(), 3);
+    for (run, member) in runs.iter().zip(members) {
+        assert_eq!(member["run"], run.as_str());
+        assert_eq!(member["figures"], one(&[run])["figures"], "each alone, as it is measured alone");
+    }
+    // The loss is convex: the mean of probabilities is no worse than the mean of the runs.
+    let loss = |value: &Value| value["figures"]["loss"].as_f64().unwrap();
+    assert!(loss(&together) <= members.iter().map(loss).sum::<f64>() / 3.0 + 1e-9, "{together}");
+    let shown = place.well(&["eval", &runs[0], &runs[1]]);
+    says(&shown, &[&runs[0], &runs[1], "the mean of their probabilities:", "accuracy"]);
+    // Runs that hold other samples back cannot be measured together on their own test part.
+    let other = place.train("runs", &["seed=2"]);
+    says(&place.refused(&["eval", &runs[0], other.to_str().unwrap()]), &["another test part than the first run"]);
+}
+
+#[test]
+fn a_tokenizer_is_learnt_from_a_file() {
+    let place = Place::new();
+    let lines: Vec<String> = (0..200).map(|line| format!("The cat number {line} sat on the mat.\n")).collect();
+    place.write("cats.txt", lines.concat());
+    for kind in ["wordpiece", "bpe", "unigram", "characters"] {
+        let file = format!("{kind}.json");
+        let said = place.well(&["data", "tokenizer", "cats.txt", "--kind", kind, "--size", "300", "--out", &file]);
+        says(&said, &[&file, "tokens from 200 texts"]);
+        let tokenizer = Tokenizer::open(&place.path(&file)).unwrap();
+        assert!(tokenizer.size() <= 300, "{kind}: {}", tokenizer.size());
+        let ids = tokenizer.encode("the cat sat on the mat").unwrap();
+        assert_eq!(tokenizer.decode(&ids).unwrap().trim(), "the cat sat on the mat", "{kind}");
+    }
+    let cased = ["data", "tokenizer", "cats.txt", "--cased", "--kind", "bpe", "--size", "300", "--out", "cased.json"];
+    place.well(&cased);
+    let [lower, cased] = ["bpe.json", "cased.json"].map(|file| Tokenizer::open(&place.path(file)).unwrap());
+    assert_eq!(lower.encode("THE").unwrap(), lower.encode("the").unwrap());
+    assert_ne!(cased.encode("The").unwrap(), cased.encode("the").unwrap());
+    let refused = place.refused(&["data", "tokenizer", "cats.txt", "--size", "3", "--out", "none.json"]);
+    says(&refused, &["size"]);
+    says(&place.refused(&["data", "tokenizer", "nowhere.txt", "--out", "none.json"]), &["nowhere"]);
+    assert!(!place.path("none.json").exists());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use homeostat_data::{DataRoot, Image, OnCorrupt, Source, SourceConfig, Store, TextSourceConfig};
+use homeostat_data::{
+    AnySource, DataRoot, Image, OnCorrupt, PackedConfig, Source, SourceConfig, Store, TextSourceConfig, Tokenizer,
+};
 
 /// Samples that are read of a source that opens.
 const READ: usize = 16;
@@ -41,6 +43,25 @@ pub fn npz(bytes: &[u8]) {
     pictures("numpy:set", &[("set.npz", bytes)]);
 }
 
+/// A packed file, as it is, and with the check sums that its index should have: damage is to be found behind them, too.
+pub fn packed(bytes: &[u8]) {
+    let config = SourceConfig::Packed(PackedConfig { file: "set/a.pack".into() });
+    for bytes in [bytes.to_vec(), sealed(bytes.to_vec())] {
+        check(&[("a.pack", &bytes)], |root, on_corrupt| config.open_with(root, on_corrupt));
+    }
+}
+
+/// The foot of 24 bytes has the start of the index, the number of pictures, and the index's check sum.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let Some(foot) = bytes.len().checked_sub(24) else { return bytes };
+    let start: [u8; 8] = bytes[foot..foot + 8].try_into().expect("eight bytes");
+    if let Some(index) = usize::try_from(u64::from_le_bytes(start)).ok().and_then(|start| bytes.get(start..foot)) {
+        let crc = crc32c::crc32c(index).to_le_bytes();
+        bytes[foot + 16..foot + 20].copy_from_slice(&crc);
+    }
+    bytes
+}
+
 /// A Parquet file.
 pub fn parquet(bytes: &[u8]) {
     pictures("image-table:set", &[("train.parquet", bytes)]);
@@ -56,10 +77,36 @@ pub fn table(bytes: &[u8]) {
     texts("text-folder:set,unit=paragraph", &[("a.txt", bytes)]);
 }
 
+/// A `tokenizer.json`, and BERT's `vocab.txt`.
+pub fn tokenizer(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for read in [Tokenizer::from_json(bytes), Tokenizer::from_vocab(&text, true), Tokenizer::from_vocab(&text, false)] {
+        match read {
+            Err(error) => one_line(&error.to_string()),
+            Ok(tokenizer) => {
+                let _ = (tokenizer.size(), tokenizer.pad(), tokenizer.mask(), tokenizer.to_json());
+                for text in ["", "To be, or not to be?", "caf\u{e9} \u{1f600}\n\0"] {
+                    match tokenizer.encode(text).and_then(|ids| tokenizer.decode(&ids)) {
+                        Ok(_) => {}
+                        Err(error) => one_line(&error.to_string()),
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A shard of a WebDataset.
 pub fn web_dataset(bytes: &[u8]) {
     pictures("web-dataset:set", &[("train-000.tar", bytes)]);
     pictures("web-dataset:set,label=json.label", &[("train-000.tar", bytes)]);
+}
+
+/// The word for a source on a command line.
+pub fn word(bytes: &[u8]) {
+    let word = String::from_utf8_lossy(bytes);
+    let said = [word.parse::<SourceConfig>().err(), word.parse::<TextSourceConfig>().err()];
+    said.into_iter().chain([word.parse::<AnySource>().err()]).flatten().for_each(|error| one_line(&error.to_string()));
 }
 
 fn pictures(word: &str, files: &[(&str, &[u8])]) {

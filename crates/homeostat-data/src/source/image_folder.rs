@@ -131,7 +131,7 @@ fn assemble(folder: PathBuf, parts: Vec<(Option<Given>, Scanned)>) -> Result<Sou
     }
     let (labels, groups, left_out) = (Labels::One(labels), Vec::new(), Vec::new());
     let catalog = Catalog { title: title_of(&folder), classes, labels, groups, parts: marks, left_out };
-    Ok(Source::new(catalog, Pictures(Held::Files { folder, names, archives })))
+    Ok(Source::new(catalog, Pictures::new(Held::Files { folder, names, archives })))
 }
 
 fn place(classes: &[String], class: &str) -> u32 {

@@ -95,7 +95,7 @@ impl ImageTableConfig {
         } else {
             Held::Blobs { folder, blobs, rows }
         };
-        Ok(Source::new(catalog, Pictures(held)))
+        Ok(Source::new(catalog, Pictures::new(held)))
     }
 
     /// The path of the picture's file below the folder.

@@ -104,7 +104,7 @@ impl PackedConfig {
     pub(super) fn open(&self, root: &DataRoot) -> Result<Source, DataError> {
         let path = root.find_file(&self.file)?;
         let (catalog, pack) = Pack::open(&path, MEMORY_LIMIT)?;
-        Ok(Source::new(catalog, Pictures(Held::Pack(pack))))
+        Ok(Source::new(catalog, Pictures::new(Held::Pack(pack))))
     }
 }
 
@@ -416,7 +416,8 @@ fn read_index(index: &[u8], samples: usize, end: u64) -> Option<Index> {
     let text = std::str::from_utf8(cursor.0).ok()?;
     let (mut names, mut from) = (Strings::default(), 0);
     for to in name_ends {
-        names.push(text.get(from..to)?);
+        // Names stand in messages, which have one line.
+        names.push(&text.get(from..to)?.replace(char::is_control, " "));
         from = to;
     }
     let ascending = ends.is_sorted() && head.parts.windows(2).all(|pair| pair[0].start < pair[1].start);
@@ -462,7 +463,7 @@ mod tests {
         let open = |limit| {
             let (catalog, pack) = Pack::open(&out, limit).unwrap();
             assert_eq!(matches!(pack.levels, Levels::File(_)), limit == 0);
-            Source::new(catalog, Pictures(Held::Pack(pack)))
+            Source::new(catalog, Pictures::new(Held::Pack(pack)))
         };
         let damaged = |source: &Source| {
             (0..source.len()).filter(|&i| matches!(source.get(i), Err(DataError::Corrupt { .. }))).collect::<Vec<_>>()

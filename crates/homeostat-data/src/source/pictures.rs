@@ -5,13 +5,17 @@ use std::path::{Path, PathBuf};
 use super::archive::Archive;
 use super::pack::Pack;
 use super::{Catalog, Given, Part, Place, Source, Store};
+use crate::conversion::{Conversion, Conversions};
 use crate::labels::Labels;
 use crate::row_names::RowNames;
 use crate::strings::Strings;
 use crate::{DataError, Digest, Image, Shape};
 
 /// The pictures of a [`Source`].
-pub struct Pictures(pub(super) Held);
+pub struct Pictures {
+    held: Held,
+    conversions: Conversions,
+}
 
 pub(super) enum Held {
     /// Pixels in memory, all pictures of one shape.
@@ -54,9 +58,26 @@ impl Blobs {
 const BLOBS_LIMIT: usize = 1 << 33;
 
 impl Pictures {
+    pub(super) fn new(held: Held) -> Self {
+        Self { held, conversions: Conversions::default() }
+    }
+
+    /// How many of the pictures read so far were converted to 8 bits a channel, or to red, green and blue.
+    pub(super) fn converted(&self) -> Vec<(Conversion, usize)> {
+        self.conversions.counts()
+    }
+
+    fn decode(&self, bytes: &[u8], place: Place<'_>) -> Result<Image, DataError> {
+        let (image, conversion) = Image::decode_converted(bytes)?;
+        if let Some(conversion) = conversion {
+            self.conversions.count(conversion, place.index, || self.name(place));
+        }
+        Ok(image)
+    }
+
     /// The bytes of the picture as a file: the original ones, or a PNG of an array.
     pub(super) fn file(&self, place: Place<'_>) -> Result<Vec<u8>, DataError> {
-        match &self.0 {
+        match &self.held {
             Held::Arrays { shape, .. } => Ok(Image::new(*shape, self.array(place).to_vec()).encode_png()),
             Held::Files { folder, names, archives } => match &archives[place.part_index] {
                 Some(archive) => archive.read(place.within),
@@ -71,7 +92,7 @@ impl Pictures {
     }
 
     fn array(&self, place: Place<'_>) -> &[u8] {
-        let Held::Arrays { shape, pixels } = &self.0 else { unreachable!("asked of arrays alone") };
+        let Held::Arrays { shape, pixels } = &self.held else { unreachable!("asked of arrays alone") };
         &pixels[place.index * shape.len()..(place.index + 1) * shape.len()]
     }
 }
@@ -80,16 +101,16 @@ impl Store for Pictures {
     type Sample = Image;
 
     fn sample(&self, place: Place<'_>) -> Result<Image, DataError> {
-        match &self.0 {
+        match &self.held {
             Held::Arrays { shape, .. } => Ok(Image::new(*shape, self.array(place).to_vec())),
-            Held::Files { .. } => Image::decode(&self.file(place)?),
-            Held::Blobs { blobs, .. } => Image::decode(blobs.get(place.index)),
+            Held::Files { .. } => self.decode(&self.file(place)?, place),
+            Held::Blobs { blobs, .. } => self.decode(blobs.get(place.index), place),
             Held::Pack(pack) => pack.image(place),
         }
     }
 
     fn digest(&self, place: Place<'_>) -> Result<Digest, DataError> {
-        match &self.0 {
+        match &self.held {
             Held::Arrays { .. } => Ok(Digest::of(self.array(place))),
             Held::Files { .. } => Ok(Digest::of(&self.file(place)?)),
             Held::Blobs { blobs, .. } => Ok(Digest::of(blobs.get(place.index))),
@@ -98,7 +119,7 @@ impl Store for Pictures {
     }
 
     fn name(&self, place: Place<'_>) -> String {
-        match &self.0 {
+        match &self.held {
             Held::Arrays { .. } => format!("{}[{}]", place.part, place.within),
             Held::Files { names, .. } => names.get(place.index).to_owned(),
             Held::Blobs { rows, .. } => rows.name(place),
@@ -107,20 +128,20 @@ impl Store for Pictures {
     }
 
     fn folder(&self) -> Option<&Path> {
-        match &self.0 {
+        match &self.held {
             Held::Arrays { .. } | Held::Pack(_) => None,
             Held::Files { folder, .. } | Held::Blobs { folder, .. } => Some(folder),
         }
     }
 
     fn prepared(&self) -> &str {
-        if let Held::Pack(pack) = &self.0 { pack.prepare() } else { "" }
+        if let Held::Pack(pack) = &self.held { pack.prepare() } else { "" }
     }
 }
 
 impl std::fmt::Debug for Pictures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match &self.0 {
+        f.write_str(match &self.held {
             Held::Arrays { .. } => "Pictures(arrays)",
             Held::Files { .. } => "Pictures(files)",
             Held::Blobs { .. } => "Pictures(rows)",
@@ -149,6 +170,6 @@ impl Source {
         }
         let (labels, groups, left_out) = (Labels::One(labels), Vec::new(), Vec::new());
         let catalog = Catalog { title: title.to_owned(), classes, labels, groups, parts, left_out };
-        Self::new(catalog, Pictures(Held::Arrays { shape, pixels }))
+        Self::new(catalog, Pictures::new(Held::Arrays { shape, pixels }))
     }
 }

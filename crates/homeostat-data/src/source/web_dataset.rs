@@ -89,7 +89,7 @@ impl WebDatasetConfig {
             archives.push(Some(archive));
         }
         let catalog = gathered.finish(title_of(&folder), &folder)?;
-        Ok(Source::new(catalog, Pictures(Held::Files { folder, names, archives })))
+        Ok(Source::new(catalog, Pictures::new(Held::Files { folder, names, archives })))
     }
 
     /// Which of the sample's files is the picture, and what the others say.

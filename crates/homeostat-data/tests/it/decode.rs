@@ -1,4 +1,9 @@
-use homeostat_data::{DataError, Image, Rng, Shape};
+use std::sync::{Arc, Mutex};
+
+use homeostat_data::{Conversion, DataError, DataRoot, Image, ImageFolderConfig, Rng, Shape, SourceConfig};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 use crate::{differences, fixture, picture};
 
@@ -42,12 +47,11 @@ fn formats_without_loss_decode_to_the_pixels_of_pillow() {
 
 #[test]
 fn formats_with_loss_decode_to_nearly_the_pixels_of_pillow() {
-    for name in ["baseline.jpg", "progressive.jpg", "orientation-6.jpg", "lossy.webp"] {
+    for name in ["baseline.jpg", "progressive.jpg", "orientation-6.jpg", "cmyk.jpg", "lossy.webp"] {
         let far = differences(&decode(name), &decode("decoded.png"));
         let mean = far.iter().map(|&d| f64::from(d)).sum::<f64>() / far.len() as f64;
         assert!(mean < if name == "lossy.webp" { 25.0 } else { 6.0 }, "{name}: {mean}");
     }
-    assert_eq!(decode("cmyk.jpg").channels(), 3);
 }
 
 #[test]
@@ -174,4 +178,67 @@ fn damaged_bytes_never_panic() {
             }
         }
     }
+}
+
+/// What a source said while `read` ran, one line a warning.
+fn warnings(read: impl FnOnce()) -> Vec<String> {
+    /// Keeps warnings, and nothing else.
+    #[derive(Clone, Default)]
+    struct Listener(Arc<Mutex<Vec<String>>>);
+
+    struct Line<'a>(&'a mut String);
+
+    impl Visit for Line<'_> {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            self.0.push_str(&format!("{}={value:?} ", field.name()));
+        }
+    }
+
+    impl Subscriber for Listener {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, event: &Event<'_>) {
+            let mut line = String::new();
+            event.record(&mut Line(&mut line));
+            self.0.lock().unwrap().push(line);
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    let listener = Listener::default();
+    tracing::subscriber::with_default(listener.clone(), read);
+    let lines = listener.0.lock().unwrap();
+    lines.clone()
+}
+
+#[test]
+fn pictures_that_are_converted_are_counted_once_and_told_of_once() {
+    let root = tempfile::tempdir().unwrap();
+    let files =
+        [("a/1.jpg", "cmyk.jpg"), ("a/2.png", "grey-16.png"), ("b/1.jpg", "baseline.jpg"), ("b/2.png", "grey-16.png")];
+    for (to, from) in files {
+        let to = root.path().join("set").join(to);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::write(to, fixture(from)).unwrap();
+    }
+    let said = warnings(|| {
+        let config = SourceConfig::ImageFolder(ImageFolderConfig { folder: "set".into() });
+        let source = config.open(&DataRoot::new([root.path()])).unwrap();
+        assert!(source.converted().is_empty());
+        // Three epochs.
+        for _ in 0..3 {
+            assert!((0..source.len()).all(|i| source.get(i).is_ok()));
+        }
+        assert_eq!(source.converted(), [(Conversion::Deep, 2), (Conversion::Print, 1)]);
+    });
+    let [deep, print] = said.as_slice() else { panic!("{said:?}") };
+    assert!(["count=2 ", "first=a/2.png ", "8 bits a channel"].iter().all(|word| deep.contains(word)), "{deep}");
+    assert!(["count=1 ", "first=a/1.jpg ", "CMYK"].iter().all(|word| print.contains(word)), "{print}");
 }

@@ -13,16 +13,19 @@ const MUTATIONS: u64 = 40;
 
 #[test]
 fn no_parser_panics_or_hangs_on_damaged_bytes() {
-    let targets: [(&str, Target); 9] = [
+    let targets: [(&str, Target); 12] = [
         ("archive", targets::archive),
         ("cifar", targets::cifar),
         ("idx", targets::idx),
         ("image", targets::image),
         ("npy", targets::npy),
         ("npz", targets::npz),
+        ("packed", targets::packed),
         ("parquet", targets::parquet),
         ("table", targets::table),
+        ("tokenizer", targets::tokenizer),
         ("web_dataset", targets::web_dataset),
+        ("word", targets::word),
     ];
     for (name, target) in targets {
         let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);

@@ -13,6 +13,7 @@ mod mix;
 mod more_sources;
 mod operation;
 mod pack;
+mod pinned;
 mod prepare;
 mod rng;
 mod rows;

@@ -9,7 +9,7 @@ fn torchvision(name: &str) -> Image {
     Image::decode(&fixture_of("torchvision", &format!("{name}.png"))).unwrap()
 }
 
-fn source() -> Image {
+pub(crate) fn source() -> Image {
     Image::decode(&fixture_of("pillow", "source.png")).unwrap()
 }
 
@@ -73,12 +73,16 @@ fn changed_levels_are_those_of_torchvision() {
 /// The same on photographs, which do not belong to the project: `benches/photograph_parity.py` makes the folder.
 #[test]
 fn photographs_are_changed_as_pillow_and_torchvision_change_them() {
-    let Some(folder) = std::env::var_os("HOMEOSTAT_PARITY") else {
-        eprintln!("skipped: HOMEOSTAT_PARITY names no folder made by benches/photograph_parity.py");
+    let Some(folder) = std::env::var_os("HOMEOSTAT_PHOTOGRAPHS") else {
+        eprintln!(
+            "skipped: HOMEOSTAT_PHOTOGRAPHS names no folder; `cargo xtask parity` makes one of photographs that it finds"
+        );
         return;
     };
+    let mut compared = 0;
     let read = |path: std::path::PathBuf| Image::decode(&std::fs::read(&path).unwrap()).unwrap();
     for photograph in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        compared += 1;
         let file = |name: &str| read(photograph.join(format!("{name}.png")));
         let (source, what) = (file("source"), |name: &str| format!("{name} of {}", photograph.display()));
         for (name, operation) in MOVED {
@@ -101,6 +105,8 @@ fn photographs_are_changed_as_pillow_and_torchvision_change_them() {
             }
         }
     }
+    assert!(compared > 0, "no photograph in the folder");
+    eprintln!("{compared} photographs: changed as they change them");
 }
 
 fn all() -> Vec<Operation> {
@@ -200,17 +206,17 @@ struct Train {
     augment: ImageAugment,
 }
 
-fn augment(text: &str) -> ImageAugment {
+pub(crate) fn augment(text: &str) -> ImageAugment {
     let steps = toml::from_str::<Train>(&format!("augment = {text}")).unwrap().augment;
     steps.check("train.augment").unwrap();
     steps
 }
 
-fn key(sample: u64) -> SampleKey {
+pub(crate) fn key(sample: u64) -> SampleKey {
     SampleKey { seed: 1, epoch: 0, sample }
 }
 
-const STEPS: [&str; 24] = [
+pub(crate) const STEPS: [&str; 24] = [
     "{ random-resized-crop = { size = 9 } }",
     "{ shear = { x = 30, y = 10 } }",
     "{ perspective = { probability = 1 } }",

@@ -62,6 +62,26 @@ fn a_pack_is_its_source_decoded() {
     assert!(!root.path().join("all.pack.part").exists());
 }
 
+/// Written by another program after the description of the format; also what the fuzzer begins with.
+#[test]
+fn a_pack_that_another_program_wrote_is_read() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/packed");
+    let three = open(&corpus.join("three.pack")).unwrap();
+    let names = (0..3).map(|i| three.name(i)).collect::<Vec<_>>();
+    assert_eq!(names, ["train/0.png", "train/1.png", "test/2.png"]);
+    assert_eq!(
+        ((0..3).map(|i| three.label(i)).collect::<Vec<_>>(), three.given(2)),
+        (vec![0, 1, 0], Some(Given::Test))
+    );
+    let levels = |i: usize, count: usize| (0..count).map(|k| (37 * i + 11 * k) as u8).collect::<Vec<_>>();
+    for (i, count) in [(0, 6), (1, 6), (2, 16)] {
+        assert_eq!(three.get(i).unwrap().pixels(), levels(i, count));
+    }
+    let several = open(&corpus.join("several.pack")).unwrap();
+    assert_eq!((0..3).map(|i| several.labels(i).to_vec()).collect::<Vec<_>>(), [vec![0, 1], vec![], vec![1]]);
+    assert_eq!((several.group(0), several.group(2)), (Some(0), Some(1)));
+}
+
 #[test]
 fn the_file_is_the_same_for_any_number_of_workers() {
     let (root, source) = pictures();

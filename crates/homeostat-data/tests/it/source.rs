@@ -1,7 +1,8 @@
 use std::io::Write;
 
 use homeostat_data::{
-    Cifar10Config, DataError, DataRoot, Given, IdxConfig, Image, ImageFolderConfig, Shape, Source, SourceConfig,
+    Cifar10Config, DataError, DataRoot, Given, IdxConfig, Image, ImageFolderConfig, KnownData, Shape, Source,
+    SourceConfig,
 };
 
 use crate::{fixture, picture};
@@ -363,4 +364,16 @@ fn the_form_in_a_file_is_kept() {
 fn a_source_may_be_shared() {
     fn check<T: Send + Sync>(_: &T) {}
     check(&SourceConfig::Digits.open(&DataRoot::default()).unwrap());
+}
+
+#[test]
+fn what_can_be_fetched_has_two_places() {
+    for data in KnownData::ALL {
+        for file in data.files {
+            let places: std::collections::BTreeSet<String> = file.urls().collect();
+            // No other copy of AG News with the same bytes is known; the documentation says so.
+            assert_eq!(places.len(), if data.name == "ag-news" { 1 } else { 2 }, "{}: {places:?}", data.name);
+            assert!(places.iter().all(|place| place.ends_with(file.name)), "{places:?}");
+        }
+    }
 }

@@ -111,6 +111,7 @@ fn part(shared: &Shared, taken: Taken) -> (Vec<Query>, Vec<Caller>) {
 }
 
 /// A batch on its way.
+#[derive(Clone, Copy)]
 struct Batch {
     begun: Instant,
     rows: usize,
@@ -172,7 +173,7 @@ fn look(shared: &Weak<Shared>, limit: Duration) -> bool {
     let mut slots = held(&shared.slots);
     for slot in slots.iter_mut() {
         let mut busy = held(&slot.busy);
-        if !busy.as_ref().is_some_and(|busy| busy.since.elapsed() > limit) {
+        if busy.as_ref().is_none_or(|busy| busy.since.elapsed() <= limit) {
             continue;
         }
         let callers = busy.take().map_or_else(Vec::new, |busy| busy.callers);

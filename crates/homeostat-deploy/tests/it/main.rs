@@ -3,6 +3,7 @@
 
 mod batcher;
 mod predictor;
+mod text_index;
 mod texts;
 mod verify;
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use homeostat_artifact::Figures;
 use homeostat_data::TestViews;
-use homeostat_metrics::{ConfusionMatrix, MetricSet, Predictions, ReliabilityBins, TemperatureScaling, Truth};
+use homeostat_metrics::{
+    ClassCounts, ConfusionMatrix, MetricSet, Predictions, ReliabilityBins, TemperatureScaling, Truth,
+};
 use homeostat_report::Mistake;
 use homeostat_task::Task;
 use homeostat_train::{Meter, Rows};
@@ -25,6 +27,7 @@ const BINS: usize = 15;
 /// What was found on a part beside the figures.
 pub(crate) struct Sorted {
     pub(crate) confusion: ConfusionMatrix,
+    pub(crate) counts: ClassCounts,
     pub(crate) reliability: ReliabilityBins,
     /// The calibration error of answers whose scores are not divided by the temperature.
     pub(crate) uncalibrated: f64,
@@ -32,6 +35,8 @@ pub(crate) struct Sorted {
     pub(crate) scaling: TemperatureScaling,
     /// Wrong answers, the most confident first.
     pub(crate) mistakes: Vec<Mistake>,
+    /// The length of each sample that has one, and whether it was answered right.
+    pub(crate) lengths: Vec<(usize, bool)>,
 }
 
 /// The figures of answers that are each the mean over some views.
@@ -83,20 +88,29 @@ pub(crate) fn measure<S: Sorting>(
     let examples = <S as Sorting>::examples(plan, indices, tta);
     let views = tta.map_or(1, TestViews::count);
     let mut confusion = ConfusionMatrix::new(plan.labels().len());
+    let mut counts = ClassCounts::new(plan.labels().len());
     let [mut reliability, mut uncalibrated] = [ReliabilityBins::new(BINS), ReliabilityBins::new(BINS)];
     let (mut scaling, calibrate) = (TemperatureScaling::default(), plan.experiment().train.calibrate);
     let temperature = plan.temperature();
     let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
+    let mut lengths = Vec::new();
     let mut each = |rows: &Rows<<S as Kind>::Task>, predictions: &Predictions| {
         let predictions = predictions.averaged(views);
         let positions: Vec<usize> = rows.positions.iter().step_by(views).copied().collect();
-        confusion.update(&predictions);
-        reliability.update(&predictions);
+        counts.update(&predictions);
+        if let Truth::OneOf(_) = predictions.truth() {
+            confusion.update(&predictions);
+            reliability.update(&predictions);
+        }
         if calibrate {
             uncalibrated.update(&predictions.at_temperature(1.0 / temperature));
             scaling.update(&predictions);
         }
         wrong.extend(mistakes(&positions, &predictions));
+        lengths.extend(
+            rights(&positions, &predictions)
+                .filter_map(|(position, right)| Some((S::length(&plan.source, indices[position])?, right))),
+        );
         if let Some(answers) = &mut answers {
             answers.add(&positions, &predictions);
         }
@@ -123,8 +137,15 @@ pub(crate) fn measure<S: Sorting>(
     });
     let mistakes = mistakes.collect::<Result<_, ExperimentError>>()?;
     let uncalibrated = uncalibrated.calibration_error();
-    let findings = Sorted { confusion, reliability, uncalibrated, scaling, mistakes };
+    let findings = Sorted { confusion, counts, reliability, uncalibrated, scaling, mistakes, lengths };
     Ok(Some(Measured { part: "test", figures, samples, skipped, findings }))
+}
+
+/// The position of each answer, and whether it is right.
+fn rights<'a>(positions: &'a [usize], predictions: &'a Predictions) -> impl Iterator<Item = (usize, bool)> + 'a {
+    let labels: &[u32] = if let Truth::OneOf(labels) = predictions.truth() { labels } else { &[] };
+    let answers = predictions.predicted().iter().zip(labels).zip(positions);
+    answers.map(|((predicted, label), position)| (*position, predicted == label))
 }
 
 /// Confidence, position and predicted class of each wrong answer.

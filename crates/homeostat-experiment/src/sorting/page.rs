@@ -1,13 +1,16 @@
 //! What a run's page shows of a task that sorts into classes. It does not know how the page looks.
 
+use homeostat_data::LabelKind;
 use homeostat_metrics::wilson;
 use homeostat_report::{
-    ClassRow, Classification, DataSummary, Headline, Picture, Reliability, ReliabilityBin, Report, Value,
+    ClassRow, Classification, DataSummary, Headline, LengthRow, Picture, Reliability, ReliabilityBin, Report, Value,
 };
 
 use super::{Sorted, Sorting};
 use crate::{evaluate_run::Measured, plan::Plan};
 
+/// Ranges of lengths that a report shows.
+const LENGTHS: usize = 5;
 /// Augmented samples that a report shows.
 const PICTURES: usize = 24;
 
@@ -22,7 +25,9 @@ pub(super) fn fill<S: Sorting>(plan: &Plan<S>, measured: &Measured<Sorted>, repo
 fn augmented_pictures<S: Sorting>(plan: &Plan<S>) -> Vec<Picture> {
     let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); plan.labels().len()];
     for &index in &plan.splits.train {
-        by_class[plan.source.label(index)].push(index);
+        if let Some(class) = plan.source.labels(index).first() {
+            by_class[*class as usize].push(index);
+        }
     }
     let rounds = by_class.iter().map(Vec::len).max().unwrap_or(0).min(PICTURES);
     let in_turn = (0..rounds).flat_map(|round| by_class.iter().filter_map(move |class| class.get(round)));
@@ -43,14 +48,15 @@ fn calibration<S: Sorting>(plan: &Plan<S>, measured: &Measured<Sorted>) -> Optio
 }
 
 fn classification<S: Sorting>(plan: &Plan<S>, measured: &Measured<Sorted>) -> Classification {
-    let (labels, Sorted { confusion, reliability, mistakes, .. }) = (plan.labels(), &measured.findings);
-    let per_class = labels.iter().zip(confusion.per_class()).map(|(name, class)| ClassRow {
+    let (labels, Sorted { confusion, counts, reliability, mistakes, .. }) = (plan.labels(), &measured.findings);
+    let per_class = labels.iter().zip(counts.per_class()).map(|(name, class)| ClassRow {
         name: name.clone(),
         precision: class.precision,
         recall: class.recall,
         f1: class.f1,
         support: class.support,
     });
+    let several = plan.source.label_kind() == LabelKind::Several;
     let confusion = confusion.rows();
     let right: u64 = confusion.iter().enumerate().map(|(class, row)| row[class]).sum();
     let accuracy = right as f64 / confusion.iter().flatten().sum::<u64>().max(1) as f64;
@@ -62,14 +68,16 @@ fn classification<S: Sorting>(plan: &Plan<S>, measured: &Measured<Sorted>) -> Cl
     Classification {
         part: measured.part.to_owned(),
         classes: labels.to_vec(),
-        confusion: confusion.to_vec(),
+        // Where every class is a question of its own, none is taken for another.
+        confusion: if several { Vec::new() } else { confusion.to_vec() },
         per_class: per_class.collect(),
-        reliability: Some(Reliability {
+        reliability: (!several).then(|| Reliability {
             bins: bins.collect(),
             accuracy_interval: wilson(accuracy, measured.samples as u64),
             calibration_error: reliability.calibration_error(),
         }),
         mistakes: mistakes.clone(),
+        lengths: LengthRow::ranges(measured.findings.lengths.clone(), LENGTHS),
     }
 }
 

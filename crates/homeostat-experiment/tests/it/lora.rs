@@ -193,3 +193,40 @@ fn a_network_for_pictures_takes_them_too() {
     let error = place.try_train(digits(&["train.lora={}"])).unwrap_err().to_string();
     assert!(error.contains("`*.qkv.weight` fits no dense layer; there are hidden.0.weight"), "{error}");
 }
+
+#[test]
+fn a_bert_brings_its_settings_and_its_tokenizer_may_lie_anywhere_below_the_roots() {
+    let place = Place::new();
+    prepared(&place);
+    let config = |text: &str| fs::write(place.data().join("config.json"), text).unwrap();
+    let text = TEXT.lines().filter(|line| !line.starts_with("model") && !line.starts_with("lora"));
+    let text = text.collect::<Vec<_>>().join("\n");
+    let train = |words: &[&str]| place.try_train(Experiment::text("pets.toml", &text).overrides(words).load().unwrap());
+    config(
+        r#"{"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "intermediate_size": 24, "max_position_embeddings": 8, "layer_norm_eps": 1e-6}"#,
+    );
+    let (run, _) = train(&["epochs=1"]).unwrap();
+    let shown = run.experiment().unwrap();
+    assert!(shown.contains("config.json beside bert.safetensors"), "{shown}");
+    let homeostat_tasks::TaskConfig::TextClassification(task) = crate::place::recorded(&run).value.task else {
+        panic!("texts")
+    };
+    let homeostat_models::SequenceModelConfig::Transformer(network) = task.model else { panic!("a transformer") };
+    assert_eq!((network.heads, network.hidden, network.epsilon), (2, 24, 1e-6));
+    for (text, words) in [
+        (r#"{"model_type": "roberta"}"#, "is of the network `roberta`"),
+        (r#"{"model_type": "bert", "hidden_act": "relu"}"#, "has the hidden_act `relu`"),
+        ("none", "is no config.json"),
+        // One that describes no network leaves it to the experiment, whose default does not fit these weights.
+        (r#"{"word_embedding_dimension": 16}"#, "the weights are of another network"),
+    ] {
+        config(text);
+        let error = train(&["task.text-classification.prepare.max-length=8"]).unwrap_err().to_string();
+        assert!(error.contains("train.pretrained") && error.contains(words) && error.lines().count() == 1, "{error}");
+    }
+    let error =
+        train(&["data.text.tokenizer={ file = \"hf:owner/name\" }", "train.pretrained={ from = \"hf:owner/name\" }"]);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("set HOMEOSTAT_CACHE"), "{error}");
+}

@@ -3,6 +3,7 @@
 
 mod choices;
 mod draft;
+mod embeddings;
 mod experiments;
 mod generation;
 mod inspect;

@@ -79,6 +79,33 @@ fn a_run_that_was_stopped_ends_as_one_that_was_not() {
 }
 
 #[test]
+fn texts_of_several_classes_are_learnt_as_questions_of_their_own() {
+    let place = Place::new();
+    let folder = place.data().join("pets");
+    fs::create_dir_all(&folder).unwrap();
+    let mut table = "text,label\n".to_owned();
+    for number in 0..24 {
+        table += &format!("the dog number {number} barks,dog\na cat of {number} years purrs,cat\n");
+        table += &format!("dog {number} and a cat bark and purr,dog;cat\nnobody is in room {number},\n");
+    }
+    fs::write(folder.join("pets.csv"), table).unwrap();
+    let separated = "data.text.source.table.label-separator=';'";
+    let words = [separated, "task.text-classification.loss={ binary-cross-entropy = {} }", "epochs=8"];
+    let (run, result) = place.train(pets(&words));
+    // Of three texts in four, at least one class is none.
+    assert!(result.test.get("accuracy").unwrap() > 0.85, "{:?}", result.test);
+    assert_eq!(place.evaluate(&run, None).unwrap().figures, result.test);
+    let golden = Artifact::open(run.path()).unwrap().golden().unwrap();
+    let labels: Vec<usize> =
+        golden.iter().map(|golden| golden.answer["labels"].as_array().map_or(0, Vec::len)).collect();
+    assert!(labels.contains(&2) && labels.contains(&1), "{labels:?}");
+    let page = fs::read_to_string(run.report_file()).unwrap();
+    assert!(!page.contains("Confusions") && page.contains("<h2>Classes</h2>"));
+    let error = place.try_train(pets(&[separated])).unwrap_err().to_string();
+    assert!(error.contains("the data name several: choose binary-cross-entropy"), "{error}");
+}
+
+#[test]
 fn texts_are_drawn_and_repeated_as_pictures_are() {
     let place = Place::new();
     sentences(&place);

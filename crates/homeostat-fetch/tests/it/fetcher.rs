@@ -231,6 +231,9 @@ fn wishes_that_cannot_be_right_are_refused() {
     refused(Remote { name: "/a".into(), ..right.clone() });
     refused(Remote { urls: vec![], ..right.clone() });
     refused(Remote { urls: vec!["http://example.org/a".into()], ..right.clone() });
+    // A few digits of a hash can be met on purpose.
+    let insecure = Remote { urls: vec!["http://example.org/a".into()], ..right.clone() };
+    refused(Remote { sha256: Some(SHA256[..8].into()), ..insecure });
     refused(Remote { urls: vec!["http://localhost.example.org/a".into()], ..right.clone() });
     refused(Remote { urls: vec!["ftp://example.org/a".into()], ..right.clone() });
     refused(Remote { sha256: Some("abc".into()), ..right });

@@ -109,5 +109,9 @@ fn a_file_from_elsewhere_has_a_place_of_its_own() {
     assert_eq!((fs::read(&path).unwrap().as_slice(), path.file_name().unwrap().to_str()), (&b"weights"[..], Some("7")));
     let line = hub.from_address(&url, Some(&SHA256.replace('a', "b")), &mut |_| {}).unwrap_err().to_string();
     assert!(line.contains("its SHA-256 is "), "{line}");
+    // The first digits are better than nothing.
+    assert_eq!(hub.from_address(&url, Some(&SHA256[..8]), &mut |_| {}).unwrap(), path);
+    let line = hub.from_address(&url, Some("00000000"), &mut |_| {}).unwrap_err().to_string();
+    assert!(line.ends_with("but should begin with 00000000"), "{line}");
     assert!(hub.from_address(&format!("{}/", server.endpoint()), None, &mut |_| {}).is_err());
 }

@@ -1,6 +1,7 @@
 //! Every operation against Burn's own on the same inputs: values, gradients, NaN and infinity, strides, threads.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod attention_memory;
 mod avg_pool2d;
 mod batch_norm;
 mod conv2d;

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
 use homeostat_kernels::{
-    Curve, Kernels, Sight, attention, cross_entropy, dense, embedding, layer_norm, self_attention,
+    Curve, Kernels, Sight, attention, class_entropy, cross_entropy, dense, dropout, embedding, layer_norm,
+    self_attention,
 };
 
 use crate::{assert_close, device, floats, random};
@@ -85,7 +86,7 @@ fn embedding_is_that_of_burn() {
 }
 
 #[test]
-#[should_panic(expected = "embedding: 5 is no row of 5")]
+#[should_panic(expected = "embedding: 5 is none of 5")]
 fn an_unknown_id_is_refused() {
     _ = embedding(random([5, 2]), ids(&[5], [1, 1]), Kernels::Own);
 }
@@ -172,6 +173,53 @@ fn cross_entropy_is_that_of_burn() {
     both(&[large, random([2, 3])], "large scores", |[scores, targets], kernels| {
         cross_entropy(scores.clone(), targets.clone(), kernels)
     });
+}
+
+#[test]
+fn class_entropy_is_that_of_burn() {
+    for [rows, classes] in [[1, 1], [2, 3], [5, 17], [130, 40], [70, 300]] {
+        let right: Vec<i32> = (0..rows).map(|row| i32::try_from(row * 7 % classes).unwrap()).collect();
+        let right = Tensor::<1, Int>::from_data(right.as_slice(), &device());
+        let scores = [random([rows, classes]) * 5.0];
+        both(&scores, &format!("{rows} x {classes}"), |[scores], kernels| {
+            class_entropy(scores.clone(), right.clone(), kernels)
+        });
+        // Otherwise in memory, and as soft targets say it.
+        both(&[random([classes, rows])], "turned", |[scores], kernels| {
+            class_entropy(scores.clone().transpose(), right.clone(), kernels)
+        });
+        let soft = right.clone().one_hot::<2>(classes.max(2)).float().narrow(1, 0, classes);
+        let found = class_entropy(scores[0].clone(), right, Kernels::Own);
+        assert_close(&floats(&found), &floats(&cross_entropy(scores[0].clone(), soft, Kernels::Own)), "soft targets");
+    }
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30] {
+        let scores = random([3, 6]).slice_assign([1..2, 2..3], Tensor::full([1, 1], value, &device()));
+        let right = Tensor::<1, Int>::from_data([2, 1, 0], &device());
+        let [ours, reference] =
+            [Kernels::Own, Kernels::Burn].map(|kernels| floats(&class_entropy(scores.clone(), right.clone(), kernels)));
+        assert_close(&ours, &reference, &format!("{value}"));
+    }
+}
+
+#[test]
+fn what_is_dropped_has_no_gradient_and_the_rest_grows() {
+    device().seed(3);
+    let x = random([40, 50]).swap_dims(0, 1).require_grad();
+    let y = dropout(x.clone(), 0.25, Kernels::Own);
+    let gradient = floats(&x.grad(&(y.clone() * 2.0).sum().backward()).unwrap());
+    let (x, y) = (floats(&x), floats(&y));
+    for ((x, y), gradient) in x.iter().zip(&y).zip(&gradient) {
+        let factor = if *y == 0.0 { 0.0 } else { 4.0 / 3.0 };
+        assert!((y - x * factor).abs() < 1e-5 && (gradient - 2.0 * factor).abs() < 1e-5, "{x} {y} {gradient}");
+    }
+    let dropped = y.iter().filter(|y| **y == 0.0).count();
+    assert!((400..600).contains(&dropped), "{dropped} of 2000");
+    // The device's seed decides.
+    let drawn = |seed| {
+        device().seed(seed);
+        floats(&dropout(Tensor::<2>::ones([9, 9], &device()), 0.5, Kernels::Own))
+    };
+    assert!(drawn(1) == drawn(1) && drawn(1) != drawn(2));
 }
 
 #[test]

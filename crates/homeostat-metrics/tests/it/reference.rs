@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use homeostat_metrics::{
-    ClassCounts, ClassReport, Classes, ConfusionMatrix, Loss, MetricConfig, MetricSet, Predictions, ReliabilityBins,
-    Truth,
+    ClassCounts, ClassReport, Classes, ConfusionMatrix, Loss, MetricConfig, MetricSet, OneClassConfig, Predictions,
+    ReliabilityBins, Truth,
 };
 use serde::Deserialize;
 
@@ -112,6 +112,27 @@ fn two_classes_are_ranked_by_the_second() {
     let loss = Loss { mean: 1.0, weight: 3.0 };
     auroc.update(&Predictions::new(2, probabilities, Truth::OneOf(vec![0, 0, 1]), loss));
     assert_eq!(auroc.value(), 1.0);
+}
+
+#[test]
+fn one_class_is_told_from_the_others() {
+    // The third class is the one apart: its samples are scored 0.6 and 0.2 for it, the others 0.3, 0.1 and 0.2.
+    let probabilities = vec![0.1, 0.3, 0.6, 0.5, 0.3, 0.2, 0.4, 0.3, 0.3, 0.2, 0.7, 0.1, 0.3, 0.5, 0.2];
+    let predictions =
+        Predictions::new(3, probabilities, Truth::OneOf(vec![2, 2, 0, 1, 0]), Loss { mean: 1.0, weight: 5.0 });
+    let value = |metric: MetricConfig| {
+        let mut metric = metric.init(Classes::OneOf(3)).expect("it fits");
+        metric.update(&predictions);
+        metric.value()
+    };
+    let apart = OneClassConfig { class: 2 };
+    // Of six pairs 0.6 wins three; 0.2 wins one, and ties with one.
+    assert_near(value(MetricConfig::AurocOf(apart.clone())), 4.5 / 6.0, "auroc-of");
+    // Of the three others, the last is answered 1 and is 0.
+    assert_near(value(MetricConfig::AccuracyWithout(apart)), 2.0 / 3.0, "accuracy-without");
+    let mean = (0..3).map(|class| value(MetricConfig::AurocOf(OneClassConfig { class }))).sum::<f64>() / 3.0;
+    assert_near(mean, value(MetricConfig::Auroc), "their mean is the area over all classes");
+    assert!(MetricConfig::AurocOf(OneClassConfig { class: 3 }).init(Classes::OneOf(3)).is_err());
 }
 
 fn assert_near(value: f64, expected: f64, what: &str) {

@@ -4,6 +4,77 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
+use serde::Deserialize;
+
+use super::transformer::TransformerConfig;
+
+/// What a `config.json` says of a BERT; what it does not say is as its authors had it.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Bert {
+    model_type: Option<String>,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    max_position_embeddings: usize,
+    type_vocab_size: usize,
+    layer_norm_eps: f64,
+    hidden_dropout_prob: f64,
+    hidden_act: String,
+    position_embedding_type: String,
+}
+
+impl Default for Bert {
+    fn default() -> Self {
+        Self {
+            model_type: None,
+            hidden_size: 768,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            intermediate_size: 3072,
+            max_position_embeddings: 512,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+            hidden_dropout_prob: 0.1,
+            hidden_act: "gelu".to_owned(),
+            position_embedding_type: "absolute".to_owned(),
+        }
+    }
+}
+
+impl TransformerConfig {
+    /// The network that a `config.json` of Hugging Face's describes; nothing where the file describes none, as that of a pooling does.
+    ///
+    /// # Errors
+    /// It is of another network than BERT, or of one that computes otherwise.
+    pub fn of_transformers(config: &str) -> Result<Option<Self>, String> {
+        let config: Bert = serde_json::from_str(config).map_err(|error| format!("is no config.json: {error}"))?;
+        match config.model_type.as_deref() {
+            None => return Ok(None),
+            Some("bert") => {}
+            Some(other) => return Err(format!("is of the network `{other}`, but only bert is known")),
+        }
+        if config.hidden_act != "gelu" {
+            return Err(format!("has the hidden_act `{}`, but only gelu is known", config.hidden_act));
+        }
+        if config.position_embedding_type != "absolute" {
+            let kind = config.position_embedding_type;
+            return Err(format!("has the position_embedding_type `{kind}`, but only absolute is known"));
+        }
+        Ok(Some(Self {
+            width: config.hidden_size,
+            depth: config.num_hidden_layers,
+            heads: config.num_attention_heads,
+            hidden: config.intermediate_size,
+            positions: config.max_position_embeddings,
+            types: config.type_vocab_size,
+            epsilon: config.layer_norm_eps,
+            dropout: config.hidden_dropout_prob,
+            ..Self::default()
+        }))
+    }
+}
 
 /// The tensors of a BERT's encoder (`embeddings.word_embeddings.weight`, with or without `bert.` before it) under our names and in
 /// our shapes. What is no part of the encoder, such as the pooler and heads, is left out.

@@ -10,7 +10,7 @@ use burn::{
     },
     tensor::{Bool, Device, Int, Tensor, TensorData, activation::silu},
 };
-use homeostat_kernels::{Curve, Kernels, Sight, attention, layer_norm, self_attention};
+use homeostat_kernels::{Curve, Kernels, Sight, attention, dropout, layer_norm, self_attention};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -317,13 +317,13 @@ impl Decoder {
         let angles = self.places.is_none().then(|| Angles::new(first, length, self.heads[2], &device));
         let sight = Sight { mask: padding.map(|padding| padding.unsqueeze_dims(&[1, 2])), causal: true };
         let mut known = cache;
-        let mut x = self.dropout.forward(x);
+        let mut x = self.drop(x);
         for (layer, block) in self.blocks.iter().enumerate() {
             let seen =
                 self.attend(block, self.normed(&block.attention_norm, x.clone()), &sight, &angles, (layer, &mut known));
-            x = x + self.dropout.forward(seen);
+            x = x + self.drop(seen);
             let fed = self.feed(block, self.normed(&block.dense_norm, x.clone()));
-            x = x + self.dropout.forward(fed);
+            x = x + self.drop(fed);
         }
         if let Some(cache) = known {
             cache.length += length;
@@ -372,6 +372,14 @@ impl Decoder {
         let hidden = both.dims()[2] / 2;
         let [gate, value] = [0, 1].map(|half: usize| both.clone().narrow(2, half * hidden, hidden));
         through(&block.down, silu(gate) * value, Curve::Straight)
+    }
+
+    fn drop(&self, x: Tensor<3>) -> Tensor<3> {
+        let Dropout { prob, training } = &self.dropout;
+        if *prob > 0.0 && training.is_enabled() && x.device().is_autodiff() {
+            return dropout(x, *prob, Kernels::selected());
+        }
+        x
     }
 
     fn normed(&self, norm: &Norm, x: Tensor<3>) -> Tensor<3> {

@@ -1,9 +1,12 @@
 //! A table over the enum: every network, with no code of its own here.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod both_kernels;
 mod originals;
 mod registry;
 mod shared_data;
+
+use std::collections::BTreeMap;
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -12,6 +15,7 @@ use burn::{
     tensor::{Device, Distribution, Gradients, Int, Tensor},
 };
 use homeostat_models::{CnnConfig, ImageModel, ImageModelConfig, ImageShape, MlpConfig, ModelError, Padding};
+use homeostat_task::Weights;
 
 const SHAPE: ImageShape = ImageShape { channels: 2, height: 17, width: 14 };
 
@@ -111,6 +115,52 @@ fn a_record_brings_back_the_same_answers() {
         assert_eq!(before, after, "{config:?}");
     }
 }
+
+#[test]
+fn safetensors_bring_back_the_same_answers() {
+    let device = device();
+    for config in ImageModelConfig::examples() {
+        let shape = shape_for(&config);
+        let network = config.init(shape, 5, &device).unwrap();
+        let twin = config.init(shape, 5, &device).unwrap();
+        let (x, file) = (images(3, shape, &device), Weights::of(&network).to_safetensors(&BTreeMap::new()));
+        let before = network.forward(x.clone()).into_data();
+        assert_ne!(before, twin.forward(x.clone()).into_data(), "{config:?}: two draws are two networks");
+        let twin = Weights::restore(twin, &file).unwrap();
+        assert_eq!(before, twin.forward(x).into_data(), "{config:?}");
+        assert_eq!(Weights::of(&twin).to_safetensors(&BTreeMap::new()), file, "{config:?}");
+    }
+}
+
+/// What the examples have, so that no layer changes unseen; the known networks have theirs in `registry.rs`.
+#[test]
+fn every_example_has_the_parameters_that_it_had() {
+    let count =
+        |config: &ImageModelConfig| (config.name(), config.parameters(shape_for(config), 5, &device()).unwrap());
+    let found: Vec<(&str, u64)> = ImageModelConfig::examples().iter().map(count).collect();
+    assert_eq!(found, EXAMPLES);
+}
+
+const EXAMPLES: &[(&str, u64)] = &[
+    ("mlp", 7_813),
+    ("cnn", 985),
+    ("cnn", 823),
+    ("cnn", 417),
+    ("lenet", 17_271),
+    ("alexnet", 78_405),
+    ("vgg", 87_673),
+    ("vgg", 88_773),
+    ("resnet", 44_741),
+    ("resnet", 281_925),
+    ("cifar-resnet", 17_205),
+    ("wide-resnet", 77_381),
+    ("googlenet", 159_599),
+    ("inception-v3", 87_795),
+    ("mobilenet-v2", 138_653),
+    ("efficientnet-lite", 258_205),
+    ("convnext", 27_213),
+    ("vit", 10_837),
+];
 
 #[test]
 fn images_too_small_and_settings_out_of_range_are_said_in_one_line() {

@@ -24,6 +24,8 @@ struct Case {
     parameters: u64,
     theirs: Weights,
     scores: TensorData,
+    /// What the head and further heads say in training, where there are any: `[batch, classes]` each.
+    heads: Vec<TensorData>,
 }
 
 /// Numbers in -1..1: SplitMix64, seeded with FNV-1a of the name, as the script has it.
@@ -66,8 +68,12 @@ impl Case {
         let json: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         let tensors: BTreeMap<String, Vec<usize>> = serde_json::from_value(json["tensors"].clone()).unwrap();
         let tensors = tensors.into_iter().map(|(name, shape)| (name.clone(), drawn(&name, &shape)));
-        let rows: Vec<Vec<f32>> = serde_json::from_value(json["scores"].clone()).unwrap();
-        let classes = rows[0].len();
+        let table = |value: &serde_json::Value| {
+            let rows: Vec<Vec<f32>> = serde_json::from_value(value.clone()).unwrap();
+            TensorData::new(rows.concat(), [rows.len(), rows[0].len()])
+        };
+        let scores = table(&json["scores"]);
+        let classes = scores.shape()[1];
         Self {
             name: path.file_stem().unwrap().to_str().unwrap().to_owned(),
             config: serde_json::from_value(json["config"].clone()).unwrap(),
@@ -75,7 +81,8 @@ impl Case {
             classes,
             parameters: serde_json::from_value(json["parameters"].clone()).unwrap(),
             theirs: Weights::from_tensors(tensors.collect()),
-            scores: TensorData::new(rows.concat(), [rows.len(), classes]),
+            scores,
+            heads: json["heads"].as_array().into_iter().flatten().map(table).collect(),
         }
     }
 
@@ -129,6 +136,25 @@ fn the_weights_of_an_original_give_its_answers_and_come_back_as_they_were() {
     for path in cases(&fixtures()) {
         compare(&Case::read(&path));
     }
+}
+
+#[test]
+fn further_heads_say_in_training_what_those_of_the_original_say() {
+    let device = device().autodiff();
+    let cases = cases(&fixtures()).into_iter().map(|path| Case::read(&path)).filter(|case| !case.heads.is_empty());
+    let mut compared = vec![];
+    for case in cases {
+        let (network, _) = case.network(&device);
+        let said = network.training_scores(images(4, case.side, &device));
+        let found: Vec<Tensor<2>> = [said.main].into_iter().chain(said.auxiliary.into_iter().map(|(_, x)| x)).collect();
+        assert_eq!(found.len(), case.heads.len(), "{}", case.name);
+        for (head, (found, wanted)) in found.into_iter().zip(&case.heads).enumerate() {
+            let apart = apart(&found.into_data(), wanted, 0.0);
+            assert!(apart <= 1e-3, "{}: what head {head} says is {apart} apart", case.name);
+        }
+        compared.push((case.name, case.heads.len() - 1));
+    }
+    assert_eq!(compared, [("googlenet".to_owned(), 2), ("inception_v3".to_owned(), 1)]);
 }
 
 /// Gradients by our names, and the rest of the tensors, the running statistics.

@@ -1,17 +1,11 @@
-//! Real pretrained weights, if the variable `HOMEOSTAT_DATA` names a folder that has them; skipped otherwise.
+//! Real pretrained weights, if the variable `HOMEOSTAT_DATA` names a folder that has them; skipped otherwise. (`homeostat-tasks`
+//! sends pictures through them, the whole way from the bytes of files.)
 
 #![allow(clippy::print_stderr, reason = "who runs the tests should see what is skipped")]
 
 use std::path::{Path, PathBuf};
 
-use burn::{
-    module::Module,
-    nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, conv::Conv2d, conv::Conv2dConfig},
-    tensor::{
-        DType, Device, Tensor, TensorData,
-        activation::{log_softmax, relu},
-    },
-};
+use burn::tensor::{DType, Tensor, TensorData};
 use homeostat_models::KnownNetwork;
 use homeostat_task::{ForeignNames, read_foreign};
 use safetensors::SafeTensors;
@@ -68,46 +62,4 @@ fn resnets_for_cifar_answer_as_their_references() {
         let weights = folder.join(format!("resnet{depth}.safetensors"));
         check(&format!("cifar_resnet{depth}"), &weights, &folder.join(format!("resnet{depth}-reference.safetensors")));
     }
-}
-
-/// A network that is not of the zoo: Burn's example for digits.
-#[derive(Module, Debug)]
-struct Digits {
-    convs: Vec<Conv2d>,
-    norm1: BatchNorm,
-    dense: Vec<Linear>,
-    norm2: BatchNorm,
-}
-
-impl Digits {
-    fn new(device: &Device) -> Self {
-        let conv = |channels| Conv2dConfig::new(channels, [3, 3]).init(device);
-        Self {
-            convs: vec![conv([1, 8]), conv([8, 16]), conv([16, 24])],
-            norm1: BatchNormConfig::new(24).init(device),
-            dense: vec![LinearConfig::new(11_616, 32).init(device), LinearConfig::new(32, 10).init(device)],
-            norm2: BatchNormConfig::new(10).init(device),
-        }
-    }
-
-    fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let x = self.convs.iter().fold(images, |x, conv| relu(conv.forward(x)));
-        let x: Tensor<2> = self.norm1.forward(x).flatten(1, 3);
-        let x = self.dense[1].forward(relu(self.dense[0].forward(x)));
-        log_softmax(self.norm2.forward(x), 1)
-    }
-}
-
-#[test]
-fn a_network_of_ones_own_takes_weights_by_a_table_of_its_own() {
-    let Some(folder) = folder("burn-mnist-cnn") else { return };
-    let rows = [("convs.{c}", "conv{c+1}"), ("dense.{d}", "fc{d+1}"), ("norm1", "norm1"), ("norm2", "norm2")];
-    let rows = rows.map(|(ours, theirs)| (ours.to_owned(), theirs.to_owned()));
-    let network = Digits::new(&device());
-    let names = ForeignNames::of(&network, &rows).unwrap();
-    let theirs = read_foreign(&folder.join("mnist.safetensors")).unwrap();
-    let network = names.adopt(&theirs, &[]).unwrap().apply(network).unwrap();
-    let reference = folder.join("reference.safetensors");
-    let images = Tensor::<4>::from_data(tensor(&reference, "input"), &device());
-    assert_same(network.forward(images), &tensor(&reference, "log_softmax"));
 }

@@ -2,8 +2,8 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use homeostat_report::{
-    AlikeSection, ClassRow, Classification, DataReport, Decision, Headline, Histogram, Mistake, Picture, PictureRow,
-    Point, Reliability, ReliabilityBin, Report, Series, Shown, State, Value,
+    AlikeSection, ClassRow, Classification, DataReport, Decision, Headline, Histogram, LengthRow, Mistake, Picture,
+    PictureRow, Point, Reliability, ReliabilityBin, Report, Series, Shown, State, Value,
 };
 use sha2::{Digest, Sha256};
 
@@ -83,6 +83,7 @@ fn filled_with(text: &str) -> Report {
             per_class: vec![row(), row()],
             reliability: Some(Reliability { bins: vec![bin], accuracy_interval: (0.0, 0.0), calibration_error: 0.2 }),
             mistakes: vec![mistake(sample::png(8, 1)), mistake(Vec::new())],
+            lengths: vec![LengthRow { from: 1, to: 2, count: 3, accuracy: f64::NAN }],
         }),
         augmented: vec![Picture { png: sample::png(8, 1), caption: own() }],
         written: vec![homeostat_report::Written { prompt: own(), text: own(), how: own() }],
@@ -331,4 +332,16 @@ fn the_worst_mistakes_are_few() {
         classification.mistakes = vec![mistake; 100];
     }
     assert_eq!(report.render().matches("<img").count(), 32);
+}
+
+#[test]
+fn lengths_are_cut_into_ranges_of_about_as_many_texts() {
+    let texts = [5, 1, 1, 2, 9, 1, 3, 40].map(|words| (words, words > 1)).to_vec();
+    let rows = LengthRow::ranges(texts, 4);
+    let found: Vec<_> = rows.iter().map(|row| (row.from, row.to, row.count, row.accuracy)).collect();
+    // Three texts have one word: they are not torn apart.
+    assert_eq!(found, [(1, 1, 3, 0.0), (2, 3, 2, 1.0), (5, 9, 2, 1.0), (40, 40, 1, 1.0)]);
+    assert!(LengthRow::ranges(Vec::new(), 5).is_empty());
+    let page = sample::report(&["a", "b"]).render();
+    assert!(page.contains("<h2>Length</h2>") && page.contains("<th scope=\"col\">words</th>"));
 }

@@ -40,17 +40,17 @@ fn all_are_looked_at_and_the_nearest_come_first() {
 
 #[test]
 fn a_graph_finds_almost_always_what_is_nearest() {
-    let vectors = topics(3000, 24);
+    let vectors = topics(800, 24);
     let graph = Graph::new(&vectors, GraphConfig::default());
     let (mut found, mut wanted) = (0, 0);
-    for query in vectors.iter().step_by(30) {
+    for query in vectors.iter().step_by(10) {
         let exact: Vec<usize> = vectors.nearest(query, 10).unwrap().iter().map(|hit| hit.index).collect();
         let near = graph.nearest(query, 10).unwrap();
         assert!(near.windows(2).all(|pair| pair[0].score >= pair[1].score));
         found += near.iter().filter(|hit| exact.contains(&hit.index)).count();
         wanted += exact.len();
     }
-    assert!(f64::from(found) / f64::from(u32::try_from(wanted).unwrap()) > 0.95, "{found} of {wanted}");
+    assert!(20 * found > 19 * wanted, "{found} of {wanted}");
 }
 
 #[test]

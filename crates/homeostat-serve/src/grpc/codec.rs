@@ -74,12 +74,11 @@ fn guard(message: &[u8]) -> Result<(), Status> {
     })
 }
 
+/// Takes the number and the bytes of a field.
+type Visit<'a> = &'a mut dyn FnMut(u64, &[u8]) -> Result<(), Status>;
+
 /// Calls `visit` with the number and the bytes of each field that has a length.
-fn each_field(
-    mut message: &[u8],
-    most: usize,
-    visit: &mut dyn FnMut(u64, &[u8]) -> Result<(), Status>,
-) -> Result<(), Status> {
+fn each_field(mut message: &[u8], most: usize, visit: Visit<'_>) -> Result<(), Status> {
     let mut count = 0;
     while let Some(key) = varint(&mut message) {
         if count == most {

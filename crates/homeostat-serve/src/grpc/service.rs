@@ -19,6 +19,9 @@ use crate::{ServeError, http::App};
 /// Requests of one stream that are worked on at the same time.
 const TOGETHER: usize = 32;
 
+/// Bytes before each message.
+const FRAME: usize = 5;
+
 /// The engine, as gRPC sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
@@ -54,12 +57,16 @@ impl Service {
         status(error)
     }
 
+    fn unsupported(&self, what: &'static str) -> Status {
+        self.refuse(&ProtocolError::Unsupported { what }.into())
+    }
+
     fn check_control(&self) -> Result<(), Status> {
         if self.app.options.allow_control {
             return Ok(());
         }
         let remedy = "start the server with --allow-control";
-        Err(status(&ServeError::Forbidden { what: "loading and unloading of models", remedy }))
+        Err(self.refuse(&ServeError::Forbidden { what: "loading and unloading of models", remedy }))
     }
 }
 
@@ -93,10 +100,6 @@ fn answered<T>(answer: T, request: &MetadataMap) -> Response<T> {
     response
 }
 
-fn unsupported(what: &'static str) -> Status {
-    status(&ProtocolError::Unsupported { what }.into())
-}
-
 type Answers = Pin<Box<dyn Stream<Item = Result<messages::ModelStreamInferResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -122,7 +125,7 @@ impl GrpcInferenceService for Service {
         request: Request<messages::ModelReadyRequest>,
     ) -> Result<Response<messages::ModelReadyResponse>, Status> {
         let messages::ModelReadyRequest { name, version } = request.into_inner();
-        let ready = self.app.engine.model_ready(&name, chosen(&version)).map_err(|error| status(&error))?;
+        let ready = self.app.engine.model_ready(&name, chosen(&version)).map_err(|error| self.refuse(&error))?;
         Ok(Response::new(messages::ModelReadyResponse { ready }))
     }
 
@@ -139,7 +142,7 @@ impl GrpcInferenceService for Service {
         request: Request<messages::ModelMetadataRequest>,
     ) -> Result<Response<messages::ModelMetadataResponse>, Status> {
         let messages::ModelMetadataRequest { name, version } = request.into_inner();
-        let model = self.app.engine.model(&name, chosen(&version)).map_err(|error| status(&error))?;
+        let model = self.app.engine.model(&name, chosen(&version)).map_err(|error| self.refuse(&error))?;
         Ok(Response::new(messages::ModelMetadataResponse {
             name: model.name,
             versions: model.versions,
@@ -173,7 +176,7 @@ impl GrpcInferenceService for Service {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
             async move {
                 let message = message?;
-                let bytes = message.encoded_len();
+                let bytes = FRAME + message.encoded_len();
                 let answer = service.answer(message, left).await;
                 if let Some(held) = held {
                     held.release(bytes);
@@ -189,7 +192,7 @@ impl GrpcInferenceService for Service {
         request: Request<messages::ModelConfigRequest>,
     ) -> Result<Response<messages::ModelConfigResponse>, Status> {
         let messages::ModelConfigRequest { name, version } = request.into_inner();
-        let config = self.app.engine.config(&name, chosen(&version)).map_err(|error| status(&error))?;
+        let config = self.app.engine.config(&name, chosen(&version)).map_err(|error| self.refuse(&error))?;
         Ok(Response::new(messages::ModelConfigResponse { config: Some(convert::config(config)) }))
     }
 
@@ -198,7 +201,8 @@ impl GrpcInferenceService for Service {
         request: Request<messages::ModelStatisticsRequest>,
     ) -> Result<Response<messages::ModelStatisticsResponse>, Status> {
         let messages::ModelStatisticsRequest { name, version } = request.into_inner();
-        let statistics = self.app.engine.statistics(chosen(&name), chosen(&version)).map_err(|error| status(&error))?;
+        let statistics =
+            self.app.engine.statistics(chosen(&name), chosen(&version)).map_err(|error| self.refuse(&error))?;
         let model_stats = statistics.model_stats.iter().map(convert::statistics).collect();
         Ok(Response::new(messages::ModelStatisticsResponse { model_stats }))
     }
@@ -220,9 +224,9 @@ impl GrpcInferenceService for Service {
         let message = request.into_inner();
         // Triton takes a configuration, and files, from the client; here a model is what its folder says.
         if message.parameters.keys().any(|name| name == "config" || name.starts_with("file:")) {
-            return Err(unsupported("loading with a configuration or files of the client"));
+            return Err(self.unsupported("loading with a configuration or files of the client"));
         }
-        self.app.engine.load(&message.model_name).await.map_err(|error| status(&error))?;
+        self.app.engine.load(&message.model_name).await.map_err(|error| self.refuse(&error))?;
         Ok(Response::new(messages::RepositoryModelLoadResponse {}))
     }
 
@@ -231,7 +235,7 @@ impl GrpcInferenceService for Service {
         request: Request<messages::RepositoryModelUnloadRequest>,
     ) -> Result<Response<messages::RepositoryModelUnloadResponse>, Status> {
         self.check_control()?;
-        self.app.engine.unload(&request.get_ref().model_name).map_err(|error| status(&error))?;
+        self.app.engine.unload(&request.get_ref().model_name).map_err(|error| self.refuse(&error))?;
         Ok(Response::new(messages::RepositoryModelUnloadResponse {}))
     }
 
@@ -239,56 +243,56 @@ impl GrpcInferenceService for Service {
         &self,
         _: Request<messages::SystemSharedMemoryStatusRequest>,
     ) -> Result<Response<messages::SystemSharedMemoryStatusResponse>, Status> {
-        Err(unsupported("shared memory"))
+        Err(self.unsupported("shared memory"))
     }
 
     async fn system_shared_memory_register(
         &self,
         _: Request<messages::SystemSharedMemoryRegisterRequest>,
     ) -> Result<Response<messages::SystemSharedMemoryRegisterResponse>, Status> {
-        Err(unsupported("shared memory"))
+        Err(self.unsupported("shared memory"))
     }
 
     async fn system_shared_memory_unregister(
         &self,
         _: Request<messages::SystemSharedMemoryUnregisterRequest>,
     ) -> Result<Response<messages::SystemSharedMemoryUnregisterResponse>, Status> {
-        Err(unsupported("shared memory"))
+        Err(self.unsupported("shared memory"))
     }
 
     async fn cuda_shared_memory_status(
         &self,
         _: Request<messages::CudaSharedMemoryStatusRequest>,
     ) -> Result<Response<messages::CudaSharedMemoryStatusResponse>, Status> {
-        Err(unsupported("shared memory"))
+        Err(self.unsupported("shared memory"))
     }
 
     async fn cuda_shared_memory_register(
         &self,
         _: Request<messages::CudaSharedMemoryRegisterRequest>,
     ) -> Result<Response<messages::CudaSharedMemoryRegisterResponse>, Status> {
-        Err(unsupported("shared memory"))
+        Err(self.unsupported("shared memory"))
     }
 
     async fn cuda_shared_memory_unregister(
         &self,
         _: Request<messages::CudaSharedMemoryUnregisterRequest>,
     ) -> Result<Response<messages::CudaSharedMemoryUnregisterResponse>, Status> {
-        Err(unsupported("shared memory"))
+        Err(self.unsupported("shared memory"))
     }
 
     async fn trace_setting(
         &self,
         _: Request<messages::TraceSettingRequest>,
     ) -> Result<Response<messages::TraceSettingResponse>, Status> {
-        Err(unsupported("changing trace settings"))
+        Err(self.unsupported("changing trace settings"))
     }
 
     async fn log_settings(
         &self,
         _: Request<messages::LogSettingsRequest>,
     ) -> Result<Response<messages::LogSettingsResponse>, Status> {
-        Err(unsupported("changing log settings"))
+        Err(self.unsupported("changing log settings"))
     }
 }
 

@@ -3,8 +3,10 @@
 
 mod admission;
 mod batching;
+mod grpc;
 mod lifecycle;
 mod malformed;
+mod operations;
 mod people;
 mod place;
 mod repository;

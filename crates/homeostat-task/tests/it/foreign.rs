@@ -85,8 +85,12 @@ fn files_of_pytorch_are_read_and_their_code_is_not_run() {
     for name in ["weights.safetensors", "weights.pth", "checkpoint.pt", "legacy.bin"] {
         assert_eq!(read_foreign(&fixture(name)).unwrap(), wanted, "{name}");
     }
-    let error = read_foreign(&fixture("code.pth")).unwrap_err().to_string();
-    assert!(error.contains("not weights of PyTorch") && error.lines().count() == 1, "{error}");
+    // Without a tensor; beside all the right ones, new and old; and before them, with its result thrown away.
+    for name in ["code.pth", "tainted.pth", "tainted.bin", "hidden.pth"] {
+        let error = read_foreign(&fixture(name)).unwrap_err().to_string();
+        assert!(error.contains("not weights of PyTorch: its pickle asks for `posix.system`"), "{name}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
     assert!(!Path::new("homeostat-was-here").exists());
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in

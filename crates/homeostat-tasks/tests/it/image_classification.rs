@@ -179,6 +179,7 @@ fn answers_agree_but_for_rounding_only() {
         label: label.into(),
         confidence: probabilities.into_iter().fold(0.0, f32::max),
         probabilities: probabilities.to_vec(),
+        labels: Vec::new(),
     };
     let expected = answer("ant", [0.6, 0.3, 0.1]);
     let agree = |found: &ClassificationResponse| task.agree(&expected, found, 1e-4);

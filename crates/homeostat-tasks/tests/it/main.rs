@@ -7,7 +7,9 @@ mod image_generation;
 mod language_model;
 mod learning;
 mod loss;
+mod sentence_embedding;
 mod sequences;
+mod shared_data;
 mod task_config;
 mod text_classification;
 

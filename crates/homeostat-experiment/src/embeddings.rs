@@ -1,0 +1,165 @@
+//! Experiments with pairs of texts that belong together: what a sentence embedding is told by the data. It does not know runs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use homeostat_artifact::Figures;
+use homeostat_config::{Origin, Resolved};
+use homeostat_control::Goal;
+use homeostat_data::{DataError, DataRoot, Source, Splits, TOKENIZER_FILE, TextSource, Texts as Store};
+use homeostat_metrics::PairFigures;
+use homeostat_models::{NameTable, bert_modules};
+use homeostat_report::{Headline, Report, Value};
+use homeostat_task::{Task, Weights};
+use homeostat_tasks::{SentenceEmbedding, SentenceEmbeddingConfig, TaskConfig};
+use homeostat_train::{Examples, Meter, Meters, TrainConfig, Workers};
+
+use crate::{
+    DataConfig, Experiment, ExperimentError, Setting, Stage,
+    evaluate_run::{Measured, Pass, pass},
+    kind::Kind,
+    pair_examples::PairExamples,
+    plan::Plan,
+    pretrained::adopt_bert,
+    texts::{all_texts, below_network, table},
+};
+
+/// Texts that are to have vectors.
+pub(crate) struct Embeddings;
+
+const KEY: &str = "task.sentence-embedding";
+
+/// The figures that evaluations give, with the direction in which each is good.
+pub(crate) fn goals(train: &TrainConfig) -> Result<BTreeMap<String, Goal>, ExperimentError> {
+    let goals = Meter::goals(&PairFigures::whole());
+    let measured = goals.keys().cloned().collect::<Vec<_>>().join(", ");
+    if !train.metrics.is_empty() {
+        let problem = format!("is of classes, but a sentence embedding is measured by {measured}: leave it out");
+        return Err(ExperimentError::setting("train.metrics", problem));
+    }
+    if train.calibrate {
+        let problem = "is of classes, but a sentence embedding has none: leave it out";
+        return Err(ExperimentError::setting("train.calibrate", problem));
+    }
+    Ok(goals)
+}
+
+/// What is measured and watched by default is of classes: a sentence embedding has its own.
+pub(crate) fn choose_figures(resolved: &mut Resolved<Experiment>) -> Result<(), ExperimentError> {
+    let is_default = |key: &str| *resolved.provenance.get(key) == Origin::Default;
+    let (metrics, monitor) = (is_default("train.metrics"), is_default("train.monitor"));
+    if metrics {
+        resolved.choose("train.metrics", Vec::<String>::new(), "a sentence embedding has figures of its own")?;
+    }
+    if monitor {
+        resolved.choose("train.monitor", "mrr", "how high the own partner stands among all")?;
+    }
+    Ok(())
+}
+
+impl Kind for Embeddings {
+    type Task = SentenceEmbedding;
+    type Store = Store;
+    type Meter = PairFigures;
+    type Findings = ();
+
+    fn open(data: &DataConfig, roots: &DataRoot) -> Result<TextSource, ExperimentError> {
+        let source = table(data).source.open_with(roots, data.on_corrupt)?;
+        let has_pair = source.is_empty() || source.get(0)?.pair.is_some();
+        if !has_pair {
+            let problem = "has texts alone, but a sentence embedding learns from pairs: name the column of the second text, pair = ...";
+            return Err(ExperimentError::setting("data.text.source", problem));
+        }
+        Ok(source)
+    }
+
+    fn adopt_network(
+        resolved: &mut Resolved<Experiment>,
+        setting: &Setting<'_>,
+        observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        adopt_bert(KEY, resolved, setting, observe)
+    }
+
+    fn choose(
+        resolved: &mut Resolved<Experiment>,
+        source: &Arc<Source<Store>>,
+        splits: &Splits,
+        (roots, _): (&DataRoot, Workers),
+    ) -> Result<SentenceEmbedding, ExperimentError> {
+        let data = table(&resolved.value.data).clone();
+        let tokenizer = data.tokenizer.open(roots, all_texts(source, &splits.train))?;
+        if config(&resolved.value.task).vocabulary.is_none() {
+            resolved.choose(&format!("{KEY}.vocabulary"), tokenizer.size(), "the tokens of the tokenizer")?;
+        }
+        Ok(config(&resolved.value.task).init(tokenizer)?)
+    }
+
+    fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<SentenceEmbedding>> {
+        let Experiment { data, .. } = plan.experiment();
+        Arc::new(PairExamples::new(&plan.task, &plan.source, indices, (data, table(data))))
+    }
+
+    fn meters(_: &Plan<Self>) -> Result<Meters<PairFigures>, ExperimentError> {
+        Ok(Meters { train: PairFigures::default(), valid: PairFigures::whole() })
+    }
+
+    fn measure(
+        plan: &Plan<Self>,
+        model: &<SentenceEmbedding as Task>::Model,
+        indices: &[usize],
+        setting: &Setting<'_>,
+    ) -> Result<Option<Measured<()>>, ExperimentError> {
+        let examples = Self::examples(plan, indices);
+        let passed = pass(plan, model, &examples, PairFigures::whole(), setting, &mut |_, _| ())?;
+        Ok(passed.map(|Pass { meter, samples, skipped }| {
+            let figures = if samples == 0 { Figures::default() } else { Meter::figures(&meter) };
+            Measured { part: "test", figures, samples, skipped, findings: () }
+        }))
+    }
+
+    fn request(plan: &Plan<Self>, index: usize) -> Result<Vec<u8>, DataError> {
+        Ok(plan.source.get(index)?.text.into_bytes())
+    }
+
+    fn report(
+        plan: &Plan<Self>,
+        _: &<SentenceEmbedding as Task>::Model,
+        measured: &Measured<()>,
+        report: &mut Report,
+    ) -> Result<(), ExperimentError> {
+        report.headlines.push(Headline {
+            label: "learnt from".to_owned(),
+            value: Value::Count(plan.splits.train.len() as u64),
+            note: format!(
+                "pairs; each first text of {} pairs looks for its second among all of them",
+                measured.samples
+            ),
+        });
+        Ok(())
+    }
+
+    fn ask(run: &str) -> String {
+        format!("homeostat search index {run} TABLE INDEX")
+    }
+
+    fn names(_: &SentenceEmbedding) -> Vec<NameTable> {
+        Vec::new()
+    }
+
+    fn translated(_: &SentenceEmbedding, theirs: Weights) -> Result<Weights, String> {
+        below_network(theirs)
+    }
+
+    fn modules(_: &SentenceEmbedding, weight: &str) -> Option<Vec<String>> {
+        bert_modules(weight.strip_prefix("network.")?)
+    }
+
+    fn assets(task: &SentenceEmbedding) -> BTreeMap<String, Vec<u8>> {
+        BTreeMap::from([(TOKENIZER_FILE.to_owned(), task.tokenizer().to_json().into_bytes())])
+    }
+}
+
+fn config(task: &TaskConfig) -> &SentenceEmbeddingConfig {
+    let TaskConfig::SentenceEmbedding(config) = task else { panic!("the kind was chosen by the task") };
+    config
+}
