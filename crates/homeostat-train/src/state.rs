@@ -155,6 +155,8 @@ impl<N: Module> Snapshot<N> {
             fs::write(&path, bytes).map_err(homeostat_artifact::ArtifactError::write(&path)).map_err(TrainError::from)
         };
         let none = BTreeMap::new();
+        // Running statistics are one update behind until somebody asks for them: this does.
+        drop(self.model.valid());
         write("model.safetensors", &Weights::of(&*self.model).to_safetensors(&none))?;
         write("optimizer.safetensors", &self.optimizer.to_safetensors())?;
         match &self.average {
