@@ -34,6 +34,7 @@ pub(crate) struct Common {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, read once")]
 pub(crate) enum Verb {
     /// Trains an experiment: a built-in one (digits, mnist, ...) or a file.
     Train(Train),

@@ -313,7 +313,7 @@ impl Engine {
                 Err(error) => tracing::error!(model = name, %error, "not loaded"),
             }
         }
-        changes.results.into_iter().map(|result| result.map(|_| ())).collect()
+        changes.results.into_iter().try_for_each(|result| result.map(|_| ()))
     }
 
     /// Lets the controllers of all versions decide, where they have one, and asks those that count as ill whether they are well
