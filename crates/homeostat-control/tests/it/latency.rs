@@ -1,4 +1,5 @@
 //! The loop of serving, against a made-up server: one instance, a queue, and the rule by which it waits for a batch.
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a made-up server of small numbers")]
 
 use std::collections::VecDeque;
 

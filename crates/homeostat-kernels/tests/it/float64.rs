@@ -165,7 +165,8 @@ fn entropy_with_soft_targets() {
 #[test]
 fn rows_of_a_table() {
     let numbers = [4, 0, 2, 2, 4, 4];
-    let ids = Tensor::from_data(TensorData::new(numbers.map(|id| id as i32).to_vec(), [3, 2]), &device());
+    let ids =
+        Tensor::from_data(TensorData::new(numbers.map(|id| i32::try_from(id).unwrap()).to_vec(), [3, 2]), &device());
     let ours = |x: &[Tensor<1>]| embedding(x[0].clone().reshape([5, 3]), ids.clone(), Kernels::Own).flatten(0, 2);
     let twin = |x: &[Vec<f64>]| numbers.iter().flat_map(|id| x[0][3 * id..][..3].to_vec()).collect();
     check("embedding", &[row(15)], ours, twin);

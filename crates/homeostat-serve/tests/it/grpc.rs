@@ -233,7 +233,7 @@ async fn what_is_wrong_is_refused_with_its_code() {
         (
             "contents twice",
             changed(&|r| {
-                r.inputs[0].contents = Some(InferTensorContents { fp32_contents: vec![1.0], ..Default::default() })
+                r.inputs[0].contents = Some(InferTensorContents { fp32_contents: vec![1.0], ..Default::default() });
             }),
             Code::InvalidArgument,
             "besides the raw ones",

@@ -40,7 +40,7 @@ fn drawn<T: Task>(task: &T, seed: u64) -> T::Model {
     task.init(&device).unwrap()
 }
 
-fn parts<T: Task>(task: &T, config: TaskConfig, seed: u64, requests: Vec<Vec<u8>>) -> Parts {
+fn parts<T: Task>(task: &T, config: &TaskConfig, seed: u64, requests: Vec<Vec<u8>>) -> Parts {
     let model = drawn(task, seed);
     let weights = Weights::of(&model);
     let predictor = Predictor::new(task.clone(), model, device());
@@ -51,7 +51,7 @@ fn parts<T: Task>(task: &T, config: TaskConfig, seed: u64, requests: Vec<Vec<u8>
     Parts {
         kind: config.kind().into(),
         created: "2026-11-23T17:13:05Z".into(),
-        task: to_toml(&config),
+        task: to_toml(config),
         model: ArtifactWeights::Bytes(weights.to_safetensors(&BTreeMap::new())),
         assets: BTreeMap::new(),
         golden: golden.collect(),
@@ -72,7 +72,7 @@ pub(crate) fn pictures(seed: u64) -> Parts {
         temperature: 1.0,
     };
     let task = config.init().unwrap();
-    parts(&task, TaskConfig::ImageClassification(config), seed, (0..GOLDEN).map(picture).collect())
+    parts(&task, &TaskConfig::ImageClassification(config), seed, (0..GOLDEN).map(picture).collect())
 }
 
 /// A network for texts.
@@ -87,7 +87,7 @@ pub(crate) fn texts(seed: u64) -> Parts {
     };
     let requests = ["the cat", "a rat", "the dog saw the cat and the rat", "ate"].map(|text| text.as_bytes().to_vec());
     let task = config.init(tokenizer.clone()).unwrap();
-    let mut parts = parts(&task, TaskConfig::TextClassification(config), seed, requests.to_vec());
+    let mut parts = parts(&task, &TaskConfig::TextClassification(config), seed, requests.to_vec());
     parts.assets.insert(TOKENIZER_FILE.into(), tokenizer.to_json().into());
     parts
 }
