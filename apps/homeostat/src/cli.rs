@@ -46,6 +46,8 @@ pub(crate) enum Verb {
     Eval(Eval),
     /// Answers for pictures, folders of pictures, or texts.
     Predict(Predict),
+    /// Makes pictures with a network that has learnt to, and lays them on one sheet.
+    Sample(Sample),
     /// Goes on with a text, and prints it as it is written.
     Generate(Generate),
     /// Makes an index of the texts of a table, and finds those that are nearest to a question.
@@ -293,6 +295,32 @@ pub(crate) enum Search {
         #[arg(long, default_value = "auto")]
         device: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sample {
+    /// A run that makes pictures, or an artifact.
+    pub(crate) artifact: PathBuf,
+    /// The file to write.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: PathBuf,
+    /// The seed of the first picture; each further one has the next. The same seed gives the same picture.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+    /// How many pictures.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub(crate) count: u16,
+    /// How many stand in a row.
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) columns: u16,
+    /// Each row is a way from the picture of one seed to that of the next.
+    #[arg(long)]
+    pub(crate) between: bool,
+    /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Args)]

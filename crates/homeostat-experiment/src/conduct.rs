@@ -26,6 +26,7 @@ use crate::{
     adapter::write_adapter,
     embeddings::Embeddings,
     evaluate_run::Measured,
+    generation::Generation,
     images::Images,
     kind::Kind,
     language::Language,
@@ -116,6 +117,7 @@ pub fn train(
     match &resolved.value.task {
         TaskConfig::ImageClassification(_) => begin::<Images>(resolved, (out, when), setting, observe),
         TaskConfig::TextClassification(_) => begin::<Texts>(resolved, (out, when), setting, observe),
+        TaskConfig::ImageGeneration(_) => begin::<Generation>(resolved, (out, when), setting, observe),
         TaskConfig::LanguageModel(_) => begin::<Language>(resolved, (out, when), setting, observe),
         TaskConfig::SentenceEmbedding(_) => begin::<Embeddings>(resolved, (out, when), setting, observe),
     }
@@ -153,6 +155,7 @@ pub fn resume(
     match Experiment::text("experiment.toml", &run.experiment()?).load()?.value.task {
         TaskConfig::ImageClassification(_) => go_on::<Images>(run, setting, observe),
         TaskConfig::TextClassification(_) => go_on::<Texts>(run, setting, observe),
+        TaskConfig::ImageGeneration(_) => go_on::<Generation>(run, setting, observe),
         TaskConfig::LanguageModel(_) => go_on::<Language>(run, setting, observe),
         TaskConfig::SentenceEmbedding(_) => go_on::<Embeddings>(run, setting, observe),
     }

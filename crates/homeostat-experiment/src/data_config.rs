@@ -52,7 +52,7 @@ pub(crate) enum Samples {
 impl Samples {
     pub(crate) fn of(task: &TaskConfig) -> Self {
         match task {
-            TaskConfig::ImageClassification(_) => Self::Pictures,
+            TaskConfig::ImageClassification(_) | TaskConfig::ImageGeneration(_) => Self::Pictures,
             TaskConfig::TextClassification(_) | TaskConfig::SentenceEmbedding(_) => Self::Texts,
             TaskConfig::LanguageModel(_) => Self::Corpus,
         }

@@ -45,6 +45,9 @@ pub fn evaluate_ensemble(
         let about_texts = match Experiment::text("experiment.toml", &text).load()?.value.task {
             TaskConfig::ImageClassification(_) => false,
             TaskConfig::TextClassification(_) => true,
+            TaskConfig::ImageGeneration(_) => {
+                return Err(ExperimentError::run(run.path(), "makes pictures, but only classes are answered together"));
+            }
             TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) => {
                 return Err(ExperimentError::run(run.path(), "has no classes, but only classes are answered together"));
             }

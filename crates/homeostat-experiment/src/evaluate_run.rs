@@ -18,6 +18,7 @@ use crate::{
     Experiment, ExperimentError, Setting,
     conduct::reopen,
     embeddings::Embeddings,
+    generation::Generation,
     images::Images,
     kind::Kind,
     language::Language,
@@ -107,6 +108,12 @@ pub fn evaluate_run(
             let (unknown, known) = unknown(run, &plan)?;
             measure_sorted(run, &plan, (&unknown, known), (tta, None), setting)
         }
+        (TaskConfig::ImageGeneration(_), Some(_)) => {
+            Err(ExperimentError::setting("--data", "is sorted into classes, but the run makes pictures"))
+        }
+        (TaskConfig::ImageGeneration(_), None) if tta.is_some() => {
+            Err(ExperimentError::setting("--tta", "averages answers about classes, but the run makes pictures"))
+        }
         (_, Some(_)) => Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts")),
         (task, None) if tta.is_some() && !matches!(task, TaskConfig::ImageClassification(_)) => {
             Err(ExperimentError::setting("--tta", "makes views of pictures, but the run is about texts"))
@@ -116,6 +123,7 @@ pub fn evaluate_run(
             measure_sorted(run, &plan, (&plan.splits.test, 0), (tta, None), setting)
         }
         (TaskConfig::TextClassification(_), None) => evaluate_test::<Texts>(run, &text, setting),
+        (TaskConfig::ImageGeneration(_), None) => evaluate_test::<Generation>(run, &text, setting),
         (TaskConfig::LanguageModel(_), None) => evaluate_test::<Language>(run, &text, setting),
         (TaskConfig::SentenceEmbedding(_), None) => evaluate_test::<Embeddings>(run, &text, setting),
     }

@@ -11,7 +11,7 @@ use homeostat_train::{TrainConfig, TrainError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataConfig, ExperimentError, data_config::Samples, embeddings, language};
+use crate::{DataConfig, ExperimentError, data_config::Samples, embeddings, generation, language};
 
 /// One file determines a run. It says what, never where: no device, no absolute path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +45,7 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 18] = [
+pub const BUILTIN: [(&str, &str); 21] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
@@ -58,6 +58,9 @@ pub const BUILTIN: [(&str, &str); 18] = [
     ("banking77", include_str!("../../../experiments/banking77.toml")),
     ("banking77-minilm", include_str!("../../../experiments/banking77-minilm.toml")),
     ("banking77-lora", include_str!("../../../experiments/banking77-lora.toml")),
+    ("vae-mnist", include_str!("../../../experiments/vae-mnist.toml")),
+    ("dcgan-fashion", include_str!("../../../experiments/dcgan-fashion.toml")),
+    ("diffusion-mnist", include_str!("../../../experiments/diffusion-mnist.toml")),
     ("clinc150", include_str!("../../../experiments/clinc150.toml")),
     ("twitter-financial-news", include_str!("../../../experiments/twitter-financial-news.toml")),
     ("sms-spam-lstm", include_str!("../../../experiments/sms-spam-lstm.toml")),
@@ -150,8 +153,18 @@ impl Experiment {
 impl Experiment {
     /// The figures that evaluations give, with the direction in which each is good.
     fn goals(&self) -> Result<BTreeMap<String, Goal>, ExperimentError> {
-        match self.task {
+        match &self.task {
+            TaskConfig::ImageClassification(_)
+            | TaskConfig::TextClassification(_)
+            | TaskConfig::LanguageModel(_)
+            | TaskConfig::SentenceEmbedding(_)
+                if self.train.frechet.is_some() =>
+            {
+                let problem = "is of made pictures, but the task makes none: leave it out";
+                Err(ExperimentError::setting("train.frechet", problem))
+            }
             TaskConfig::ImageClassification(_) | TaskConfig::TextClassification(_) => Ok(self.train.goals()),
+            TaskConfig::ImageGeneration(task) => generation::goals(task, &self.train),
             TaskConfig::LanguageModel(_) => language::goals(&self.train),
             TaskConfig::SentenceEmbedding(_) => embeddings::goals(&self.train),
         }
@@ -174,6 +187,7 @@ impl ExperimentText {
         let mut resolved: Resolved<Experiment> = self.layers.load()?;
         match resolved.value.task {
             TaskConfig::LanguageModel(_) => language::choose_figures(&mut resolved)?,
+            TaskConfig::ImageGeneration(_) => generation::choose_figures(&mut resolved)?,
             TaskConfig::SentenceEmbedding(_) => embeddings::choose_figures(&mut resolved)?,
             TaskConfig::ImageClassification(_) | TaskConfig::TextClassification(_) => {}
         }

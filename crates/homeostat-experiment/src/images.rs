@@ -144,7 +144,7 @@ fn choose_input(resolved: &mut Resolved<Experiment>, source: &Source, splits: &S
 }
 
 /// The shape of the first training sample that can be read.
-fn first_shape(
+pub(crate) fn first_shape(
     prepare: &ImagePrepare,
     source: &Source,
     train: &[usize],

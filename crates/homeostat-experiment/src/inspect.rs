@@ -46,8 +46,15 @@ pub fn inspect(
     position: usize,
     setting: &Setting<'_>,
 ) -> Result<Inspection, ExperimentError> {
-    if !matches!(resolved.value.task, TaskConfig::ImageClassification(_)) {
-        return Err(ExperimentError::setting("task", "is about texts, but only pictures can be looked at so"));
+    let problem = match resolved.value.task {
+        TaskConfig::ImageClassification(_) => None,
+        TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) => {
+            Some("is about texts, but only pictures can be looked at so")
+        }
+        TaskConfig::ImageGeneration(_) => Some("makes pictures, but only those that are sorted can be looked at so"),
+    };
+    if let Some(problem) = problem {
+        return Err(ExperimentError::setting("task", problem));
     }
     let plan = Plan::<Images>::make(resolved, &setting.roots, setting.workers)?;
     let experiment = plan.experiment();

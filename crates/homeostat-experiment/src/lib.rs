@@ -23,6 +23,7 @@ mod ensemble;
 mod error;
 mod evaluate_run;
 mod experiment;
+mod generation;
 mod image_examples;
 mod images;
 mod inspect;
@@ -51,6 +52,7 @@ pub use evaluate_run::{Evaluation, evaluate_run};
 pub use experiment::{BUILTIN, Experiment, ExperimentText, reference_page};
 pub use inspect::{Inspected, Inspection, inspect};
 pub use report_of_data::{report_of_data, report_of_texts};
+pub use sheet::sheet;
 pub use text_data::{TextDataConfig, TokenizerSource};
 pub use texts::training_texts;
 

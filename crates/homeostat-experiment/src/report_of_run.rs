@@ -49,7 +49,7 @@ pub(crate) fn report_of_run<K: Kind>(
     Ok(report)
 }
 
-/// The pictures of a page by name, for whoever keeps pictures apart: samples as the network saw them, and its worst mistakes.
+/// The pictures of a page by name, for whoever keeps pictures apart: samples as the network saw them, its worst mistakes, and what it makes.
 pub(crate) fn pictures(report: &Report) -> Vec<(String, Vec<u8>)> {
     let augmented = report.augmented.iter().enumerate();
     let augmented = augmented.map(|(at, picture)| (format!("augmented/{at:02}"), picture.png.clone()));
@@ -58,7 +58,9 @@ pub(crate) fn pictures(report: &Report) -> Vec<(String, Vec<u8>)> {
         Shown::Picture(png) => Some((format!("mistakes/{at:02}"), png.clone())),
         Shown::Text(_) => None,
     });
-    augmented.chain(mistakes).collect()
+    let made = report.made.iter().enumerate();
+    let made = made.map(|(at, sheet)| (format!("made/{at:02}"), sheet.png.clone()));
+    augmented.chain(mistakes).chain(made).collect()
 }
 
 fn command(what: &str, line: String) -> Command {

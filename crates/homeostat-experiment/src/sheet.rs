@@ -11,7 +11,8 @@ const PAPER: u8 = 255;
 ///
 /// # Panics
 /// If there is no picture at all.
-pub(crate) fn sheet(rows: &[Vec<Image>]) -> Image {
+#[must_use]
+pub fn sheet(rows: &[Vec<Image>]) -> Image {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     assert!(columns > 0, "a sheet has pictures");
     let side = |cells: usize| cells * (CELL + GAP) + GAP;

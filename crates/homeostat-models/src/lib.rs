@@ -16,6 +16,7 @@
 //! A network does not know labels, losses, files or backends.
 
 mod error;
+mod generative;
 mod image;
 mod registry;
 mod sequence;
@@ -23,6 +24,11 @@ mod size;
 mod summary;
 
 pub use error::ModelError;
+pub use generative::{
+    gan::{Critic, Gan, GanConfig},
+    unet::{Unet, UnetConfig},
+    vae::{Posterior, Vae, VaeConfig},
+};
 pub use image::{
     ImageModel, ImageModelConfig, ImageShape, TrainingScores,
     alexnet::{AlexNet, AlexNetConfig},

@@ -36,6 +36,7 @@ impl Report {
             body.put("{}", &[&measured(classification)]);
         }
         section(&mut body, "What it saw", (!self.augmented.is_empty()).then(|| pictures::augmented(&self.augmented)));
+        section(&mut body, "What it makes", (!self.made.is_empty()).then(|| pictures::sheets(&self.made)));
         section(&mut body, "What it writes", (!self.written.is_empty()).then(|| written(&self.written)));
         section(&mut body, "Data", (!self.data.classes.is_empty()).then(|| class_counts(&self.data)));
         section(&mut body, "Left out", (!self.skipped.is_empty()).then(|| skipped(&self.skipped)));

@@ -23,6 +23,8 @@ pub struct Report {
     pub classification: Option<Classification>,
     /// Training samples as the network saw them.
     pub augmented: Vec<Picture>,
+    /// Sheets of pictures that the network makes.
+    pub made: Vec<Picture>,
     /// What the network writes.
     pub written: Vec<Written>,
     /// The number of samples by class and part.

@@ -81,7 +81,7 @@ impl ImageClassificationConfig {
         let wrong = |error: DataError| TaskError::new(error.to_string());
         self.prepare.check(&format!("{KEY}.prepare")).map_err(wrong)?;
         if let Some(input) = self.input {
-            input.check()?;
+            input.check(KEY)?;
             self.prepare.check_channels(&format!("{KEY}.prepare"), input.channels).map_err(wrong)?;
         }
         self.model.check().map_err(|error| TaskError::new(error.to_string()))?;
@@ -112,16 +112,17 @@ impl ImageClassificationConfig {
 }
 
 impl InputShape {
-    fn check(self) -> Result<(), TaskError> {
+    /// Refuses shapes of no picture; `key` is that of the task.
+    pub(crate) fn check(self, key: &str) -> Result<(), TaskError> {
         let Self { channels, height, width } = self;
         if !matches!(channels, 1 | 3) {
             let problem = format!("is {channels}, but pictures have 1 (grey) or 3 (colour)");
-            return Err(TaskError::new(format!("`{KEY}.input.channels`: {problem}")));
+            return Err(TaskError::new(format!("`{key}.input.channels`: {problem}")));
         }
         let pixels = (height as u64).saturating_mul(width as u64);
         if !(1..=PIXEL_LIMIT).contains(&pixels) {
             let problem = format!("{height} x {width} pixels, but a picture has 1 to {PIXEL_LIMIT}");
-            return Err(TaskError::new(format!("`{KEY}.input`: {problem}")));
+            return Err(TaskError::new(format!("`{key}.input`: {problem}")));
         }
         Ok(())
     }
@@ -137,6 +138,30 @@ pub struct ImageClassification {
 /// Prepared pictures on the device, normalised: `[batch, channels, height, width]`.
 #[derive(Clone, Debug)]
 pub struct ImageBatch(pub Tensor<4>);
+
+impl ImageBatch {
+    /// The levels of pictures of one shape as `(level / 255 - mean) / std`, a mean and a deviation a channel, or one for all.
+    ///
+    /// # Panics
+    /// If there is no picture.
+    pub(crate) fn of_levels(pictures: &[&Image], (mean, std): (&[f64], &[f64]), device: &Device) -> Self {
+        // All of a batch have one size, in training perhaps a smaller one than in serving.
+        let Some(Shape { height, width, channels }) = pictures.first().map(|picture| picture.shape()) else {
+            panic!("a batch has at least one picture")
+        };
+        // The channels of a pixel stay side by side: so the own kernels read them.
+        let levels = pictures.iter().map(|picture| picture.pixels()).collect::<Vec<_>>().concat();
+        #[expect(clippy::cast_possible_truncation, reason = "the network computes in single precision")]
+        let row = |of: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
+            let values = mean.iter().zip(std).map(|(&mean, &std)| of(mean, std) as f32);
+            values.cycle().take(width * channels).collect()
+        };
+        // As one product and one sum.
+        let (scale, shift) = (row(&|_, std| 1.0 / (255.0 * std)), row(&|mean, std| -mean / std));
+        let rows = scaled_levels(levels, &scale, &shift, device, Kernels::selected());
+        Self(rows.reshape([pictures.len(), height, width, channels]).permute([0, 3, 1, 2]))
+    }
+}
 
 impl ImageClassification {
     /// The names of the classes, in the order of the scores.
@@ -204,23 +229,8 @@ impl Task for ImageClassification {
     }
 
     fn collate(&self, inputs: &[Image], device: &Device) -> ImageBatch {
-        let InputShape { channels, .. } = self.input;
-        // All of a batch have one size, in training perhaps a smaller one than in serving.
-        let Some(Shape { height, width, .. }) = inputs.first().map(Image::shape) else {
-            panic!("a batch has at least one picture")
-        };
-        // The channels of a pixel stay side by side: so the own kernels read them.
-        let levels = inputs.iter().map(Image::pixels).collect::<Vec<_>>().concat();
         let Normalize { mean, std } = self.config.prepare.tail().cloned().unwrap_or_default();
-        #[expect(clippy::cast_possible_truncation, reason = "the network computes in single precision")]
-        let row = |of: &dyn Fn(f64, f64) -> f64| -> Vec<f32> {
-            let values = mean.iter().zip(&std).map(|(&mean, &std)| of(mean, std) as f32);
-            values.cycle().take(width * channels).collect()
-        };
-        // (level / 255 - mean) / std, as one product and one sum.
-        let (scale, shift) = (row(&|_, std| 1.0 / (255.0 * std)), row(&|mean, std| -mean / std));
-        let rows = scaled_levels(levels, &scale, &shift, device, Kernels::selected());
-        ImageBatch(rows.reshape([inputs.len(), height, width, channels]).permute([0, 3, 1, 2]))
+        ImageBatch::of_levels(&inputs.iter().collect::<Vec<_>>(), (&mean, &std), device)
     }
 
     fn loss(&self, model: &ImageModel, ImageBatch(images): ImageBatch, truths: &[Target]) -> ClassificationOutcome {

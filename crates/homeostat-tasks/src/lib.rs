@@ -22,6 +22,7 @@
 
 mod classification;
 mod image_classification;
+mod image_generation;
 mod language_model;
 mod loss;
 mod sentence_embedding;
@@ -30,6 +31,11 @@ mod text_classification;
 
 pub use classification::{ClassificationOutcome, ClassificationResponse, Target};
 pub use image_classification::{ImageBatch, ImageClassification, ImageClassificationConfig, InputShape};
+pub use image_generation::{
+    AdversarialLoss, AdversaryConfig, AutoencoderConfig, Chance, DiffusionConfig, Elbo, GeneratedImage,
+    GenerationOutcome, GenerativeConfig, GenerativeModel, ImageGeneration, ImageGenerationConfig, PenaltyConfig,
+    PictureBatch, PictureInput, PictureRequest, PictureSample, elbo, slopes,
+};
 pub use language_model::{
     Ended, GenerationConfig, LanguageBatch, LanguageInput, LanguageModel, LanguageModelConfig, LanguageOutcome,
     LanguageResponse, NextTokens, Prompt, Sampler, prompt_request,

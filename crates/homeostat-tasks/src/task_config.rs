@@ -5,7 +5,10 @@ use homeostat_task::{TaskError, TaskVisitor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ImageClassificationConfig, LanguageModelConfig, SentenceEmbeddingConfig, TextClassificationConfig};
+use crate::{
+    ImageClassificationConfig, ImageGenerationConfig, LanguageModelConfig, SentenceEmbeddingConfig,
+    TextClassificationConfig,
+};
 
 /// The question that the network answers; the only part of an experiment that travels with the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +18,8 @@ pub enum TaskConfig {
     ImageClassification(ImageClassificationConfig),
     /// Which class a text belongs to, or a pair of texts.
     TextClassification(TextClassificationConfig),
+    /// Making pictures like those of the data.
+    ImageGeneration(ImageGenerationConfig),
     /// Going on with a text, token by token.
     LanguageModel(LanguageModelConfig),
     /// A vector for a text, near to those of texts that mean the same.
@@ -34,6 +39,7 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(_) => "image-classification",
             Self::TextClassification(_) => "text-classification",
+            Self::ImageGeneration(_) => "image-generation",
             Self::LanguageModel(_) => "language-model",
             Self::SentenceEmbedding(_) => "sentence-embedding",
         }
@@ -45,7 +51,7 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(config) => config.temperature,
             Self::TextClassification(config) => config.temperature,
-            Self::LanguageModel(_) | Self::SentenceEmbedding(_) => 1.0,
+            Self::ImageGeneration(_) | Self::LanguageModel(_) | Self::SentenceEmbedding(_) => 1.0,
         }
     }
 
@@ -57,6 +63,7 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(config) => config.check(),
             Self::TextClassification(config) => config.check(),
+            Self::ImageGeneration(config) => config.check(),
             Self::LanguageModel(config) => config.check(),
             Self::SentenceEmbedding(config) => config.check(),
         }
@@ -87,6 +94,7 @@ impl TaskConfig {
     pub fn open<V: TaskVisitor>(&self, visitor: V) -> Result<V::Output, TaskError> {
         match self {
             Self::ImageClassification(config) => Ok(visitor.visit(config.init()?)),
+            Self::ImageGeneration(config) => Ok(visitor.visit(config.init()?)),
             Self::TextClassification(config) => {
                 let tokenizer = tokenizer(&visitor)?;
                 Ok(visitor.visit(config.init(tokenizer)?))

@@ -57,4 +57,4 @@ pub use schedule::{
     ScheduleConfig, StepConfig,
 };
 pub use state::Reached;
-pub use train_config::{CheckpointConfig, PretrainedConfig, TrainConfig};
+pub use train_config::{CheckpointConfig, FrechetConfig, PretrainedConfig, TrainConfig};

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use homeostat_artifact::Figures;
 use homeostat_control::Goal;
-use homeostat_metrics::{LanguageFigures, MetricSet, PairFigures, PairVectors, Predictions, TokenLosses};
+use homeostat_metrics::{
+    LanguageFigures, MeanFigures, Measurements, MetricSet, PairFigures, PairVectors, Predictions, TokenLosses,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 /// A running measurement that a checkpoint can hold exactly.
@@ -26,6 +28,22 @@ pub trait Meter: Clone + Serialize + DeserializeOwned {
         let goal =
             |name: &str| if self.higher_is_better(name) == Some(false) { Goal::Minimize } else { Goal::Maximize };
         self.figures().iter().map(|(name, _)| (name.to_owned(), goal(name))).collect()
+    }
+}
+
+impl Meter for MeanFigures {
+    type Record = Measurements;
+
+    fn update(&mut self, record: &Measurements) {
+        Self::update(self, record);
+    }
+
+    fn figures(&self) -> Figures {
+        Self::figures(self).into_iter().collect()
+    }
+
+    fn higher_is_better(&self, figure: &str) -> Option<bool> {
+        Self::higher_is_better(self, figure)
     }
 }
 

@@ -255,6 +255,8 @@ config! {
         rate_factor: f64 = 1.0 => NOT_NEGATIVE,
         /// Weight decay instead of the optimiser's; also applies to biases and norms that match.
         weight_decay: Option<f64> = None,
+        /// Another optimiser in the place of the common one; the schedule moves its learning rate alike.
+        optimizer: Option<OptimizerConfig> = None,
     }
 }
 
@@ -314,28 +316,32 @@ impl OptimizerConfig {
 
     /// Refuses numbers out of range, here and in the groups.
     pub(crate) fn check(&self, groups: &[GroupConfig]) -> Result<(), TrainError> {
-        const KEY: &str = "train.optimizer";
         for group in groups {
             group.check("train.groups")?;
             NOT_NEGATIVE.check("train.groups", "weight-decay", group.weight_decay.unwrap_or(0.0))?;
+            group.optimizer.as_ref().map_or(Ok(()), |own| own.check_numbers("train.groups.optimizer"))?;
         }
+        self.check_numbers("train.optimizer")
+    }
+
+    fn check_numbers(&self, key: &'static str) -> Result<(), TrainError> {
         match self {
             Self::Sgd(c) if c.nesterov && c.momentum == 0.0 => {
-                Err(TrainError::setting(KEY, "nesterov needs a momentum above 0"))
+                Err(TrainError::setting(key, "nesterov needs a momentum above 0"))
             }
             Self::Muon(c) if !(1..100).contains(&c.iterations) => {
-                Err(TrainError::setting(KEY, format!("iterations is {}, but must lie in 1..100", c.iterations)))
+                Err(TrainError::setting(key, format!("iterations is {}, but must lie in 1..100", c.iterations)))
             }
-            Self::Sgd(c) => c.check(KEY),
-            Self::Adam(c) => c.check(KEY),
-            Self::Adamw(c) => c.check(KEY),
-            Self::Rmsprop(c) => c.check(KEY),
-            Self::Adagrad(c) => c.check(KEY),
-            Self::Adan(c) => c.check(KEY),
-            Self::Adafactor(c) => c.check(KEY),
-            Self::Lamb(c) => c.check(KEY),
-            Self::Lion(c) => c.check(KEY),
-            Self::Muon(c) => c.check(KEY),
+            Self::Sgd(c) => c.check(key),
+            Self::Adam(c) => c.check(key),
+            Self::Adamw(c) => c.check(key),
+            Self::Rmsprop(c) => c.check(key),
+            Self::Adagrad(c) => c.check(key),
+            Self::Adan(c) => c.check(key),
+            Self::Adafactor(c) => c.check(key),
+            Self::Lamb(c) => c.check(key),
+            Self::Lion(c) => c.check(key),
+            Self::Muon(c) => c.check(key),
         }
     }
 
@@ -447,15 +453,18 @@ impl OptimizerConfig {
                 ));
             }
         }
-        // Adafactor keeps sums over rows and columns.
-        let keeps_sums = matches!(self, Self::Adafactor(_));
         let slots = parameters.shapes.into_iter().map(|(path, shape)| {
             let rank = shape.len();
             let group = groups.iter().rev().find(|group| name_fits(&group.parameters, &path));
-            let default_decay = if rank <= 1 { 0.0 } else { self.weight_decay() };
+            let own = group.and_then(|group| group.optimizer.as_ref()).unwrap_or(self);
+            let default_decay = if rank <= 1 { 0.0 } else { own.weight_decay() };
             let decay = group.and_then(|group| group.weight_decay).unwrap_or(default_decay);
-            let (rule, factor) = self.rule(rank, decay);
+            let (rule, factor) = own.rule(rank, decay);
+            // The schedule moves the rate of the common one.
+            let factor = factor * (own.learning_rate() / self.learning_rate());
             let rate_factor = factor * group.map_or(1.0, |group| group.rate_factor);
+            // Adafactor keeps sums over rows and columns.
+            let keeps_sums = matches!(own, Self::Adafactor(_));
             (path, Slot { rule, shape, keeps_sums, rate_factor, state: None })
         });
         Ok(Optimizer { slots: slots.collect() })

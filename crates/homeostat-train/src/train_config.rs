@@ -68,6 +68,8 @@ pub struct TrainConfig {
     pub calibrate: bool,
     /// What is measured beside the loss.
     pub metrics: Vec<MetricConfig>,
+    /// Measures at the end how far made pictures are from true ones; for tasks that make pictures.
+    pub frechet: Option<FrechetConfig>,
     /// The validation figure that chooses the best weights.
     pub monitor: String,
     /// When the state is written to the disk, and how much of it is kept.
@@ -98,6 +100,7 @@ impl Default for TrainConfig {
             average: None,
             calibrate: false,
             metrics: vec![MetricConfig::Accuracy, MetricConfig::MacroF1],
+            frechet: None,
             monitor: "accuracy".to_owned(),
             checkpoint: CheckpointConfig::default(),
         }
@@ -119,6 +122,23 @@ pub struct PretrainedConfig {
     pub allow: Vec<String>,
     /// A folder with an adapter in the format of the library PEFT, found as the folders of data are, that is merged into the weights.
     pub adapter: Option<String>,
+}
+
+/// The Fréchet distance (Heusel et al. 2017) of pictures: of what a network that sorts pictures sees before its head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FrechetConfig {
+    /// Pictures of each kind that are compared, as many as there are at most; distances of other numbers do not compare.
+    pub samples: usize,
+    /// A run that sorts pictures of the same shape, found as the folders of data are; by default a convolutional network of three
+    /// stages whose weights are drawn, always the same.
+    pub network: Option<String>,
+}
+
+impl Default for FrechetConfig {
+    fn default() -> Self {
+        Self { samples: 2000, network: None }
+    }
 }
 
 /// When the state is written to the disk; after each epoch it always is.

@@ -14,6 +14,7 @@ mod pack;
 mod predict;
 mod resume;
 mod runs;
+mod sample;
 mod search;
 mod serve;
 mod table;
@@ -42,6 +43,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Done> {
         Verb::Resume(args) => resume::run(args),
         Verb::Eval(args) => eval::run(args),
         Verb::Predict(args) => predict::run(args),
+        Verb::Sample(args) => sample::run(args),
         Verb::Generate(args) => generate::run(args),
         Verb::Search(args) => search::run(args),
         Verb::Verify(args) => verify::run(args),

@@ -128,6 +128,9 @@ fn export(artifact: &Path, out: &Path, origin: Option<&str>) -> anyhow::Result<(
             };
             (config.model.name(), config.names(), Box::new(theirs))
         }
+        TaskConfig::ImageGeneration(_) => {
+            bail!("networks that make pictures have no names but ours: read {} itself", artifact.model().display())
+        }
         TaskConfig::TextClassification(_) | TaskConfig::SentenceEmbedding(_) => {
             bail!("networks of texts have no names but ours: read {} itself", artifact.model().display())
         }

@@ -43,6 +43,11 @@ pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
             bail!("--text: this network takes pictures")
         }
         TaskConfig::ImageClassification(task) => (task.labels, "file", pictures_of(&arguments.files)),
+        TaskConfig::ImageGeneration(_) => bail!(
+            "{} makes pictures: `homeostat sample {} --png FILE` shows some",
+            arguments.artifact.display(),
+            arguments.artifact.display()
+        ),
         TaskConfig::TextClassification(task) => (task.labels, "text", texts(&arguments.text, &arguments.files)),
         TaskConfig::LanguageModel(_) => {
             return continuations(arguments, super::verify::open(&artifact, &arguments.device)?.as_ref());

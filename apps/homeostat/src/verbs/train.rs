@@ -78,8 +78,12 @@ fn print_result(out: &mut dyn Write, run: &Path, result: &RunResult) -> io::Resu
     writeln!(out, "took    {:.1} s", result.seconds)?;
     writeln!(out, "run     {path}")?;
     writeln!(out, "report  {path}/report.html")?;
-    let writes = Artifact::open(run).is_ok_and(|artifact| artifact.kind() == "language-model");
-    let ask = if writes { "generate RUN --prompt TEXT" } else { "predict RUN FILE..." };
+    let kind = Artifact::open(run).map_or_else(|_| String::new(), |artifact| artifact.kind().to_owned());
+    let ask = match kind.as_str() {
+        "language-model" => "generate RUN --prompt TEXT",
+        "image-generation" => "sample RUN --png FILE",
+        _ => "predict RUN FILE...",
+    };
     writeln!(out, "next    homeostat {}", ask.replace("RUN", &path.to_string()))?;
     writeln!(out, "        homeostat verify {path}")?;
     writeln!(out, "        homeostat runs compare")

@@ -7,6 +7,7 @@ mod broken_runs;
 mod devices_and_disks;
 mod language;
 mod models;
+mod pictures;
 mod place;
 mod resuming;
 mod serving;

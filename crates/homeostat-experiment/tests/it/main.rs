@@ -5,6 +5,7 @@ mod choices;
 mod draft;
 mod embeddings;
 mod experiments;
+mod generation;
 mod inspect;
 mod language;
 mod lora;

@@ -126,9 +126,7 @@ fn weights_bring_their_preparation() {
     let (second, _) = place.train(more);
     let prepares = [&first, &second].map(|run| match recorded(run).value.task {
         TaskConfig::ImageClassification(config) => config.prepare,
-        TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) => {
-            unreachable!("of pictures")
-        }
+        _ => unreachable!("of pictures that are sorted"),
     });
     assert_eq!(prepares[0], prepares[1]);
     assert!(second.experiment().unwrap().contains("chosen: what the weights of "));

@@ -2,6 +2,7 @@
 
 mod batches;
 mod config;
+mod frechet;
 mod reference;
 mod retrieval;
 mod temperature;

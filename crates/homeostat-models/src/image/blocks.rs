@@ -17,7 +17,7 @@ use super::trace;
 
 /// What follows a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
+pub(crate) enum Then {
     Nothing,
     Relu,
     /// ReLU that goes no higher than 6 (Krizhevsky 2010).
@@ -37,17 +37,17 @@ impl Then {
 
 /// How the window of a convolution lies.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
+pub(crate) struct Window {
     /// Height and width.
-    pub(super) kernel: [usize; 2],
-    pub(super) stride: usize,
-    pub(super) border: Border,
-    pub(super) groups: usize,
+    pub(crate) kernel: [usize; 2],
+    pub(crate) stride: usize,
+    pub(crate) border: Border,
+    pub(crate) groups: usize,
 }
 
 /// What a convolution does at the border.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Border {
+pub(crate) enum Border {
     /// So many rows, and columns, of zeros on each side.
     Zeros([usize; 2]),
     /// As many zeros as give `ceil(side / stride)`, the odd one at the end, as TensorFlow has it.
@@ -56,28 +56,28 @@ pub(super) enum Border {
 
 impl Window {
     /// A square window with zeros around, so that the size stays where the stride is 1.
-    pub(super) fn same(kernel: usize) -> Self {
+    pub(crate) fn same(kernel: usize) -> Self {
         Self { kernel: [kernel; 2], stride: 1, border: Border::Zeros([kernel / 2; 2]), groups: 1 }
     }
 
     /// A square window without zeros around.
-    pub(super) fn valid(kernel: usize) -> Self {
+    pub(crate) fn valid(kernel: usize) -> Self {
         Self { border: Border::Zeros([0; 2]), ..Self::same(kernel) }
     }
 
-    pub(super) fn stride(self, stride: usize) -> Self {
+    pub(crate) fn stride(self, stride: usize) -> Self {
         Self { stride, ..self }
     }
 
-    pub(super) fn groups(self, groups: usize) -> Self {
+    pub(crate) fn groups(self, groups: usize) -> Self {
         Self { groups, ..self }
     }
 
-    pub(super) fn border(self, border: Border) -> Self {
+    pub(crate) fn border(self, border: Border) -> Self {
         Self { border, ..self }
     }
 
-    pub(super) fn conv(self, channels: [usize; 2], bias: bool, initializer: Initializer, device: &Device) -> Conv2d {
+    pub(crate) fn conv(self, channels: [usize; 2], bias: bool, initializer: Initializer, device: &Device) -> Conv2d {
         let padding = match self.border {
             Border::Zeros([rows, columns]) => PaddingConfig2d::Explicit(rows, columns, rows, columns),
             Border::TensorFlow => PaddingConfig2d::Same,
@@ -93,12 +93,12 @@ impl Window {
 }
 
 /// He et al. 2015, as for ReLU, by the outputs of a layer.
-pub(super) fn he() -> Initializer {
+pub(crate) fn he() -> Initializer {
     Initializer::KaimingNormal { gain: std::f64::consts::SQRT_2, fan_out_only: true }
 }
 
 /// Glorot & Bengio 2010, as for the hyperbolic tangent.
-pub(super) fn xavier() -> Initializer {
+pub(crate) fn xavier() -> Initializer {
     Initializer::XavierUniform { gain: 1.0 }
 }
 
@@ -119,7 +119,7 @@ fn options(conv: &Conv2d, [height, width]: [usize; 2], activation: Activation) -
 }
 
 /// A convolution, its bias, and what follows: `[batch, in, height, width] -> [batch, out, height', width']`.
-pub(super) fn convolve(conv: &Conv2d, x: Tensor<4>, then: Then) -> Tensor<4> {
+pub(crate) fn convolve(conv: &Conv2d, x: Tensor<4>, then: Then) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
     let options = options(conv, [height, width], then.fused());
     let bias = conv.bias.as_ref().map(Param::val);
@@ -129,7 +129,7 @@ pub(super) fn convolve(conv: &Conv2d, x: Tensor<4>, then: Then) -> Tensor<4> {
 }
 
 /// A convolution, its bias, ReLU, and the largest of each two by two pixels.
-pub(super) fn convolve_halved(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+pub(crate) fn convolve_halved(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     if trace::is_on() {
         // What is fused cannot be counted apart.
         return max_pool(convolve(conv, x, Then::Relu), 2, 2, 0);
@@ -141,17 +141,17 @@ pub(super) fn convolve_halved(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
 
 /// A convolution without bias, and the batch normalisation after it.
 #[derive(Module, Debug)]
-pub(super) struct ConvNorm {
+pub(crate) struct ConvNorm {
     conv: Conv2d,
     norm: BatchNorm,
 }
 
 impl ConvNorm {
-    pub(super) fn new(window: Window, channels: [usize; 2], device: &Device) -> Self {
+    pub(crate) fn new(window: Window, channels: [usize; 2], device: &Device) -> Self {
         Self::with_epsilon(window, channels, 1e-5, device)
     }
 
-    pub(super) fn with_epsilon(window: Window, channels: [usize; 2], epsilon: f64, device: &Device) -> Self {
+    pub(crate) fn with_epsilon(window: Window, channels: [usize; 2], epsilon: f64, device: &Device) -> Self {
         Self {
             conv: window.conv(channels, false, he(), device),
             norm: BatchNormConfig::new(channels[1]).with_epsilon(epsilon).init(device),
@@ -159,13 +159,13 @@ impl ConvNorm {
     }
 
     /// The layer as nothing at the start: what it adds to a residual is zero.
-    pub(super) fn zeroed(mut self) -> Self {
+    pub(crate) fn zeroed(mut self) -> Self {
         self.norm.gamma = self.norm.gamma.map(|gamma| gamma.zeros_like());
         self
     }
 
     /// `[batch, in, height, width] -> [batch, out, height', width']`; the residual has the shape of the result.
-    pub(super) fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, then: Then) -> Tensor<4> {
+    pub(crate) fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, then: Then) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         let options = options(&self.conv, [height, width], then.fused());
         let y = unbiased(&self.norm, &x.device(), || {
@@ -178,7 +178,7 @@ impl ConvNorm {
 }
 
 /// Batch normalisation, and what follows; the shape stays.
-pub(super) fn normalise(norm: &BatchNorm, x: Tensor<4>, then: Then) -> Tensor<4> {
+pub(crate) fn normalise(norm: &BatchNorm, x: Tensor<4>, then: Then) -> Tensor<4> {
     let y = unbiased(norm, &x.device(), || batch_norm(x, norm, None, then.fused(), Kernels::selected()));
     trace::elements(&norm.gamma, &y);
     then.rest(y)
@@ -201,34 +201,34 @@ fn unbiased(norm: &BatchNorm, device: &Device, normalise: impl FnOnce() -> Tenso
 }
 
 /// A dense layer over the last axis, and what follows: `[.., in] -> [.., out]`.
-pub(super) fn transform<const D: usize>(layer: &Linear, x: Tensor<D>, curve: Curve) -> Tensor<D> {
+pub(crate) fn transform<const D: usize>(layer: &Linear, x: Tensor<D>, curve: Curve) -> Tensor<D> {
     let y = dense(x, layer.weight.val(), layer.bias.as_ref().map(Param::val), curve, Kernels::selected());
     trace::rows(&layer.weight, &y);
     y
 }
 
 /// A dense layer and what follows: `[batch, in] -> [batch, out]`.
-pub(super) fn classify(layer: &Linear, x: Tensor<2>, activation: Activation) -> Tensor<2> {
+pub(crate) fn classify(layer: &Linear, x: Tensor<2>, activation: Activation) -> Tensor<2> {
     let y = linear(x, layer.weight.val(), layer.bias.as_ref().map(Param::val), activation, Kernels::selected());
     trace::rows(&layer.weight, &y);
     y
 }
 
 /// Layer normalisation of the last axis; the shape stays.
-pub(super) fn normalise_last<const D: usize>(norm: &LayerNorm, x: Tensor<D>, epsilon: f64) -> Tensor<D> {
+pub(crate) fn normalise_last<const D: usize>(norm: &LayerNorm, x: Tensor<D>, epsilon: f64) -> Tensor<D> {
     let y = layer_norm(x, norm.gamma.val(), norm.beta.as_ref().map(Param::val), epsilon, Kernels::selected());
     trace::elements(&norm.gamma, &y);
     y
 }
 
 /// The largest of each window, zeros around: for what is not negative.
-pub(super) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
+pub(crate) fn max_pool(x: Tensor<4>, kernel: usize, stride: usize, padding: usize) -> Tensor<4> {
     let options = MaxPool2dOptions { stride: [stride; 2], padding: [padding; 2], ..MaxPool2dOptions::new([kernel; 2]) };
     max_pool2d(x, &options, Kernels::selected())
 }
 
 /// The same, but no pixel is left out: windows may reach over the lower and the right border.
-pub(super) fn max_pool_all(x: Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
+pub(crate) fn max_pool_all(x: Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
     let [_, _, height, width] = x.dims();
     let beyond = |side: usize| side.saturating_sub(kernel).div_ceil(stride) * stride + kernel - side;
     let (below, right) = (beyond(height), beyond(width));
@@ -237,27 +237,27 @@ pub(super) fn max_pool_all(x: Tensor<4>, kernel: usize, stride: usize) -> Tensor
 }
 
 /// The mean over all pixels: `[batch, channels, height, width] -> [batch, channels]`.
-pub(super) fn mean(x: Tensor<4>) -> Tensor<2> {
+pub(crate) fn mean(x: Tensor<4>) -> Tensor<2> {
     means(x, 1)
 }
 
 /// The means over `parts x parts` windows of the pixels, each image in a row: `[batch, channels * parts * parts]`.
-pub(super) fn means(x: Tensor<4>, parts: usize) -> Tensor<2> {
+pub(crate) fn means(x: Tensor<4>, parts: usize) -> Tensor<2> {
     row(adaptive_avg_pool2d(x, [parts; 2], Kernels::selected()))
 }
 
 /// The same images for each branch of a block.
-pub(super) fn branches<const N: usize>(x: Tensor<4>) -> [Tensor<4>; N] {
+pub(crate) fn branches<const N: usize>(x: Tensor<4>) -> [Tensor<4>; N] {
     fork(x, Kernels::selected())
 }
 
 /// Each image in a row: `[batch, channels * height * width]`.
-pub(super) fn row(x: Tensor<4>) -> Tensor<2> {
+pub(crate) fn row(x: Tensor<4>) -> Tensor<2> {
     flatten(x, Kernels::selected())
 }
 
 /// What comes out of each stage, where each takes what the one before gives.
-pub(super) fn each<S>(x: Tensor<4>, stages: &[S], forward: impl Fn(Tensor<4>, &S) -> Tensor<4>) -> Vec<Tensor<4>> {
+pub(crate) fn each<S>(x: Tensor<4>, stages: &[S], forward: impl Fn(Tensor<4>, &S) -> Tensor<4>) -> Vec<Tensor<4>> {
     let step = |x: &mut Tensor<4>, stage| {
         *x = forward(x.clone(), stage);
         Some(x.clone())
@@ -267,24 +267,24 @@ pub(super) fn each<S>(x: Tensor<4>, stages: &[S], forward: impl Fn(Tensor<4>, &S
 
 /// Stochastic depth (Huang et al. 2016): in training, the branches of some samples are left out.
 #[derive(Module, Debug)]
-pub(super) struct StochasticDepth {
+pub(crate) struct StochasticDepth {
     dropout: Dropout,
 }
 
 impl StochasticDepth {
     /// For the block at `index` of `count`: the last is left out with this probability, the first never.
-    pub(super) fn new(probability: f64, index: usize, count: usize) -> Self {
+    pub(crate) fn new(probability: f64, index: usize, count: usize) -> Self {
         let share = index as f64 / (count - 1).max(1) as f64;
         Self { dropout: DropoutConfig::new(probability * share).init() }
     }
 
     /// Whether branches may be left out here and now.
-    pub(super) fn is_active(&self, device: &Device) -> bool {
+    pub(crate) fn is_active(&self, device: &Device) -> bool {
         self.dropout.prob > 0.0 && device.is_autodiff() && self.dropout.training.is_enabled()
     }
 
     /// The branch, zero for some samples and larger for the others; the shape stays.
-    pub(super) fn forward<const D: usize>(&self, branch: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn forward<const D: usize>(&self, branch: Tensor<D>) -> Tensor<D> {
         if !self.is_active(&branch.device()) {
             return branch;
         }
@@ -297,20 +297,20 @@ impl StochasticDepth {
 
 /// Squeeze and excitation (Hu et al. 2018): each channel is scaled by what the means of all channels say.
 #[derive(Module, Debug)]
-pub(super) struct Excitation {
+pub(crate) struct Excitation {
     layers: Vec<Conv2d>,
 }
 
 impl Excitation {
     /// A sixteenth of the channels between the two layers, rounded up to whole eights.
-    pub(super) fn new(channels: usize, device: &Device) -> Self {
+    pub(crate) fn new(channels: usize, device: &Device) -> Self {
         let between = (channels / 16).next_multiple_of(8);
         let conv = |channels| Window::valid(1).conv(channels, true, he(), device);
         Self { layers: vec![conv([channels, between]), conv([between, channels])] }
     }
 
     /// `[batch, channels, height, width]` to the same shape.
-    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    pub(crate) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let means = adaptive_avg_pool2d(x.clone(), [1, 1], Kernels::selected());
         let hidden = convolve(&self.layers[0], means, Then::Relu);
         let scale = burn::tensor::activation::sigmoid(convolve(&self.layers[1], hidden, Then::Nothing));
@@ -320,7 +320,7 @@ impl Excitation {
 
 /// The multiple of eight nearest to `channels`, and never a tenth less (Howard et al. 2017).
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "channels are few, and not negative")]
-pub(super) fn whole_eights(channels: f64) -> usize {
+pub(crate) fn whole_eights(channels: f64) -> usize {
     let nearest = ((channels + 4.0) as usize / 8 * 8).max(8);
     if (nearest as f64) < 0.9 * channels { nearest + 8 } else { nearest }
 }

@@ -2,7 +2,7 @@
 //! Adding one is a file beside this one, and the lines here that the compiler names.
 
 pub(crate) mod alexnet;
-mod blocks;
+pub(crate) mod blocks;
 pub(crate) mod cifar_resnet;
 pub(crate) mod cnn;
 pub(crate) mod convnext;
@@ -67,7 +67,7 @@ pub struct ImageShape {
 }
 
 impl ImageShape {
-    fn check(self, network: &'static str) -> Result<(), ModelError> {
+    pub(crate) fn check(self, network: &'static str) -> Result<(), ModelError> {
         let Self { channels, height, width } = self;
         let pixels = height.checked_mul(width).filter(|pixels| (1..=MAX_PIXELS).contains(pixels));
         match pixels {
@@ -425,7 +425,7 @@ fn check_factor(network: &'static str, setting: &'static str, factor: f64) -> Re
     Err(ModelError::Setting { network, setting, problem: format!("is {factor}, but must lie in 0.01..=100") })
 }
 
-fn check_width(network: &'static str, setting: &'static str, width: usize) -> Result<(), ModelError> {
+pub(crate) fn check_width(network: &'static str, setting: &'static str, width: usize) -> Result<(), ModelError> {
     if (1..=MAX_WIDTH).contains(&width) {
         return Ok(());
     }
@@ -441,7 +441,7 @@ fn check_depth(network: &'static str, depth: usize, known: &[usize]) -> Result<(
 }
 
 /// Widths that make layers.
-fn check_widths(network: &'static str, setting: &'static str, widths: &[usize]) -> Result<(), ModelError> {
+pub(crate) fn check_widths(network: &'static str, setting: &'static str, widths: &[usize]) -> Result<(), ModelError> {
     let problem = match widths.iter().find(|width| !(1..=MAX_WIDTH).contains(*width)) {
         Some(width) => format!("has a width of {width}, but widths lie in 1..={MAX_WIDTH}"),
         None if widths.len() > MAX_DEPTH => {

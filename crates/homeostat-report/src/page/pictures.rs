@@ -32,6 +32,18 @@ pub(super) fn grid(pictures: &[Picture]) -> Html {
     html
 }
 
+/// Sheets of pictures, one below the other, each under its caption.
+pub(super) fn sheets(sheets: &[Picture]) -> Html {
+    let mut html = Html::new();
+    for sheet in sheets {
+        html.put(
+            "<p>{}</p><figure class=\"sheet\">{}</figure>",
+            &[&sheet.caption, &picture(&sheet.png, &sheet.caption)],
+        );
+    }
+    html
+}
+
 /// Pictures alone, close together; each tells its caption when it is pointed at.
 pub(super) fn strip(pictures: &[Picture]) -> Html {
     let mut html = Html::of("<div class=\"strip\">", &[]);

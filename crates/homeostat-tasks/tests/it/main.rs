@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "functions beside the tests unwrap, too")]
 
 mod image_classification;
+mod image_generation;
 mod language_model;
 mod learning;
 mod loss;

@@ -240,6 +240,7 @@ fn groups_change_the_rate_and_the_decay_of_what_they_name_and_the_last_one_count
         parameters: parameters.to_owned(),
         rate_factor,
         weight_decay,
+        optimizer: None,
     };
     let groups =
         [group("*", 7.0, None), group("tall", 0.0, None), group("b*s", 1.0, Some(0.25)), group("wi*", 2.0, None)];
@@ -257,4 +258,31 @@ fn groups_change_the_rate_and_the_decay_of_what_they_name_and_the_last_one_count
     }
     let message = config.init(&model, &[group("head.*", 1.0, None)]).unwrap_err().to_string();
     assert!(message.contains("`head.*` matches no parameter") && message.contains("kernel"), "{message}");
+}
+
+#[test]
+fn a_group_may_have_an_optimiser_of_its_own() {
+    let fixture = fixture();
+    let config = |text: &str| -> OptimizerConfig { serde_json::from_str(text).unwrap() };
+    let common = config(r#"{"sgd": {"learning-rate": 0.1, "weight-decay": 0.5}}"#);
+    let own = config(r#"{"adam": {"learning-rate": 0.02, "beta-1": 0.5}}"#);
+    let groups = [GroupConfig { parameters: "wi*".into(), optimizer: Some(own.clone()), ..GroupConfig::default() }];
+    let end = |config: &OptimizerConfig, groups: &[GroupConfig]| {
+        let model = fixture.model();
+        let optimizer = config.init(&model, groups).unwrap();
+        let (model, optimizer) = fixture.steps(config, (model, optimizer), 0..3);
+        let mut again = config.init(&model, groups).unwrap();
+        again.load_safetensors(&optimizer.to_safetensors(), &device()).unwrap();
+        let (model, _) = fixture.steps(config, (model, again), 3..5);
+        Weights::of(&model)
+    };
+    let (both, of_common, of_own) = (end(&common, &groups), end(&common, &[]), end(&own, &[]));
+    for (name, found) in both.tensors() {
+        let alone = if name == "wide" { &of_own } else { &of_common };
+        let pairs = found.iter::<f64>().zip(alone.tensors()[name].iter::<f64>());
+        assert!(norm(pairs.map(|(a, b)| a - b)) < 1e-6, "{name}");
+    }
+    let wrong = GroupConfig { optimizer: Some(config(r#"{"adam": {"beta-1": 1.5}}"#)), ..GroupConfig::default() };
+    let message = common.init(&fixture.model(), &[wrong]).unwrap_err().to_string();
+    assert!(message.contains("train.groups.optimizer") && message.contains("beta-1"), "{message}");
 }
