@@ -228,18 +228,19 @@ pub(crate) enum Tta {
 pub(crate) struct Predict {
     /// A run, or an artifact.
     pub(crate) artifact: PathBuf,
-    /// Pictures or folders of pictures; for a network of texts, files with a text in each line.
+    /// Pictures or folders of pictures; for a network of texts, files with a text in each line; for one that recommends, with the codes
+    /// of what a user has in each line, commas between them.
     #[arg(required_unless_present = "text", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// A text to be answered; may be given several times.
+    /// A text to be answered, or the codes of what a user has; may be given several times.
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: Vec<String>,
     /// How answers are written: a table for people, one JSON object a line, or comma-separated values with a header.
     #[arg(long, default_value = "table")]
     pub(crate) format: Format,
-    /// The number of classes shown, the most probable first.
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) top: u16,
+    /// The number of classes shown, the most probable first: 3 if nothing is said; of items recommended, all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) top: Option<u16>,
     /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,

@@ -18,6 +18,7 @@
 
 mod affine;
 mod any_source;
+mod assortment;
 mod augment;
 mod buckets;
 mod conversion;
@@ -28,6 +29,7 @@ mod digest;
 mod error;
 mod gathered;
 mod image;
+mod interactions;
 mod jpeg;
 mod known;
 mod labels;
@@ -57,6 +59,7 @@ mod widest;
 mod windows;
 
 pub use any_source::AnySource;
+pub use assortment::{ASSORTMENT_FILE, Assortment, Item};
 pub use augment::{
     AugMix, AugmentStep, AutoAugment, AutoAugmentPolicy, Blur, Chance, ColorJitter, Cutout, Elastic, Erasing, Flip,
     ImageAugment, Jitter, JpegArtefacts, Noise, Operation, Perspective, Posterize, RandAugment, RandomCrop,
@@ -73,6 +76,7 @@ pub use description::{
 pub use digest::Digest;
 pub use error::DataError;
 pub use image::{Image, PIXEL_LIMIT, Shape};
+pub use interactions::{Histories, History, InteractionsConfig, Purchase};
 pub use known::{KnownData, KnownFile};
 pub use labels::LabelKind;
 pub use loader::{Loader, LoaderOptions, Weigh};

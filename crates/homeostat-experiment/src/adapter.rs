@@ -1,15 +1,17 @@
-//! The folder `adapter` of a run: its changes of low rank alone, in the files of the library PEFT, beside what tells the network that they
-//! belong to. It does not know the loop.
+//! The folder `adapter` of a run: its changes of low rank alone, or its prefixes, in the files of the library PEFT, beside what tells the
+//! network that they belong to. It does not know the loop.
 
 use std::{collections::BTreeMap, fs};
 
 use burn::tensor::TensorData;
 use homeostat_artifact::{ArtifactError, RunWriter, atomic, sha256};
-use homeostat_task::{ForeignNames, PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer, Task, transpose};
-use homeostat_train::{Factors, LoraConfig};
+use homeostat_task::{
+    ForeignNames, PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer, PeftPrefix, Task, Weights, transpose,
+};
+use homeostat_train::{Factors, LoraConfig, divided};
 use serde::Serialize;
 
-use crate::{ExperimentError, kind::Kind, plan::Plan};
+use crate::{Experiment, ExperimentError, kind::Kind, plan::Plan};
 
 /// What the folder is called, and what is in it beside PEFT's two files.
 const FOLDER: &str = "adapter";
@@ -48,8 +50,78 @@ pub(crate) fn write_adapter<K: Kind>(
     };
     let factors = LoraConfig::factors(unmerged);
     let layers = factors.iter().flat_map(|(weight, factors)| layers(modules(plan, unmerged, weight), factors));
-    let [config, tensors] = PeftAdapter::new(layers.collect(), config).to_files();
-    let [beside, base] = lora.beside_and_base(unmerged).map(|weights| weights.to_safetensors(&BTreeMap::new()));
+    let files = PeftAdapter::new(layers.collect(), config).to_files();
+    write(plan, run, files, lora.beside_and_base(unmerged))
+}
+
+/// Writes the folder of a network with prefixes, whole or not at all; nothing of one without.
+pub(crate) fn write_prefix<K: Kind>(
+    plan: &Plan<K>,
+    run: &RunWriter,
+    network: &<K::Task as Task>::Model,
+) -> Result<(), ExperimentError> {
+    let weights = Weights::of(network);
+    let layers = prefixes(&weights);
+    if layers.is_empty() {
+        return Ok(());
+    }
+    let Experiment { train, task, .. } = plan.experiment();
+    let base = train.pretrained.as_ref().map(|from| from.from.strip_prefix("hf:").unwrap_or(&from.from).to_owned());
+    let files = PeftPrefix { base, heads: task.key_heads().unwrap_or(1), layers }.to_files();
+    let is_prefix = |name: &str| name.contains(PREFIX);
+    let rest = weights.tensors().clone().into_iter().filter(|(name, _)| !is_prefix(name));
+    let rest = Weights::from_tensors(rest.collect());
+    let all = ["*".to_owned()];
+    let learners = if train.learn.is_empty() { &all[..] } else { &train.learn };
+    write(plan, run, files, divided(rest, learners))
+}
+
+/// What the parameters of a block's prefix are called below the block.
+const PREFIX: &str = ".prefix.";
+
+/// The keys and values of the blocks of a network, in their order.
+fn prefixes(weights: &Weights) -> Vec<[TensorData; 2]> {
+    let block = |name: &String| {
+        let block = name.strip_suffix(&format!("{PREFIX}keys"))?;
+        let number: usize = block.rsplit('.').next()?.parse().ok()?;
+        let [keys, values] = ["keys", "values"].map(|part| weights.tensors().get(&format!("{block}{PREFIX}{part}")));
+        Some((number, [keys?.clone(), values?.clone()]))
+    };
+    weights.tensors().keys().filter_map(block).collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+/// A prefix that others have trained, as tensors of our network beside those that it begins with.
+///
+/// # Errors
+/// The network has none, or others.
+pub(crate) fn with_prefix(theirs: &Weights, names: &ForeignNames, prefix: &PeftPrefix) -> Result<Weights, String> {
+    let mut tensors = theirs.tensors().clone();
+    let mut blocks = 0;
+    for (ours, theirs) in names.pairs().filter(|(ours, _)| ours.contains(PREFIX)) {
+        let number = ours.split(PREFIX).next().and_then(|block| block.rsplit('.').next()?.parse::<usize>().ok());
+        let Some(layer) = number.and_then(|number| prefix.layers.get(number)) else { continue };
+        let part = usize::from(ours.ends_with("values"));
+        tensors.insert(theirs.to_owned(), layer[part].clone());
+        blocks += usize::from(part == 0);
+    }
+    if blocks == prefix.layers.len() {
+        return Ok(Weights::from_tensors(tensors));
+    }
+    let length = prefix.layers.first().map_or(0, |layer| layer[0].shape()[0]);
+    let problem = format!("has prefixes for {} blocks, but the network has {blocks} with one", prefix.layers.len());
+    Err(format!("{problem}: set its prefix = {length} and its depth"))
+}
+
+/// Writes PEFT's files, what learnt beside them, and what tells the base.
+fn write<K: Kind>(
+    plan: &Plan<K>,
+    run: &RunWriter,
+    [config, tensors]: [Vec<u8>; 2],
+    [beside, base]: [Weights; 2],
+) -> Result<(), ExperimentError> {
+    let experiment = plan.experiment();
+    let from = experiment.train.pretrained.as_ref().map(|pretrained| pretrained.from.as_str());
+    let [beside, base] = [beside, base].map(|weights| weights.to_safetensors(&BTreeMap::new()));
     let sha256_of_file = run.provenance()?.and_then(|provenance| provenance.hashes.weights);
     let base = Base { from, sha256: sha256_of_file, tensors: sha256(&base), seed: experiment.seed };
     let base = serde_json::to_vec_pretty(&base).unwrap_or_else(|error| panic!("plain data as JSON: {error}"));

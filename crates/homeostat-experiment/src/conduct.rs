@@ -23,7 +23,7 @@ use homeostat_train::{End, Event, Finished, Job, Reached, Workers};
 
 use crate::{
     Experiment, ExperimentError, ExperimentText,
-    adapter::write_adapter,
+    adapter::{write_adapter, write_prefix},
     embeddings::Embeddings,
     evaluate_run::Measured,
     generation::Generation,
@@ -32,6 +32,7 @@ use crate::{
     language::Language,
     plan::Plan,
     pretrained::{Initial, initial as initial_weights, roots_with_tokenizer},
+    recommendations::Recommendations,
     report_of_run::{pictures, report_of_run},
     tensorboard::TensorBoard,
     texts::Texts,
@@ -120,6 +121,7 @@ pub fn train(
         TaskConfig::ImageGeneration(_) => begin::<Generation>(resolved, (out, when), setting, observe),
         TaskConfig::LanguageModel(_) => begin::<Language>(resolved, (out, when), setting, observe),
         TaskConfig::SentenceEmbedding(_) => begin::<Embeddings>(resolved, (out, when), setting, observe),
+        TaskConfig::Recommendation(_) => begin::<Recommendations>(resolved, (out, when), setting, observe),
     }
 }
 
@@ -158,6 +160,7 @@ pub fn resume(
         TaskConfig::ImageGeneration(_) => go_on::<Generation>(run, setting, observe),
         TaskConfig::LanguageModel(_) => go_on::<Language>(run, setting, observe),
         TaskConfig::SentenceEmbedding(_) => go_on::<Embeddings>(run, setting, observe),
+        TaskConfig::Recommendation(_) => go_on::<Recommendations>(run, setting, observe),
     }
 }
 
@@ -472,12 +475,14 @@ fn publish<K: Kind>(
     setting: &Setting<'_>,
 ) -> Result<(Artifact, usize), ExperimentError> {
     let bytes = Weights::of(&model).to_safetensors(&BTreeMap::from([("format".to_owned(), "homeostat".to_owned())]));
-    let predictor = Predictor::new(plan.task.clone(), model, setting.device.clone());
+    let predictor = Predictor::new(plan.task.clone(), model.clone(), setting.device.clone());
     let experiment = plan.experiment();
     let golden = golden(plan, &predictor)?;
     if let (Some(lora), Some(unmerged)) = (&experiment.train.lora, unmerged) {
         verify_merged(&Predictor::new(plan.task.clone(), unmerged.clone(), setting.device.clone()), &golden)?;
         write_adapter(plan, run, lora, &unmerged)?;
+    } else {
+        write_prefix(plan, run, &model)?;
     }
     let parts = Parts {
         kind: experiment.task.kind().to_owned(),

@@ -9,7 +9,7 @@ use homeostat_tasks::TaskConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CorpusDataConfig, ExperimentError, TextDataConfig, TokenizerSource};
+use crate::{CorpusDataConfig, ExperimentError, InteractionDataConfig, TextDataConfig, TokenizerSource};
 
 /// What the network learns from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,8 @@ pub struct DataConfig {
     pub text: Option<TextDataConfig>,
     /// Texts to go on with, for language models; what stands for pictures and in `text` is of other tasks.
     pub corpus: Option<CorpusDataConfig>,
+    /// Who bought what, for recommendations; what stands for pictures, in `text` and in `corpus` is of other tasks.
+    pub interactions: Option<InteractionDataConfig>,
 }
 
 /// What a task learns from, by the table in which its source stands.
@@ -47,6 +49,8 @@ pub(crate) enum Samples {
     Texts,
     /// Texts that are read on, in `corpus`.
     Corpus,
+    /// Purchases, in `interactions`.
+    Interactions,
 }
 
 impl Samples {
@@ -55,6 +59,7 @@ impl Samples {
             TaskConfig::ImageClassification(_) | TaskConfig::ImageGeneration(_) => Self::Pictures,
             TaskConfig::TextClassification(_) | TaskConfig::SentenceEmbedding(_) => Self::Texts,
             TaskConfig::LanguageModel(_) => Self::Corpus,
+            TaskConfig::Recommendation(_) => Self::Interactions,
         }
     }
 }
@@ -72,6 +77,7 @@ impl Default for DataConfig {
             progressive: None,
             text: None,
             corpus: None,
+            interactions: None,
         }
     }
 }
@@ -80,10 +86,11 @@ impl DataConfig {
     /// The folder of the samples, as the experiment names it; nothing for those that are built in.
     #[must_use]
     pub fn folder(&self) -> Option<&str> {
-        match (&self.text, &self.corpus) {
-            (Some(text), _) => Some(text.source.folder()),
-            (None, Some(corpus)) => Some(corpus.source.folder()),
-            (None, None) => self.source.folder(),
+        match (&self.text, &self.corpus, &self.interactions) {
+            (Some(text), ..) => Some(text.source.folder()),
+            (None, Some(corpus), _) => Some(corpus.source.folder()),
+            (None, None, Some(interactions)) => Some(&interactions.source.folder),
+            (None, None, None) => self.source.folder(),
         }
     }
 
@@ -91,7 +98,9 @@ impl DataConfig {
     pub(crate) fn tokenizer_file(&self) -> Option<(&'static str, &str)> {
         let text = self.text.as_ref().map(|text| ("data.text.tokenizer.file", &text.tokenizer));
         let corpus = self.corpus.as_ref().map(|corpus| ("data.corpus.tokenizer.file", &corpus.tokenizer));
-        match text.or(corpus)? {
+        let interactions = self.interactions.as_ref();
+        let interactions = interactions.map(|table| ("data.interactions.tokenizer.file", &table.tokenizer));
+        match text.or(corpus).or(interactions)? {
             (key, TokenizerSource::File(file)) => Some((key, file)),
             (_, TokenizerSource::Train(_)) => None,
         }
@@ -99,8 +108,8 @@ impl DataConfig {
 
     /// Where the samples are; nothing for those that are built in.
     pub(crate) fn locate(&self, roots: &DataRoot) -> Result<Option<PathBuf>, DataError> {
-        match (&self.text, &self.corpus) {
-            (None, None) => self.source.locate(roots),
+        match (&self.text, &self.corpus, &self.interactions) {
+            (None, None, None) => self.source.locate(roots),
             _ => self.folder().map(|folder| roots.find(folder)).transpose(),
         }
     }
@@ -121,11 +130,16 @@ impl DataConfig {
         let of_texts = samples == Samples::Texts;
         match (&self.corpus, samples) {
             (_, Samples::Corpus) => return self.check_corpus(),
+            (_, Samples::Interactions) => return self.check_interactions(),
             (Some(_), _) => {
                 let problem = "is given, but the task is no language model";
                 return Err(ExperimentError::setting("data.corpus", problem));
             }
             (None, _) => {}
+        }
+        if self.interactions.is_some() {
+            let problem = "is given, but the task is no recommendation";
+            return Err(ExperimentError::setting("data.interactions", problem));
         }
         match &self.text {
             None if of_texts => Err(ExperimentError::setting("data.text", "is missing, but the task is about texts")),
@@ -153,5 +167,27 @@ impl DataConfig {
             return Err(ExperimentError::setting("data", problem));
         }
         corpus.check()
+    }
+
+    fn check_interactions(&self) -> Result<(), ExperimentError> {
+        let Some(interactions) = &self.interactions else {
+            let problem = "is missing, but the task is a recommendation";
+            return Err(ExperimentError::setting("data.interactions", problem));
+        };
+        let Self { split, fraction, sampling, on_corrupt, .. } = self.clone();
+        let own = Self {
+            split,
+            fraction,
+            sampling,
+            on_corrupt,
+            interactions: self.interactions.clone(),
+            ..Self::default()
+        };
+        if *self != own {
+            let problem =
+                "has settings of other tasks than a recommendation, which takes split, fraction, on-corrupt and interactions";
+            return Err(ExperimentError::setting("data", problem));
+        }
+        interactions.check()
     }
 }

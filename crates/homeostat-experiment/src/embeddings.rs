@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use homeostat_artifact::Figures;
-use homeostat_config::{Origin, Resolved};
+use homeostat_config::Resolved;
 use homeostat_control::Goal;
 use homeostat_data::{DataError, DataRoot, Source, Splits, TOKENIZER_FILE, TextSource, Texts as Store};
 use homeostat_metrics::PairFigures;
@@ -11,13 +10,14 @@ use homeostat_models::{NameTable, bert_modules};
 use homeostat_report::{Headline, Report, Value};
 use homeostat_task::{Task, Weights};
 use homeostat_tasks::{SentenceEmbedding, SentenceEmbeddingConfig, TaskConfig};
-use homeostat_train::{Examples, Meter, Meters, TrainConfig, Workers};
+use homeostat_train::{Examples, Meters, TrainConfig, Workers};
 
 use crate::{
     DataConfig, Experiment, ExperimentError, Setting, Stage,
-    evaluate_run::{Measured, Pass, pass},
+    evaluate_run::{Measured, pass},
     kind::Kind,
     pair_examples::PairExamples,
+    own_figures,
     plan::Plan,
     pretrained::adopt_bert,
     texts::{all_texts, below_network, table},
@@ -27,33 +27,16 @@ use crate::{
 pub(crate) struct Embeddings;
 
 const KEY: &str = "task.sentence-embedding";
+const TASK: &str = "a sentence embedding";
 
 /// The figures that evaluations give, with the direction in which each is good.
 pub(crate) fn goals(train: &TrainConfig) -> Result<BTreeMap<String, Goal>, ExperimentError> {
-    let goals = Meter::goals(&PairFigures::whole());
-    let measured = goals.keys().cloned().collect::<Vec<_>>().join(", ");
-    if !train.metrics.is_empty() {
-        let problem = format!("is of classes, but a sentence embedding is measured by {measured}: leave it out");
-        return Err(ExperimentError::setting("train.metrics", problem));
-    }
-    if train.calibrate {
-        let problem = "is of classes, but a sentence embedding has none: leave it out";
-        return Err(ExperimentError::setting("train.calibrate", problem));
-    }
-    Ok(goals)
+    own_figures::goals(&PairFigures::whole(), TASK, train)
 }
 
-/// What is measured and watched by default is of classes: a sentence embedding has its own.
+/// Fills in the figures that the task has.
 pub(crate) fn choose_figures(resolved: &mut Resolved<Experiment>) -> Result<(), ExperimentError> {
-    let is_default = |key: &str| *resolved.provenance.get(key) == Origin::Default;
-    let (metrics, monitor) = (is_default("train.metrics"), is_default("train.monitor"));
-    if metrics {
-        resolved.choose("train.metrics", Vec::<String>::new(), "a sentence embedding has figures of its own")?;
-    }
-    if monitor {
-        resolved.choose("train.monitor", "mrr", "how high the own partner stands among all")?;
-    }
-    Ok(())
+    own_figures::choose(resolved, TASK, ("mrr", "how high the own partner stands among all"))
 }
 
 impl Kind for Embeddings {
@@ -86,11 +69,9 @@ impl Kind for Embeddings {
         splits: &Splits,
         (roots, _): (&DataRoot, Workers),
     ) -> Result<SentenceEmbedding, ExperimentError> {
-        let data = table(&resolved.value.data).clone();
-        let tokenizer = data.tokenizer.open(roots, all_texts(source, &splits.train))?;
-        if config(&resolved.value.task).vocabulary.is_none() {
-            resolved.choose(&format!("{KEY}.vocabulary"), tokenizer.size(), "the tokens of the tokenizer")?;
-        }
+        let from = table(&resolved.value.data).tokenizer.clone();
+        let known = (KEY, config(&resolved.value.task).vocabulary);
+        let tokenizer = from.choose(resolved, known, roots, all_texts(source, &splits.train))?;
         Ok(config(&resolved.value.task).init(tokenizer)?)
     }
 
@@ -111,10 +92,7 @@ impl Kind for Embeddings {
     ) -> Result<Option<Measured<()>>, ExperimentError> {
         let examples = Self::examples(plan, indices);
         let passed = pass(plan, model, &examples, PairFigures::whole(), setting, &mut |_, _| ())?;
-        Ok(passed.map(|Pass { meter, samples, skipped }| {
-            let figures = if samples == 0 { Figures::default() } else { Meter::figures(&meter) };
-            Measured { part: "test", figures, samples, skipped, findings: () }
-        }))
+        Ok(passed.map(|pass| pass.measured(())))
     }
 
     fn request(plan: &Plan<Self>, index: usize) -> Result<Vec<u8>, DataError> {

@@ -48,7 +48,7 @@ pub fn evaluate_ensemble(
             TaskConfig::ImageGeneration(_) => {
                 return Err(ExperimentError::run(run.path(), "makes pictures, but only classes are answered together"));
             }
-            TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) => {
+            TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) | TaskConfig::Recommendation(_) => {
                 return Err(ExperimentError::run(run.path(), "has no classes, but only classes are answered together"));
             }
         };

@@ -23,6 +23,7 @@ use crate::{
     kind::Kind,
     language::Language,
     plan::Plan,
+    recommendations::Recommendations,
     sorting::{Answers, Sorting, measure},
     texts::Texts,
 };
@@ -46,6 +47,15 @@ pub(crate) struct Pass<M> {
     pub(crate) samples: usize,
     /// Samples that could not be read.
     pub(crate) skipped: Vec<Skipped>,
+}
+
+impl<M: Meter> Pass<M> {
+    /// What the pass tells, as of the test part; without samples there are no figures.
+    pub(crate) fn measured<F>(self, findings: F) -> Measured<F> {
+        let Self { meter, samples, skipped } = self;
+        let figures = if samples == 0 { Figures::default() } else { meter.figures() };
+        Measured { part: "test", figures, samples, skipped, findings }
+    }
 }
 
 /// The figures of a run.
@@ -126,6 +136,7 @@ pub fn evaluate_run(
         (TaskConfig::ImageGeneration(_), None) => evaluate_test::<Generation>(run, &text, setting),
         (TaskConfig::LanguageModel(_), None) => evaluate_test::<Language>(run, &text, setting),
         (TaskConfig::SentenceEmbedding(_), None) => evaluate_test::<Embeddings>(run, &text, setting),
+        (TaskConfig::Recommendation(_), None) => evaluate_test::<Recommendations>(run, &text, setting),
     }
 }
 

@@ -11,7 +11,7 @@ use homeostat_train::{TrainConfig, TrainError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataConfig, ExperimentError, data_config::Samples, embeddings, generation, language};
+use crate::{DataConfig, ExperimentError, data_config::Samples, embeddings, generation, language, recommendations};
 
 /// One file determines a run. It says what, never where: no device, no absolute path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -45,7 +45,7 @@ impl Default for Experiment {
 }
 
 /// The built-in experiments: name and text, as they stand in `experiments/`.
-pub const BUILTIN: [(&str, &str); 21] = [
+pub const BUILTIN: [(&str, &str); 22] = [
     ("digits", include_str!("../../../experiments/digits.toml")),
     ("mnist", include_str!("../../../experiments/mnist.toml")),
     ("fashion-mnist", include_str!("../../../experiments/fashion-mnist.toml")),
@@ -66,6 +66,7 @@ pub const BUILTIN: [(&str, &str); 21] = [
     ("sms-spam-lstm", include_str!("../../../experiments/sms-spam-lstm.toml")),
     ("sms-spam-transformer", include_str!("../../../experiments/sms-spam-transformer.toml")),
     ("cranfield", include_str!("../../../experiments/cranfield.toml")),
+    ("online-retail", include_str!("../../../experiments/online-retail.toml")),
     ("tinyshakespeare", include_str!("../../../experiments/tinyshakespeare.toml")),
 ];
 
@@ -158,6 +159,7 @@ impl Experiment {
             | TaskConfig::TextClassification(_)
             | TaskConfig::LanguageModel(_)
             | TaskConfig::SentenceEmbedding(_)
+            | TaskConfig::Recommendation(_)
                 if self.train.frechet.is_some() =>
             {
                 let problem = "is of made pictures, but the task makes none: leave it out";
@@ -167,6 +169,7 @@ impl Experiment {
             TaskConfig::ImageGeneration(task) => generation::goals(task, &self.train),
             TaskConfig::LanguageModel(_) => language::goals(&self.train),
             TaskConfig::SentenceEmbedding(_) => embeddings::goals(&self.train),
+            TaskConfig::Recommendation(_) => recommendations::goals(&self.train),
         }
     }
 }
@@ -189,6 +192,7 @@ impl ExperimentText {
             TaskConfig::LanguageModel(_) => language::choose_figures(&mut resolved)?,
             TaskConfig::ImageGeneration(_) => generation::choose_figures(&mut resolved)?,
             TaskConfig::SentenceEmbedding(_) => embeddings::choose_figures(&mut resolved)?,
+            TaskConfig::Recommendation(_) => recommendations::choose_figures(&mut resolved)?,
             TaskConfig::ImageClassification(_) | TaskConfig::TextClassification(_) => {}
         }
         resolved.value.check()?;

@@ -7,7 +7,7 @@ mod examples;
 use std::{collections::BTreeMap, sync::Arc};
 
 use homeostat_artifact::Figures;
-use homeostat_config::{Origin, Resolved};
+use homeostat_config::Resolved;
 use homeostat_control::Goal;
 use homeostat_data::{DataError, DataRoot, Image, MixConfig, Pictures, Rng, SamplingConfig, Source, Splits, stream};
 use homeostat_metrics::MeanFigures;
@@ -24,6 +24,7 @@ use crate::{
     evaluate_run::{Measured, Pass, pass},
     images::first_shape,
     kind::Kind,
+    own_figures,
     plan::Plan,
     sheet::sheet,
 };
@@ -34,6 +35,7 @@ use examples::GenerationExamples;
 pub(crate) struct Generation;
 
 const KEY: &str = "task.image-generation";
+const TASK: &str = "a network that makes pictures";
 /// Rows and columns of made pictures on a page.
 const ROWS: u64 = 8;
 const COLUMNS: u64 = 8;
@@ -56,30 +58,13 @@ pub(crate) fn goals(
     task: &ImageGenerationConfig,
     train: &TrainConfig,
 ) -> Result<BTreeMap<String, Goal>, ExperimentError> {
-    let goals = Meter::goals(&MeanFigures::new(task.model.figures()));
-    let measured = goals.keys().cloned().collect::<Vec<_>>().join(", ");
-    if !train.metrics.is_empty() {
-        let problem = format!("is of classes, but made pictures are measured by {measured}: leave it out");
-        return Err(ExperimentError::setting("train.metrics", problem));
-    }
-    if train.calibrate {
-        let problem = "is of classes, but made pictures have none: leave it out";
-        return Err(ExperimentError::setting("train.calibrate", problem));
-    }
-    Ok(goals)
+    own_figures::goals(&MeanFigures::new(task.model.figures()), TASK, train)
 }
 
 /// What is measured and watched by default is of classes: made pictures have their own figures.
 pub(crate) fn choose_figures(resolved: &mut Resolved<Experiment>) -> Result<(), ExperimentError> {
-    let is_default = |key: &str| *resolved.provenance.get(key) == Origin::Default;
-    let (metrics, monitor) = (is_default("train.metrics"), is_default("train.monitor"));
+    own_figures::choose(resolved, TASK, ("loss", "the least of the validation part"))?;
     let is_default_average = resolved.value.train.average.is_none();
-    if metrics {
-        resolved.choose("train.metrics", Vec::<String>::new(), "made pictures have figures of their own")?;
-    }
-    if monitor {
-        resolved.choose("train.monitor", "loss", "the least of the validation part")?;
-    }
     let plays = matches!(config(&resolved.value.task).model, GenerativeConfig::Gan(_));
     if plays && is_default_average {
         let reason = "what two lose that play against each other tells nothing: the last weights count";

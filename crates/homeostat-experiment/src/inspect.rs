@@ -51,6 +51,7 @@ pub fn inspect(
         TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) => {
             Some("is about texts, but only pictures can be looked at so")
         }
+        TaskConfig::Recommendation(_) => Some("is about purchases, but only pictures can be looked at so"),
         TaskConfig::ImageGeneration(_) => Some("makes pictures, but only those that are sorted can be looked at so"),
     };
     if let Some(problem) = problem {

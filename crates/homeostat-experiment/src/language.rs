@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
-use homeostat_artifact::Figures;
 use homeostat_config::{Origin, Resolved};
 use homeostat_control::Goal;
 use homeostat_data::{
@@ -16,12 +15,13 @@ use homeostat_task::Task;
 use homeostat_tasks::{
     GenerationConfig, LanguageModel, LanguageModelConfig, LanguageResponse, Prompt, TaskConfig, prompt_request,
 };
-use homeostat_train::{Examples, Meter, Meters, TrainConfig, Workers};
+use homeostat_train::{Examples, Meters, TrainConfig, Workers};
 
 use crate::{
     CorpusDataConfig, DataConfig, Experiment, ExperimentError, Setting, Stage,
-    evaluate_run::{Measured, Pass, pass},
+    evaluate_run::{Measured, pass},
     kind::Kind,
+    own_figures,
     plan::Plan,
     pretrained::config_beside,
     window_examples::WindowExamples,
@@ -31,6 +31,7 @@ use crate::{
 pub(crate) struct Language;
 
 const KEY: &str = "task.language-model";
+const TASK: &str = "a language model";
 /// Characters of a prompt that a text is gone on with.
 const PROMPT: usize = 48;
 /// Tokens of a golden answer.
@@ -41,30 +42,12 @@ const WRITTEN_TOKENS: usize = 600;
 
 /// The figures that evaluations give, with the direction in which each is good.
 pub(crate) fn goals(train: &TrainConfig) -> Result<BTreeMap<String, Goal>, ExperimentError> {
-    let goals = Meter::goals(&LanguageFigures::default());
-    let measured = goals.keys().cloned().collect::<Vec<_>>().join(", ");
-    if !train.metrics.is_empty() {
-        let problem = format!("is of classes, but a language model is measured by {measured}: leave it out");
-        return Err(ExperimentError::setting("train.metrics", problem));
-    }
-    if train.calibrate {
-        let problem = "is of classes, but a language model has none: leave it out";
-        return Err(ExperimentError::setting("train.calibrate", problem));
-    }
-    Ok(goals)
+    own_figures::goals(&LanguageFigures::default(), TASK, train)
 }
 
-/// What is measured and watched by default is of classes: a language model has its own.
+/// Fills in the figures that the task has.
 pub(crate) fn choose_figures(resolved: &mut Resolved<Experiment>) -> Result<(), ExperimentError> {
-    let is_default = |key: &str| *resolved.provenance.get(key) == Origin::Default;
-    let (metrics, monitor) = (is_default("train.metrics"), is_default("train.monitor"));
-    if metrics {
-        resolved.choose("train.metrics", Vec::<String>::new(), "a language model has figures of its own")?;
-    }
-    if monitor {
-        resolved.choose("train.monitor", "loss", "nats a token, the least")?;
-    }
-    Ok(())
+    own_figures::choose(resolved, TASK, ("loss", "nats a token, the least"))
 }
 
 impl Kind for Language {
@@ -135,10 +118,8 @@ impl Kind for Language {
     ) -> Result<LanguageModel, ExperimentError> {
         let data = table(&resolved.value.data).clone();
         data.check_length(config(&resolved.value.task).length)?;
-        let tokenizer = data.tokenizer.open(roots, [source.text(&splits.train)])?;
-        if config(&resolved.value.task).vocabulary.is_none() {
-            resolved.choose(&format!("{KEY}.vocabulary"), tokenizer.size(), "the tokens of the tokenizer")?;
-        }
+        let known = (KEY, config(&resolved.value.task).vocabulary);
+        let tokenizer = data.tokenizer.choose(resolved, known, roots, [source.text(&splits.train)])?;
         Ok(config(&resolved.value.task).init(tokenizer)?)
     }
 
@@ -168,10 +149,7 @@ impl Kind for Language {
     ) -> Result<Option<Measured<()>>, ExperimentError> {
         let examples = Self::examples(plan, indices);
         let passed = pass(plan, model, &examples, LanguageFigures::default(), setting, &mut |_, _| ())?;
-        Ok(passed.map(|Pass { meter, samples, skipped }| {
-            let figures = if samples == 0 { Figures::default() } else { Meter::figures(&meter) };
-            Measured { part: "test", figures, samples, skipped, findings: () }
-        }))
+        Ok(passed.map(|pass| pass.measured(())))
     }
 
     /// The beginning of a piece, to be gone on with by the likeliest tokens.

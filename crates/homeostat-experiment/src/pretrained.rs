@@ -7,11 +7,11 @@ use homeostat_config::{Origin, Resolved};
 use homeostat_data::{CenterCrop, DataRoot, Filter, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
 use homeostat_fetch::{FetchError, HubFile};
 use homeostat_models::{Expects, ImageModelConfig, KnownNetwork, NameTable, SequenceModelConfig, TransformerConfig};
-use homeostat_task::{Adopted, ForeignNames, PeftAdapter, Task, WeightsError, read_foreign};
+use homeostat_task::{Adopted, ForeignNames, PeftFolder, Task, WeightsError, read_foreign};
 use homeostat_tasks::{ImageClassificationConfig, TaskConfig};
 use homeostat_train::PretrainedConfig;
 
-use crate::{Experiment, ExperimentError, Setting, Stage, kind::Kind};
+use crate::{Experiment, ExperimentError, Setting, Stage, adapter::with_prefix, kind::Kind};
 
 const KEY: &str = "train.pretrained";
 const PREPARE: &str = "task.image-classification.prepare";
@@ -42,14 +42,17 @@ pub(crate) fn initial<K: Kind>(
     let path = located(from, setting, observe)?;
     let in_file = |error: WeightsError| wrong(format!("{}: {error}", path.display()));
     let theirs = read_foreign(&path).map_err(in_file)?;
-    let theirs = match &from.adapter {
-        Some(folder) => {
-            let folder = setting.roots.find(folder)?;
-            let adapter = PeftAdapter::read(&folder).map_err(|error| wrong(error.to_string()))?;
-            let merged = adapter.merged_into(&theirs, &from.allow);
-            merged.map_err(|error| wrong(format!("{}: {error}", folder.display())))?
+    let folder = from.adapter.as_ref().map(|folder| setting.roots.find(folder)).transpose()?;
+    let in_folder = |problem: String| {
+        wrong(format!("{}: {problem}", folder.as_ref().map_or_else(String::new, |path| path.display().to_string())))
+    };
+    let adapter = folder.as_ref().map(|folder| PeftFolder::read(folder)).transpose();
+    let adapter = adapter.map_err(|error| wrong(error.to_string()))?;
+    let theirs = match &adapter {
+        Some(PeftFolder::LowRank(adapter)) => {
+            adapter.merged_into(&theirs, &from.allow).map_err(|error| in_folder(error.to_string()))?
         }
-        None => theirs,
+        Some(PeftFolder::Prefix(_)) | None => theirs,
     };
     let theirs = K::translated(task, theirs).map_err(|problem| wrong(format!("{}: {problem}", path.display())))?;
     let network = task.init(setting.device).map_err(|error| wrong(error.to_string()))?;
@@ -62,6 +65,10 @@ pub(crate) fn initial<K: Kind>(
     names.push((ForeignNames::own(&network), Vec::new()));
     let best = names.into_iter().max_by_key(|(names, _)| names.hits(&theirs));
     let (names, ignored) = best.ok_or_else(|| wrong("has no names".to_owned()))?;
+    let theirs = match &adapter {
+        Some(PeftFolder::Prefix(prefix)) => with_prefix(&theirs, &names, prefix).map_err(in_folder)?,
+        Some(PeftFolder::LowRank(_)) | None => theirs,
+    };
     let allow = [from.allow.as_slice(), &ignored].concat();
     let weights = names.adopt(&theirs, &allow).map_err(in_file)?;
     let file = fs::File::open(&path).map_err(ArtifactError::read(&path))?;

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use homeostat_config::Resolved;
 use homeostat_data::{DataRoot, TextAugment, TextSourceConfig, TextTableConfig, Tokenizer, TokenizerConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ExperimentError;
+use crate::{Experiment, ExperimentError};
 
 /// What a network for texts learns from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -67,8 +68,23 @@ impl TokenizerSource {
         }
     }
 
+    /// The tokenizer of a task, whose number of tokens is the vocabulary where the experiment says none; `key` is that of the task.
+    pub(crate) fn choose(
+        &self,
+        resolved: &mut Resolved<Experiment>,
+        (key, vocabulary): (&str, Option<usize>),
+        roots: &DataRoot,
+        texts: impl IntoIterator<Item = String>,
+    ) -> Result<Tokenizer, ExperimentError> {
+        let tokenizer = self.open(roots, texts)?;
+        if vocabulary.is_none() {
+            resolved.choose(&format!("{key}.vocabulary"), tokenizer.size(), "the tokens of the tokenizer")?;
+        }
+        Ok(tokenizer)
+    }
+
     /// The tokenizer, learnt from these texts or read.
-    pub(crate) fn open(
+    fn open(
         &self,
         roots: &DataRoot,
         texts: impl IntoIterator<Item = String>,

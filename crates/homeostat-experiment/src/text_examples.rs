@@ -1,26 +1,22 @@
-//! Texts as the loop sees them: read, augment (in training), prepare. It does not know the loop.
+//! Texts with their classes as the loop sees them: read, augment (in training), prepare. It does not know the loop.
 
 use std::sync::Arc;
 
-use homeostat_data::{
-    Buckets, DataError, LabelKind, OnCorrupt, SampleKey, SamplingConfig, Skipped, TextAugment, TextSource, Tokens,
-    Weigh,
-};
+use homeostat_data::{Buckets, DataError, LabelKind, SamplingConfig, TextSource, Weigh};
 use homeostat_task::Task;
 use homeostat_tasks::{Target, TextClassification};
 use homeostat_train::{Draw, Examples, Rows};
 
-use crate::{DataConfig, TextDataConfig};
+use crate::{
+    DataConfig, TextDataConfig,
+    text_rows::{Made, Read, TextRows},
+};
 
 /// A part of a source of texts.
 pub(crate) struct TextExamples {
     task: TextClassification,
-    source: Arc<TextSource>,
-    indices: Vec<usize>,
-    augment: TextAugment,
+    texts: TextRows,
     sampling: SamplingConfig,
-    on_corrupt: OnCorrupt,
-    buckets: Option<Buckets>,
 }
 
 impl TextExamples {
@@ -30,78 +26,43 @@ impl TextExamples {
         indices: &[usize],
         (data, text): (&DataConfig, &TextDataConfig),
     ) -> Self {
-        // The length in bytes stands for that in tokens: they go together, and nothing has to be cut into tokens for it.
-        let length = |&index: &usize| {
-            let sample = source.get(index).unwrap_or_default();
-            sample.text.len() + sample.pair.map_or(0, |pair| pair.len())
-        };
-        let sorted = text.bucket_batches > 1;
-        let buckets = || Buckets { lengths: indices.iter().map(length).collect(), window: text.bucket_batches };
-        Self {
-            task: task.clone(),
-            source: Arc::clone(source),
-            indices: indices.to_vec(),
-            augment: text.augment.clone(),
-            sampling: data.sampling.clone(),
-            on_corrupt: data.on_corrupt,
-            buckets: sorted.then(buckets),
-        }
+        let texts = TextRows::new(source, indices, (data, text), |sample| {
+            sample.text.len() + sample.pair.as_ref().map_or(0, String::len)
+        });
+        Self { task: task.clone(), texts, sampling: data.sampling.clone() }
     }
 
-    /// `again` counts how often the sample came before in this epoch.
-    fn input(&self, (index, again): (usize, usize), draw: Option<Draw>) -> Result<Tokens, DataError> {
-        let mut sample = self.source.get(index)?;
-        let sample_key = index as u64 | (again as u64) << 40;
-        let key = draw.map(|Draw { seed, epoch, .. }| SampleKey { seed, epoch, sample: sample_key });
-        if let Some(key) = key {
-            sample.text = self.augment.apply(&sample.text, key);
-        }
+    fn row(&self, Read { sample, index, key }: Read) -> Result<Made<TextClassification>, DataError> {
         let prepared = self.task.prepare(sample);
-        let tokens = prepared
-            .map_err(|error| DataError::Corrupt { name: self.source.name(index), why: format!("the text {error}") })?;
-        Ok(match key {
-            Some(key) => self.augment.apply_to_tokens(tokens, self.task.tokenizer(), key),
-            None => tokens,
-        })
+        let tokens = prepared.map_err(|error| self.texts.corrupt(index, format!("the text {error}")))?;
+        let tokens = self.texts.augmented(tokens, self.task.tokenizer(), key);
+        let source = &self.texts.source;
+        let target = match source.label_kind() {
+            LabelKind::Several => Target::Several(source.labels(index).to_vec()),
+            LabelKind::One | LabelKind::None => Target::Class(source.labels(index)[0]),
+        };
+        let bytes = tokens.bytes();
+        Ok((tokens, target, bytes))
     }
 }
 
 impl Examples<TextClassification> for TextExamples {
     fn len(&self) -> usize {
-        self.indices.len()
+        self.texts.indices.len()
     }
 
     fn order(&self, seed: u64, epoch: u64) -> Vec<usize> {
-        let first = |&index: &usize| self.source.labels(index).first().map_or(0, |label| *label as usize);
-        let labels: Vec<usize> = self.indices.iter().map(first).collect();
-        self.sampling.order(&labels, self.source.classes(), (seed, epoch))
+        let source = &self.texts.source;
+        let first = |&index: &usize| source.labels(index).first().map_or(0, |label| *label as usize);
+        let labels: Vec<usize> = self.texts.indices.iter().map(first).collect();
+        self.sampling.order(&labels, source.classes(), (seed, epoch))
     }
 
     fn buckets(&self) -> Option<&Buckets> {
-        self.buckets.as_ref()
+        self.texts.buckets.as_ref()
     }
 
     fn rows(&self, positions: &[usize], draw: Option<Draw>) -> Result<Rows<TextClassification>, DataError> {
-        let mut rows = Rows { inputs: vec![], truths: vec![], positions: vec![], skipped: vec![], bytes: 0 };
-        for &position in positions {
-            let (position, again) = (position % self.len(), position / self.len());
-            let index = self.indices[position];
-            match self.input((index, again), draw) {
-                Ok(tokens) => {
-                    rows.bytes += tokens.bytes();
-                    rows.inputs.push(tokens);
-                    rows.truths.push(match self.source.label_kind() {
-                        LabelKind::Several => Target::Several(self.source.labels(index).to_vec()),
-                        LabelKind::One | LabelKind::None => Target::Class(self.source.labels(index)[0]),
-                    });
-                    rows.positions.push(position);
-                }
-                Err(DataError::Corrupt { name, why }) if self.on_corrupt == OnCorrupt::Skip => {
-                    rows.skipped.push(Skipped { name, reason: why });
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(rows)
+        self.texts.rows(positions, draw, |read| self.row(read))
     }
 }

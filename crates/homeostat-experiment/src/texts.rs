@@ -54,11 +54,9 @@ impl Sorting for Texts {
         splits: &Splits,
         (roots, workers): (&DataRoot, Workers),
     ) -> Result<TextClassification, ExperimentError> {
-        let data = table(&resolved.value.data).clone();
-        let tokenizer = data.tokenizer.open(roots, all_texts(source, &splits.train))?;
-        if config(&resolved.value.task).vocabulary.is_none() {
-            resolved.choose(&format!("{KEY}.vocabulary"), tokenizer.size(), "the tokens of the tokenizer")?;
-        }
+        let from = table(&resolved.value.data).tokenizer.clone();
+        let known = (KEY, config(&resolved.value.task).vocabulary);
+        let tokenizer = from.choose(resolved, known, roots, all_texts(source, &splits.train))?;
         let task = config(&resolved.value.task).init(tokenizer)?;
         warn_of_cut_texts(&task, source, splits, workers)?;
         Ok(task)

@@ -22,6 +22,7 @@ mod registry;
 mod sequence;
 mod size;
 mod summary;
+mod two_tower;
 
 pub use error::ModelError;
 pub use generative::{
@@ -61,3 +62,4 @@ pub use sequence::{
     transformer::{NormPlace, Transformer, TransformerConfig},
 };
 pub use summary::{Layer, summarize};
+pub use two_tower::{ItemFeatures, ItemWords, TwoTower, TwoTowerConfig};

@@ -38,6 +38,7 @@ impl Report {
         section(&mut body, "What it saw", (!self.augmented.is_empty()).then(|| pictures::augmented(&self.augmented)));
         section(&mut body, "What it makes", (!self.made.is_empty()).then(|| pictures::sheets(&self.made)));
         section(&mut body, "What it writes", (!self.written.is_empty()).then(|| written(&self.written)));
+        section(&mut body, "What it answers", (!self.answered.is_empty()).then(|| written(&self.answered)));
         section(&mut body, "Data", (!self.data.classes.is_empty()).then(|| class_counts(&self.data)));
         section(&mut body, "Left out", (!self.skipped.is_empty()).then(|| skipped(&self.skipped)));
         section(&mut body, "Settings", (!self.config.is_empty()).then(|| settings(&self.config)));

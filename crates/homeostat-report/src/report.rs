@@ -27,6 +27,8 @@ pub struct Report {
     pub made: Vec<Picture>,
     /// What the network writes.
     pub written: Vec<Written>,
+    /// What the network answers to some requests.
+    pub answered: Vec<Written>,
     /// The number of samples by class and part.
     pub data: DataSummary,
     /// Samples that could not be read and were left out.

@@ -96,6 +96,11 @@ impl ForeignNames {
         self.tensors.get(ours).map(|foreign| foreign.name.as_str())
     }
 
+    /// Our names, each with theirs.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tensors.iter().map(|(ours, foreign)| (ours.as_str(), foreign.name.as_str()))
+    }
+
     /// How many of their names are among these tensors: the table that has most is theirs.
     #[must_use]
     pub fn hits(&self, theirs: &Weights) -> usize {
@@ -309,23 +314,20 @@ struct Leaf {
 #[derive(Default)]
 struct Reader {
     path: ParamPath,
-    containers: Vec<String>,
     leaves: Vec<Leaf>,
 }
 
 impl ModuleVisitor for Reader {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
-        self.containers.push(container.to_owned());
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
         self.path.exit();
-        self.containers.pop();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let container = self.containers.last().cloned().unwrap_or_default();
+        let container = self.path.container().to_owned();
         self.leaves.push(Leaf { name: self.path.name(), container, shape: param.lazy_shape().to_vec() });
     }
 }

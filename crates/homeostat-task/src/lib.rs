@@ -14,6 +14,7 @@
 mod foreign;
 mod headed;
 mod peft;
+mod peft_prefix;
 mod pickle;
 mod task;
 mod tensor_door;
@@ -22,6 +23,7 @@ mod weights;
 pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign, transpose};
 pub use headed::Headed;
 pub use peft::{PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer};
+pub use peft_prefix::{PeftFolder, PeftPrefix};
 pub use task::{InputError, Outcome, Task, TaskError, TaskVisitor};
 pub use tensor_door::{HostTensor, Signature, TensorDoor, TensorRequest, TensorSpec, ValueKind, Values};
 pub use weights::{ParamPath, Weights, WeightsError};

@@ -173,24 +173,35 @@ fn tensor(name: &str, view: &TensorView<'_>) -> Result<(String, TensorData), Wei
 
 /// Where a traversal stands in a module: the name that a parameter has in every file.
 #[derive(Debug, Default)]
-pub struct ParamPath(Vec<String>);
+pub struct ParamPath {
+    parts: Vec<String>,
+    containers: Vec<String>,
+}
 
 impl ParamPath {
     /// To be called from the visitor's `enter_module`.
     pub fn enter(&mut self, name: &str, container: &str) {
         // The variant of an enum is not part of a parameter's name, so weights survive a network's being wrapped.
-        self.0.push(if container.starts_with("Enum:") { String::new() } else { name.to_owned() });
+        self.parts.push(if container.starts_with("Enum:") { String::new() } else { name.to_owned() });
+        self.containers.push(container.to_owned());
     }
 
     /// To be called from the visitor's `exit_module`.
     pub fn exit(&mut self) {
-        self.0.pop();
+        self.parts.pop();
+        self.containers.pop();
+    }
+
+    /// The type in which the traversal stands, as the visitor is told it: `Struct:Linear`.
+    #[must_use]
+    pub fn container(&self) -> &str {
+        self.containers.last().map_or("", String::as_str)
     }
 
     /// The name here: `stages.0.weight`.
     #[must_use]
     pub fn name(&self) -> String {
-        self.0.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(".")
+        self.parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(".")
     }
 }
 

@@ -25,6 +25,7 @@ mod image_classification;
 mod image_generation;
 mod language_model;
 mod loss;
+mod recommendation;
 mod sentence_embedding;
 mod task_config;
 mod text_classification;
@@ -42,6 +43,10 @@ pub use language_model::{
 };
 pub use loss::{
     BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, LossConfig, LossValue, Probabilities,
+};
+pub use recommendation::{
+    Bought, Next, Recommendation, RecommendationConfig, RecommendationOutcome, RecommendationResponse, Recommended, UserBatch,
+    recommendation_request,
 };
 pub use sentence_embedding::{
     EmbeddingOutcome, EmbeddingResponse, PairBatch, PairTokens, SentenceEmbedding, SentenceEmbeddingConfig,

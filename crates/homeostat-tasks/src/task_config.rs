@@ -1,12 +1,14 @@
 //! The `[task]` table. It does not know who reads it.
 
-use homeostat_data::{TOKENIZER_FILE, Tokenizer};
+use std::sync::Arc;
+
+use homeostat_data::{ASSORTMENT_FILE, Assortment, TOKENIZER_FILE, Tokenizer};
 use homeostat_task::{TaskError, TaskVisitor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ImageClassificationConfig, ImageGenerationConfig, LanguageModelConfig, SentenceEmbeddingConfig,
+    ImageClassificationConfig, ImageGenerationConfig, LanguageModelConfig, RecommendationConfig, SentenceEmbeddingConfig,
     TextClassificationConfig,
 };
 
@@ -24,6 +26,8 @@ pub enum TaskConfig {
     LanguageModel(LanguageModelConfig),
     /// A vector for a text, near to those of texts that mean the same.
     SentenceEmbedding(SentenceEmbeddingConfig),
+    /// What a user buys next, by what they and others have bought.
+    Recommendation(RecommendationConfig),
 }
 
 impl Default for TaskConfig {
@@ -42,6 +46,7 @@ impl TaskConfig {
             Self::ImageGeneration(_) => "image-generation",
             Self::LanguageModel(_) => "language-model",
             Self::SentenceEmbedding(_) => "sentence-embedding",
+            Self::Recommendation(_) => "recommendation",
         }
     }
 
@@ -51,7 +56,21 @@ impl TaskConfig {
         match self {
             Self::ImageClassification(config) => config.temperature,
             Self::TextClassification(config) => config.temperature,
-            Self::ImageGeneration(_) | Self::LanguageModel(_) | Self::SentenceEmbedding(_) => 1.0,
+            Self::ImageGeneration(_)
+            | Self::LanguageModel(_)
+            | Self::SentenceEmbedding(_)
+            | Self::Recommendation(_) => 1.0,
+        }
+    }
+
+    /// The heads of the keys of a block of the network, where that attends to tokens.
+    #[must_use]
+    pub fn key_heads(&self) -> Option<usize> {
+        match self {
+            Self::TextClassification(config) => config.model.key_heads(),
+            Self::SentenceEmbedding(config) => config.model.key_heads(),
+            Self::LanguageModel(config) => Some(config.model.key_heads()),
+            Self::ImageClassification(_) | Self::ImageGeneration(_) | Self::Recommendation(_) => None,
         }
     }
 
@@ -66,6 +85,7 @@ impl TaskConfig {
             Self::ImageGeneration(config) => config.check(),
             Self::LanguageModel(config) => config.check(),
             Self::SentenceEmbedding(config) => config.check(),
+            Self::Recommendation(config) => config.check(),
         }
     }
 
@@ -107,10 +127,20 @@ impl TaskConfig {
                 let tokenizer = tokenizer(&visitor)?;
                 Ok(visitor.visit(config.init(tokenizer)?))
             }
+            Self::Recommendation(config) => {
+                let (tokenizer, assortment) = (tokenizer(&visitor)?, assortment(&visitor)?);
+                Ok(visitor.visit(config.init(&tokenizer, Arc::new(assortment))?))
+            }
         }
     }
 }
 
 fn tokenizer<V: TaskVisitor>(visitor: &V) -> Result<Tokenizer, TaskError> {
     Tokenizer::from_json(&visitor.asset(TOKENIZER_FILE)?).map_err(|error| TaskError::new(error.to_string()))
+}
+
+fn assortment<V: TaskVisitor>(visitor: &V) -> Result<Assortment, TaskError> {
+    let bytes = visitor.asset(ASSORTMENT_FILE)?;
+    let text = String::from_utf8_lossy(&bytes);
+    Assortment::from_json_lines(&text).map_err(|error| TaskError::new(error.to_string()))
 }

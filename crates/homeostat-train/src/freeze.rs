@@ -4,7 +4,7 @@ use burn::{
     module::{Flag, Module, ModuleVisitor, Param, ParamGroup, ParamId},
     tensor::Tensor,
 };
-use homeostat_task::{ParamPath, name_fits};
+use homeostat_task::{ParamPath, Weights, name_fits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,14 @@ pub(crate) fn fits(pattern: &str, name: &str) -> bool {
         Some(others) => !name_fits(others, name),
         None => name_fits(pattern, name),
     }
+}
+
+/// The tensors whose names fit one of these patterns, as in `learn`, and the others.
+#[must_use]
+pub fn divided(weights: Weights, learners: &[String]) -> [Weights; 2] {
+    let learns = |name: &str| learners.iter().any(|pattern| fits(pattern, name));
+    let (own, others) = weights.tensors().clone().into_iter().partition(|(name, _)| learns(name));
+    [own, others].map(Weights::from_tensors)
 }
 
 /// What of a network can be frozen.
@@ -151,19 +159,16 @@ pub(crate) fn learning<M: Module>(module: &M) -> usize {
 #[derive(Default)]
 struct Reader {
     path: ParamPath,
-    containers: Vec<String>,
     leaves: Vec<Leaf>,
 }
 
 impl ModuleVisitor for Reader {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
-        self.containers.push(container.to_owned());
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
         self.path.exit();
-        self.containers.pop();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -174,7 +179,7 @@ impl ModuleVisitor for Reader {
     }
 
     fn visit_flag(&mut self, flag: &Param<Flag>) {
-        let of_norm = self.containers.last().is_some_and(|container| container == "Struct:BatchNorm");
+        let of_norm = self.path.container() == "Struct:BatchNorm";
         let kind = if of_norm { LeafKind::Statistics } else { LeafKind::Flag };
         self.leaves.push(Leaf { id: flag.id, name: self.path.name(), kind });
     }

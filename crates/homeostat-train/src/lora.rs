@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TrainError,
     bound::{DECAY, POSITIVE},
+    freeze::divided,
 };
 
 /// Low-rank changes of dense layers, which learn where everything else keeps its value. They are merged into the weights when they are
@@ -159,9 +160,7 @@ impl LoraConfig {
     pub fn beside_and_base<M: Module>(&self, module: &M) -> [Weights; 2] {
         let own = format!("*.{NAME}.*");
         let rest = Weights::of(module).tensors().clone().into_iter().filter(|(name, _)| !name_fits(&own, name));
-        let learns = |name: &str| self.beside.iter().any(|pattern| crate::freeze::fits(pattern, name));
-        let (beside, base) = rest.partition(|(name, _)| learns(name));
-        [beside, base].map(Weights::from_tensors)
+        divided(Weights::from_tensors(rest.collect()), &self.beside)
     }
 }
 
@@ -175,7 +174,6 @@ struct DenseLayer {
 #[derive(Default)]
 struct DenseLayers {
     path: ParamPath,
-    containers: Vec<String>,
     /// In the order of the network.
     weights: Vec<DenseLayer>,
 }
@@ -183,16 +181,14 @@ struct DenseLayers {
 impl ModuleVisitor for DenseLayers {
     fn enter_module(&mut self, name: &str, container: &str) {
         self.path.enter(name, container);
-        self.containers.push(container.to_owned());
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {
         self.path.exit();
-        self.containers.pop();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let of_dense = self.containers.last().is_some_and(|container| container == "Struct:Linear");
+        let of_dense = self.path.container() == "Struct:Linear";
         if let [inputs, outputs] = param.lazy_shape().to_vec()[..]
             && of_dense
         {

@@ -131,6 +131,9 @@ fn export(artifact: &Path, out: &Path, origin: Option<&str>) -> anyhow::Result<(
         TaskConfig::ImageGeneration(_) => {
             bail!("networks that make pictures have no names but ours: read {} itself", artifact.model().display())
         }
+        TaskConfig::Recommendation(_) => {
+            bail!("networks that recommend have no names but ours: read {} itself", artifact.model().display())
+        }
         TaskConfig::TextClassification(_) | TaskConfig::SentenceEmbedding(_) => {
             bail!("networks of texts have no names but ours: read {} itself", artifact.model().display())
         }

@@ -8,7 +8,9 @@ use std::{
 use anyhow::{Context, bail};
 use homeostat_artifact::Artifact;
 use homeostat_deploy::Endpoint;
-use homeostat_tasks::{ClassificationResponse, EmbeddingResponse, LanguageResponse, TaskConfig};
+use homeostat_tasks::{
+    ClassificationResponse, EmbeddingResponse, LanguageResponse, RecommendationResponse, Recommended, TaskConfig,
+};
 use serde::de::DeserializeOwned;
 
 use super::{Done, table::print_table};
@@ -54,6 +56,9 @@ pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
         }
         TaskConfig::SentenceEmbedding(_) => {
             return embeddings(arguments, super::verify::open(&artifact, &arguments.device)?.as_ref());
+        }
+        TaskConfig::Recommendation(_) => {
+            return recommendations(arguments, super::verify::open(&artifact, &arguments.device)?.as_ref());
         }
     };
     let endpoint = super::verify::open(&artifact, &arguments.device)?;
@@ -117,6 +122,67 @@ fn embeddings(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Result<Do
         writeln!(out, "{value}")?;
     }
     done(&answers, "text")
+}
+
+/// What suits each user who has what the codes of a request say.
+fn recommendations(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Result<Done> {
+    let requests = texts(&arguments.text, &arguments.files);
+    let mut answers: Vec<Answer<RecommendationResponse>> =
+        requests.chunks(BATCH).flat_map(|batch| answer(endpoint, batch)).collect();
+    let most = arguments.top.map_or(usize::MAX, usize::from);
+    answers.iter_mut().filter_map(|answer| answer.response.as_mut().ok()).for_each(|found| found.items.truncate(most));
+    let mut out = std::io::stdout().lock();
+    match arguments.format {
+        Format::Jsonl => {
+            for Answer { name, response } in &answers {
+                let item = |Recommended { item, score, text }: &Recommended| serde_json::json!({ "item": item, "score": rounded(*score), "text": text });
+                let value = match response {
+                    Ok(RecommendationResponse { items, unknown }) => {
+                        let items: Vec<_> = items.iter().map(item).collect();
+                        serde_json::json!({ "bought": name, "items": items, "unknown": unknown })
+                    }
+                    Err(reason) => serde_json::json!({ "bought": name, "error": reason }),
+                };
+                writeln!(out, "{value}")?;
+            }
+        }
+        Format::Csv => {
+            writeln!(out, "bought,item,score,text,error")?;
+            for Answer { name, response } in &answers {
+                match response {
+                    Ok(response) => {
+                        for Recommended { item, score, text } in &response.items {
+                            writeln!(out, "{},{},{score:.6},{},", csv(name), csv(item), csv(text))?;
+                        }
+                    }
+                    Err(reason) => writeln!(out, "{},,,,{}", csv(name), csv(reason))?,
+                }
+            }
+        }
+        Format::Table => {
+            for Answer { name, response } in &answers {
+                match response {
+                    Ok(RecommendationResponse { items, .. }) => {
+                        writeln!(out, "{name}")?;
+                        let row = |Recommended { item, score, text }: &Recommended| {
+                            vec![item.clone(), format!("{:.2} %", 100.0 * score), text.clone()]
+                        };
+                        print_table(&mut out, &["item", "score", "text"], &items.iter().map(row).collect::<Vec<_>>())?;
+                    }
+                    Err(reason) => writeln!(out, "{name}: error: {reason}")?,
+                }
+            }
+        }
+    }
+    drop(out);
+    // What was passed over is told beside the answers, so that these stay a table.
+    for Answer { name, response } in &answers {
+        let unknown = response.as_ref().map_or(&[][..], |response| &response.unknown);
+        if !unknown.is_empty() {
+            writeln!(std::io::stderr(), "{name}: no such item on offer: {}", unknown.join(", "))?;
+        }
+    }
+    done(&answers, "request")
 }
 
 /// Whether all could be answered.
@@ -193,7 +259,7 @@ fn is_picture(extension: &str) -> bool {
 
 fn print(answers: &[Classified], labels: &[String], what: &str, arguments: &Predict) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    let most = usize::from(arguments.top).min(labels.len());
+    let most = usize::from(arguments.top.unwrap_or(3)).min(labels.len());
     match arguments.format {
         Format::Jsonl => {
             for Answer { name, response } in answers {

@@ -4,6 +4,7 @@
 
 mod broken_data;
 mod broken_runs;
+mod broken_texts;
 mod devices_and_disks;
 mod language;
 mod models;

@@ -90,3 +90,48 @@ fn texts_are_found_as_the_page_says() {
     let refused = digits.refused(&["search", "index", "runs/latest", "none.csv", "index"]);
     says(&refused, &["only a sentence embedding gives texts their vectors"]);
 }
+
+#[test]
+fn what_is_bought_next_is_ranked_as_the_page_says() {
+    let place = Place::new();
+    let tastes = ["garden", "kitchen", "office"];
+    let (mut items, mut purchases) = ("item,text\n".to_owned(), "user,item,time\n".to_owned());
+    for taste in tastes {
+        (0..6).for_each(|at| items += &format!("{taste}-{at},\"a thing, number {at}, for the {taste}\"\n"));
+    }
+    for user in 0..60 {
+        for step in 0..4 {
+            let (item, month) = ((user / 3 + step) % 6, 2 + step / 3);
+            purchases += &format!("u{user:03},{}-{item},2020-{month:02}-1{step} 10:12\n", tastes[user % 3]);
+        }
+    }
+    place.write("shop/items.csv", items);
+    place.write("shop/purchases.csv", purchases);
+    place.write("baskets.txt", "garden-1,garden-2\n[\"office-3\", \"no such\"]\n");
+    let page = include_str!("../../../../docs/recommend.md");
+    let text = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    place.write("shop.toml", text.replace("epochs = 12", "epochs = 60").replace("batch-size = 256", "batch-size = 16"));
+    for command in commands(page) {
+        if command.contains(&"jsonl".to_owned()) {
+            let answers = place.json(&command);
+            assert_eq!(answers.len(), 2);
+            assert_eq!(answers[0]["items"].as_array().unwrap().len(), 5);
+            says(answers[0]["items"][0]["item"].as_str().unwrap(), &["garden-"]);
+            assert_eq!(answers[1]["unknown"], serde_json::json!(["no such"]));
+            continue;
+        }
+        let out = place.well(&command);
+        match command[0].as_str() {
+            "predict" => says(&out, &["garden-3, kitchen-1", "score", "a thing, number", "for the garden", " %"]),
+            "eval" => says(&out, &["hit-rate-10", "popular-ndcg-10"]),
+            _ => {}
+        }
+    }
+    let csv = place.well(&["predict", "runs/latest", "--text", "garden-3", "--format", "csv", "--top", "2"]);
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    says(&csv, &["bought,item,score,text,error", "garden-3,garden-", ",\"a thing, number "]);
+    let strange = place.run(&["predict", "runs/latest", "--text", "x-1,x-2"]);
+    assert_eq!(strange.status.code(), Some(1));
+    let said = String::from_utf8(strange.stdout).unwrap();
+    says(&said, &["error: there is no item `x-1`, nor 1 more, among the 18 on offer"]);
+}

@@ -8,6 +8,7 @@ mod corpus;
 mod decode;
 mod description;
 mod fuzz;
+mod interactions;
 mod loader;
 mod mix;
 mod more_sources;

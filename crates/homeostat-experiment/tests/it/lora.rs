@@ -8,7 +8,7 @@ use homeostat_config::Resolved;
 use homeostat_data::Rng;
 use homeostat_experiment::Experiment;
 use homeostat_models::bert_weights;
-use homeostat_task::{PEFT_FILES, PeftAdapter, Weights, read_foreign};
+use homeostat_task::{PEFT_FILES, PeftAdapter, PeftPrefix, Weights, read_foreign};
 use serde_json::Value;
 
 use crate::place::{Place, digits};
@@ -177,6 +177,58 @@ fn biases_alone_or_narrow_layers_alone_can_learn() {
     ]);
     assert!(apart("network.", [&base, &adapters]) < 1e-6, "the rest stays");
     assert_eq!(adapters.tensors()["network.blocks.1.dense_adapter.up.weight"].shape().to_vec(), [4, 16]);
+}
+
+/// Prefixes learn alone; PEFT's files hold them, and another run begins with them.
+#[test]
+fn prefixes_learn_alone_and_stand_alone_in_the_files_of_peft() {
+    let place = Place::new();
+    let base = below_network(&prepared(&place));
+    let text = TEXT.lines().filter(|line| !line.starts_with("lora")).collect::<Vec<_>>().join("\n");
+    let load = |words: &[&str]| Experiment::text("pets.toml", &text).overrides(words).load();
+    let words = [
+        "model.transformer.prefix=2",
+        "task.text-classification.prepare.max-length=6",
+        "train.pretrained.allow=['head.*', '*prefix*']",
+        "train.learn=['*prefix*', 'head.*']",
+        "epochs=12",
+    ];
+    let (run, result) = place.train(load(&words).unwrap());
+    assert!(result.test.get("accuracy").unwrap() > 0.8, "{:?}", result.test);
+    let published = self::published(&run);
+    assert_eq!(apart("network.", [&base, &published]), 0.0, "the rest stays");
+    let folder = run.path().join("adapter");
+    let prefix = PeftPrefix::read(&folder).unwrap();
+    assert_eq!((prefix.heads, prefix.layers.len(), prefix.base.as_deref()), (2, 2, Some("bert.safetensors")));
+    for (layer, parts) in prefix.layers.iter().enumerate() {
+        for (part, data) in ["keys", "values"].into_iter().zip(parts) {
+            assert_eq!(published.tensors()[&format!("network.blocks.{layer}.prefix.{part}")], *data);
+        }
+    }
+    let config = json(&folder.join(PEFT_FILES[0]));
+    assert_eq!([&config["peft_type"], &config["num_virtual_tokens"], &config["token_dim"]], ["PREFIX_TUNING".into(), 2.into(), 16.into()].each_ref());
+    let beside = read_foreign(&folder.join("beside.safetensors")).unwrap();
+    assert_eq!(beside.tensors().keys().collect::<Vec<_>>(), ["head.bias", "head.weight"]);
+    assert_eq!(json(&folder.join("base.json"))["from"], Value::from("bert.safetensors"));
+
+    let at = folder.strip_prefix(place.data()).unwrap().display().to_string();
+    let begun = format!("train.pretrained.adapter=\"{at}\"");
+    let again = [&words[..2], &["train.pretrained.allow=['head.*']", "train.learn=['head.*']", "epochs=1", &begun]].concat();
+    let (second, _) = place.train(load(&again).unwrap());
+    assert_eq!(apart("network.", [&published, &self::published(&second)]), 0.0);
+    let fails = |words: &[&str]| place.try_train(load(words).unwrap()).map(drop).unwrap_err().to_string();
+    let allow = "train.pretrained.allow=['head.*', '*prefix*']";
+    for (words, told) in [
+        (&["model.transformer.prefix=3", "task.text-classification.prepare.max-length=5", &begun][..], "blocks.0.prefix.keys"),
+        (&[allow, words[1], &begun], "has prefixes for 2 blocks, but the network has 0 with one: set its prefix = 2"),
+        (&["model.transformer.prefix=2", allow], "places for 6 tokens"),
+    ] {
+        let error = match load(words) {
+            Ok(_) => fails(words),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains(told) && error.lines().count() == 1, "{told}: {error}");
+    }
 }
 
 #[test]

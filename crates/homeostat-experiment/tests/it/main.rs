@@ -10,6 +10,7 @@ mod inspect;
 mod language;
 mod lora;
 mod place;
+mod recommendations;
 mod reference;
 mod resume;
 mod run;

@@ -14,7 +14,7 @@ use homeostat_kernels::{Curve, Kernels, Sight, attention, dropout, layer_norm, s
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_DEPTH, MAX_WIDTH, SequenceInput, in_range, look_up, table, through};
+use super::{MAX_DEPTH, MAX_WIDTH, SequenceInput, in_range, look_up, prefix::Prefix, table, through};
 use crate::{ModelError, image::check_dropout};
 
 /// Blocks of attention and dense layers in which no token sees a later one, as in GPT-2.
@@ -46,6 +46,9 @@ pub struct DecoderConfig {
     pub epsilon: f64,
     /// Share of features dropped in training, behind the embedding and each part of a block, in 0..1.
     pub dropout: f64,
+    /// Keys and values of no token that each block's attention sees before those of the tokens (prefix tuning: Li & Liang 2021); 0 for none.
+    /// They take the first places, as in PEFT: a text has so many less. With `train.learn = ["*prefix*"]` they learn alone.
+    pub prefix: usize,
 }
 
 /// How a token knows its place.
@@ -99,6 +102,7 @@ impl Default for DecoderConfig {
             bias: true,
             epsilon: 1e-5,
             dropout: 0.1,
+            prefix: 0,
         }
     }
 }
@@ -133,13 +137,22 @@ impl DecoderConfig {
             let problem = format!("is {}, but rotary places need an even number of features a head", self.width);
             return setting("width", problem);
         }
+        if self.prefix >= self.positions {
+            let problem = format!("is {}, but must be below positions = {}", self.prefix, self.positions);
+            return setting("prefix", problem);
+        }
         if !(self.epsilon > 0.0 && self.epsilon < 1.0) {
             return setting("epsilon", format!("is {}, but must lie between 0 and 1", self.epsilon));
         }
         check_dropout(network, self.dropout)
     }
 
-    fn key_value_heads(&self) -> usize {
+    /// The most tokens of a text.
+    pub(super) fn tokens(&self) -> usize {
+        self.positions.saturating_sub(self.prefix)
+    }
+
+    pub(super) fn key_value_heads(&self) -> usize {
         self.key_value_heads.unwrap_or(self.heads)
     }
 
@@ -157,6 +170,7 @@ impl DecoderConfig {
             dropout: DropoutConfig::new(self.dropout).init(),
             heads: [self.heads, self.key_value_heads(), self.head_width()],
             positions: self.positions,
+            prefix: self.prefix,
             epsilon: self.epsilon,
             curve: if self.feed == FeedKind::Gelu { Curve::Gelu } else { Curve::GeluTanh },
             is_gated: self.feed == FeedKind::SwiGlu,
@@ -185,6 +199,7 @@ impl DecoderConfig {
         Block {
             attention_norm: self.norm(device),
             qkv: linear(self.width, self.width + 2 * self.key_value_heads() * self.head_width(), DEVIATION),
+            prefix: Prefix::init(self.prefix, self.key_value_heads() * self.head_width(), device),
             out: linear(self.width, self.width, added),
             dense_norm: self.norm(device),
             up: linear(self.width, up, DEVIATION),
@@ -205,6 +220,7 @@ pub struct Decoder {
     #[module(skip)]
     heads: [usize; 3],
     positions: usize,
+    prefix: usize,
     epsilon: f64,
     #[module(skip)]
     curve: Curve,
@@ -216,6 +232,7 @@ pub struct Decoder {
 struct Block {
     attention_norm: Norm,
     qkv: Linear,
+    prefix: Option<Prefix>,
     out: Linear,
     dense_norm: Norm,
     up: Linear,
@@ -293,7 +310,7 @@ impl Decoder {
     /// The most tokens of a text.
     #[must_use]
     pub fn positions(&self) -> usize {
-        self.positions
+        self.positions - self.prefix
     }
 
     pub(super) fn features(&self) -> usize {
@@ -307,7 +324,7 @@ impl Decoder {
         cache: Option<&mut KeyValueCache>,
     ) -> Tensor<3> {
         let ([_, length], device) = (ids.dims(), ids.device());
-        let first = cache.as_ref().map_or(0, |cache| cache.length);
+        let first = self.prefix + cache.as_ref().map_or(0, |cache| cache.length);
         assert!(first + length <= self.positions, "{} tokens in {} places", first + length, self.positions);
         let x = look_up(&self.tokens, ids);
         let x = match &self.places {
@@ -315,7 +332,7 @@ impl Decoder {
             None => x,
         };
         let angles = self.places.is_none().then(|| Angles::new(first, length, self.heads[2], &device));
-        let sight = Sight { mask: padding.map(|padding| padding.unsqueeze_dims(&[1, 2])), causal: true };
+        let sight = Prefix::seen(self.prefix, padding.as_ref(), true);
         let mut known = cache;
         let mut x = self.drop(x);
         for (layer, block) in self.blocks.iter().enumerate() {
@@ -341,7 +358,7 @@ impl Decoder {
     ) -> Tensor<3> {
         let qkv = through(&block.qkv, x, Curve::Straight);
         let [heads, shared, width] = self.heads;
-        if shared == heads && angles.is_none() && cache.is_none() {
+        if shared == heads && angles.is_none() && cache.is_none() && block.prefix.is_none() {
             let seen = self_attention(qkv, heads, sight.clone(), Kernels::selected());
             return through(&block.out, seen, Curve::Straight);
         }
@@ -357,6 +374,10 @@ impl Decoder {
         };
         let [key, value] = match cache {
             Some(cache) => cache.extend(layer, [key, value], self.positions),
+            None => [key, value],
+        };
+        let [key, value] = match &block.prefix {
+            Some(prefix) => prefix.before([key, value]),
             None => [key, value],
         };
         let [key, value] = [key, value].map(|part| for_all(part, heads / shared));

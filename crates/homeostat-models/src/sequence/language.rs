@@ -53,7 +53,15 @@ impl LanguageNetworkConfig {
     #[must_use]
     pub fn positions(&self) -> usize {
         match self {
-            Self::Decoder(config) => config.positions,
+            Self::Decoder(config) => config.tokens(),
+        }
+    }
+
+    /// The heads of the keys of a block.
+    #[must_use]
+    pub fn key_heads(&self) -> usize {
+        match self {
+            Self::Decoder(config) => config.key_value_heads(),
         }
     }
 
@@ -135,6 +143,8 @@ impl DecoderConfig {
         let small = Self { width: 8, depth: 2, heads: 2, hidden: 16, positions: 16, dropout: 0.0, ..Self::default() };
         vec![
             small.clone(),
+            Self { prefix: 3, ..small.clone() },
+            Self { prefix: 2, heads: 4, key_value_heads: Some(2), place: PlaceKind::Rotary, ..small.clone() },
             Self { place: PlaceKind::Rotary, ..small.clone() },
             Self { norm: NormKind::Rms, bias: false, ..small.clone() },
             Self { feed: FeedKind::SwiGlu, ..small.clone() },
@@ -199,6 +209,8 @@ fn gpt2(origin: &'static str, start: &str, tied: bool) -> NameTable {
         ("decoder.places".to_owned(), format!("{start}wpe")),
         block("attention_norm", "ln_1"),
         block("qkv", "attn.c_attn"),
+        // Of PEFT's making: what is saved has no prefixes.
+        block("prefix", "attn.prefix"),
         block("out", "attn.c_proj"),
         block("dense_norm", "ln_2"),
         block("up", "mlp.c_fc"),

@@ -7,6 +7,7 @@ pub(crate) mod decoder;
 pub(crate) mod encoder;
 pub(crate) mod language;
 mod pooling;
+mod prefix;
 pub(crate) mod recurrent;
 pub(crate) mod text_cnn;
 pub(crate) mod transformer;
@@ -104,8 +105,18 @@ impl SequenceModelConfig {
     #[must_use]
     pub fn positions(&self) -> Option<usize> {
         match self {
-            Self::Transformer(config) => Some(config.positions),
-            Self::Decoder(config) => Some(config.positions),
+            Self::Transformer(config) => Some(config.positions.saturating_sub(config.prefix)),
+            Self::Decoder(config) => Some(config.tokens()),
+            Self::Lstm(_) | Self::Gru(_) | Self::TextCnn(_) => None,
+        }
+    }
+
+    /// The heads of the keys of a block, where the network attends.
+    #[must_use]
+    pub fn key_heads(&self) -> Option<usize> {
+        match self {
+            Self::Transformer(config) => Some(config.heads),
+            Self::Decoder(config) => Some(config.key_value_heads()),
             Self::Lstm(_) | Self::Gru(_) | Self::TextCnn(_) => None,
         }
     }
@@ -145,6 +156,7 @@ impl SequenceModelConfig {
         let mut examples = vec![
             Self::Transformer(TransformerConfig { norm: transformer::NormPlace::Before, ..transformer.clone() }),
             Self::Transformer(TransformerConfig { adapter: 3, ..transformer.clone() }),
+            Self::Transformer(TransformerConfig { prefix: 3, ..transformer.clone() }),
             Self::Transformer(transformer),
             Self::Lstm(recurrent.clone()),
             Self::Lstm(RecurrentConfig { bidirectional: false, layers: 1, ..recurrent.clone() }),

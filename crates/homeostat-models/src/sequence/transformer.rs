@@ -6,11 +6,11 @@ use burn::{
     nn::{Dropout, DropoutConfig, Embedding, Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig},
     tensor::{Device, Tensor},
 };
-use homeostat_kernels::{Curve, Kernels, Sight, layer_norm, self_attention};
+use homeostat_kernels::{Curve, Kernels, Sight, attention, layer_norm, self_attention};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_DEPTH, MAX_WIDTH, SequenceInput, in_range, look_up, table, through};
+use super::{MAX_DEPTH, MAX_WIDTH, SequenceInput, in_range, look_up, prefix::Prefix, table, through};
 use crate::{ModelError, image::check_dropout};
 
 /// Blocks of attention and dense layers, as BERT's encoder.
@@ -38,6 +38,9 @@ pub struct TransformerConfig {
     /// Features of the narrow layers that are put behind each part of a block to learn in the place of the rest (adapters: Houlsby et al.
     /// 2019); 0 for none. With `train.learn = ["*adapter*", "head.*"]` they learn alone.
     pub adapter: usize,
+    /// Keys and values of no token that each block's attention sees before those of the tokens (prefix tuning: Li & Liang 2021); 0 for none.
+    /// They take the first places, as in PEFT: a text has so many less. With `train.learn = ["*prefix*", "head.*"]` they learn alone.
+    pub prefix: usize,
 }
 
 /// Where layers are normalised.
@@ -64,6 +67,7 @@ impl Default for TransformerConfig {
             epsilon: 1e-12,
             dropout: 0.1,
             adapter: 0,
+            prefix: 0,
         }
     }
 }
@@ -85,6 +89,10 @@ impl TransformerConfig {
         in_range(network, "types", self.types + 1, MAX_WIDTH)?;
         in_range(network, "adapter", self.adapter + 1, MAX_WIDTH)?;
         let setting = |setting, problem| Err(ModelError::Setting { network, setting, problem });
+        if self.prefix >= self.positions {
+            let problem = format!("is {}, but must be below positions = {}", self.prefix, self.positions);
+            return setting("prefix", problem);
+        }
         if !self.width.is_multiple_of(self.heads) {
             return setting("width", format!("is {}, but must be a multiple of heads = {}", self.width, self.heads));
         }
@@ -105,6 +113,7 @@ impl TransformerConfig {
             dropout: DropoutConfig::new(self.dropout).init(),
             heads: self.heads,
             epsilon: self.epsilon,
+            prefix: self.prefix,
             is_before: self.norm == NormPlace::Before,
         }
     }
@@ -130,6 +139,7 @@ impl TransformerConfig {
         Block {
             attention_norm: self.norm(device),
             qkv: linear(self.width, 3 * self.width),
+            prefix: Prefix::init(self.prefix, self.width, device),
             out: linear(self.width, self.width),
             attention_adapter: adapter(),
             dense_norm: self.norm(device),
@@ -151,6 +161,7 @@ pub struct Transformer {
     dropout: Dropout,
     heads: usize,
     epsilon: f64,
+    prefix: usize,
     is_before: bool,
 }
 
@@ -159,6 +170,7 @@ pub struct Transformer {
 struct Block {
     attention_norm: LayerNorm,
     qkv: Linear,
+    prefix: Option<Prefix>,
     out: Linear,
     attention_adapter: Option<Adapter>,
     dense_norm: LayerNorm,
@@ -190,17 +202,14 @@ impl Transformer {
     #[must_use]
     pub fn forward(&self, input: &SequenceInput) -> Tensor<3> {
         let [_, length] = input.ids.dims();
-        let first = |table: &Embedding, count| table.weight.val().narrow(0, 0, count).unsqueeze::<3>();
-        let x = look_up(&self.tokens, input.ids.clone()) + first(&self.places, length);
+        let rows = |table: &Embedding, start, count| table.weight.val().narrow(0, start, count).unsqueeze::<3>();
+        let x = look_up(&self.tokens, input.ids.clone()) + rows(&self.places, self.prefix, length);
         let x = match (&self.types, &input.types) {
             (Some(table), Some(types)) => x + look_up(table, types.clone()),
-            (Some(table), None) => x + first(table, 1),
+            (Some(table), None) => x + rows(table, 0, 1),
             (None, _) => x,
         };
-        let sight = Sight {
-            mask: input.padding.as_ref().map(|padding| padding.clone().unsqueeze_dims(&[1, 2])),
-            causal: false,
-        };
+        let sight = Prefix::seen(self.prefix, input.padding.as_ref(), false);
         if self.is_before {
             let x = self.dropout.forward(x);
             let x = self.blocks.iter().fold(x, |x, block| {
@@ -222,7 +231,20 @@ impl Transformer {
 
     fn attend(&self, block: &Block, x: Tensor<3>, sight: &Sight) -> Tensor<3> {
         let qkv = through(&block.qkv, x, Curve::Straight);
-        let seen = self_attention(qkv, self.heads, sight.clone(), Kernels::selected());
+        let seen = match &block.prefix {
+            None => self_attention(qkv, self.heads, sight.clone(), Kernels::selected()),
+            Some(prefix) => {
+                let [batch, length, all] = qkv.dims();
+                let (heads, width) = (self.heads, all / 3);
+                let [query, key, value] = [0, 1, 2].map(|part| {
+                    let part = qkv.clone().narrow(2, part * width, width);
+                    part.reshape([batch, length, heads, width / heads]).swap_dims(1, 2)
+                });
+                let [key, value] = prefix.before([key, value]);
+                let seen = attention(query, key, value, sight.clone(), Kernels::selected());
+                seen.swap_dims(1, 2).reshape([batch, length, width])
+            }
+        };
         let seen = self.dropout.forward(through(&block.out, seen, Curve::Straight));
         Adapter::behind(block.attention_adapter.as_ref(), seen)
     }

@@ -7,6 +7,7 @@ mod image_generation;
 mod language_model;
 mod learning;
 mod loss;
+mod recommendation;
 mod sentence_embedding;
 mod sequences;
 mod shared_data;

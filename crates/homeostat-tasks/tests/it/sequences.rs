@@ -11,7 +11,7 @@ use homeostat_models::{
     Pooling, RecurrentConfig, SequenceClassifier, SequenceInput, SequenceModel, SequenceModelConfig, TransformerConfig,
     bert_weights,
 };
-use homeostat_task::{PEFT_FILES, ParamPath, PeftAdapter, Weights, read_foreign};
+use homeostat_task::{PEFT_FILES, ParamPath, PeftAdapter, PeftFolder, PeftPrefix, Weights, read_foreign};
 
 /// What `tests/fixtures/sequences.py` has made.
 struct Fixture(BTreeMap<String, TensorData>);
@@ -156,6 +156,73 @@ fn an_adapter_of_peft_computes_here_what_it_computes_there() {
         fs::write(scratch.path().join(name), bytes).unwrap();
     }
     assert_eq!(PeftAdapter::read(scratch.path()).unwrap().merged_into(&base, &[]).unwrap(), merged);
+}
+
+/// What `tests/fixtures/peft_prefix.py` has made: PEFT's prefixes in our network.
+#[test]
+fn prefixes_of_peft_compute_here_what_they_compute_there() {
+    let device = device();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/peft_prefix");
+    let base = read_foreign(&folder.join("base.safetensors")).unwrap();
+    let prefix = PeftPrefix::read(&folder).unwrap();
+    let expected = Fixture::of("peft_prefix/expected");
+    let config = TransformerConfig {
+        width: 12,
+        depth: 2,
+        heads: 3,
+        hidden: 20,
+        positions: 12,
+        dropout: 0.0,
+        prefix: 4,
+        ..TransformerConfig::default()
+    };
+    assert_eq!((prefix.heads, prefix.layers.len()), (3, 2));
+    let apart = |times: f32| {
+        let network = SequenceModelConfig::Transformer(config.clone()).init(23, &device).unwrap();
+        let mut ours = bert_weights(base.tensors()).unwrap();
+        for (layer, parts) in prefix.layers.iter().enumerate() {
+            for (name, data) in ["keys", "values"].into_iter().zip(parts) {
+                let values = data.as_slice::<f32>().unwrap().iter().map(|value| value * times).collect::<Vec<_>>();
+                ours.insert(format!("blocks.{layer}.prefix.{name}"), TensorData::new(values, data.shape().to_vec()));
+            }
+        }
+        let real = expected.tensor::<2>("mask", &device).unsqueeze_dim::<3>(2);
+        let output = Weights::from_tensors(ours).apply(network).unwrap().forward(&expected.input(&device)) * real;
+        difference(&output.into_data_dtype(DType::F32), &expected.0["output"])
+    };
+    assert!(apart(0.0) > 0.1, "the prefixes matter");
+    assert!(apart(1.0) <= 1e-5, "{}", apart(1.0));
+}
+
+#[test]
+fn prefixes_are_read_as_they_were_written_and_what_is_none_is_refused() {
+    let part = |at: f32| TensorData::new((0_u8..6).map(|value| at + f32::from(value)).collect::<Vec<_>>(), [2, 3]);
+    let prefix = PeftPrefix { base: None, heads: 3, layers: vec![[part(0.0), part(10.0)], [part(20.0), part(30.0)]] };
+    let scratch = tempfile::tempdir().unwrap();
+    let [config, tensors] = prefix.to_files();
+    let read = |config: &[u8], tensors: &[u8]| {
+        fs::write(scratch.path().join(PEFT_FILES[0]), config).unwrap();
+        fs::write(scratch.path().join(PEFT_FILES[1]), tensors).unwrap();
+        PeftFolder::read(scratch.path())
+    };
+    assert_eq!(read(&config, &tensors).unwrap(), PeftFolder::Prefix(prefix));
+    // A row has the keys and the values of the first block, then those of the second.
+    let file = read_foreign(&scratch.path().join(PEFT_FILES[1])).unwrap();
+    let row = &file.tensors()["prompt_embeddings"].as_slice::<f32>().unwrap()[..12];
+    assert_eq!(row, [0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 20.0, 21.0, 22.0, 30.0, 31.0, 32.0]);
+    let changed = |change: &str, by: &str| String::from_utf8(config.clone()).unwrap().replace(change, by).into_bytes();
+    let other = Weights::from_tensors([("other".to_owned(), part(0.0))].into()).to_safetensors(&BTreeMap::new());
+    for (config, tensors, words) in [
+        (changed("\"num_layers\": 2", "\"num_layers\": 3"), &tensors, "but [2, 18] was expected"),
+        (changed("\"num_virtual_tokens\": 2", "\"num_virtual_tokens\": 0"), &tensors, "was expected"),
+        (changed("\"token_dim\": 3", "\"token_dim\": 18446744073709551615"), &tensors, "was expected"),
+        (changed("\"token_dim\": 3,", ""), &tensors, "missing field `token_dim`"),
+        (changed("PREFIX_TUNING", "PROMPT_TUNING"), &tensors, "adapter_config.json: "),
+        (config.clone(), &other, "there is no tensor `prompt_embeddings`"),
+    ] {
+        let error = read(&config, tensors).unwrap_err().to_string();
+        assert!(error.contains(words) && error.lines().count() == 1, "{error}");
+    }
 }
 
 #[test]

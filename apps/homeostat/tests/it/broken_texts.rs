@@ -1,0 +1,131 @@
+//! Texts, tokenizers and weights that do not go together: one line each that says what, where and how to mend it, or a warning that
+//! counts, and nothing silent.
+
+use std::fs;
+
+use crate::place::{Place, says, text};
+
+const PETS: &str = r#"name = "pets"
+[task.text-classification]
+prepare = { max-length = 8 }
+model.transformer = { width = 16, depth = 1, heads = 2, hidden = 32, positions = 8 }
+[data]
+split.given = { valid = 0.2 }
+[data.text]
+source.table = { folder = "pets" }
+tokenizer.train = { size = 60 }
+[train]
+epochs = 1
+batch-size = 8
+"#;
+
+/// A place with `pets.toml`, and tables of a training and a test part.
+fn pets() -> Place {
+    let place = Place::new();
+    let rows = |numbers: std::ops::Range<usize>| -> String {
+        numbers.map(|number| format!("the dog {number} barks,dog\na cat of {number} years purrs,cat\n")).collect()
+    };
+    place.write("pets/train.csv", format!("text,label\n{}", rows(0..20)));
+    place.write("pets/test.csv", format!("text,label\n{}", rows(20..26)));
+    place.write("pets.toml", PETS);
+    place
+}
+
+/// One more row at the end of a table.
+fn add(place: &Place, table: &str, row: &str) {
+    let path = place.path(table);
+    let content = fs::read_to_string(&path).unwrap();
+    fs::write(path, format!("{content}{row}\n")).unwrap();
+}
+
+#[track_caller]
+fn refused(place: &Place, words: &[&str], wanted: &[&str]) {
+    says(&place.refused(&[&["train", "pets.toml", "--quiet"], words].concat()), wanted);
+    assert!(!place.path("runs").exists(), "no run has begun");
+}
+
+const LONG: &str = "a dog that barks and barks and barks and barks,dog";
+
+#[test]
+fn texts_that_are_longer_than_the_places_are_cut_and_counted_or_refused() {
+    let place = pets();
+    add(&place, "pets/train.csv", LONG);
+    let output = place.run(&["train", "pets.toml", "--out", "cut"]);
+    assert!(output.status.success());
+    // The longest may have come to the validation part, which is not learnt from.
+    let said = text(&output.stderr);
+    let cut: usize = said.lines().filter(|line| line.contains("training texts have more than 8 tokens")).count();
+    assert_eq!(cut, 1, "{said}");
+    refused(
+        &place,
+        &["task.text-classification.prepare.max-length=9"],
+        &["`task.text-classification.prepare.max-length` is 9", "places for 8 tokens", "lower it, or raise"],
+    );
+    // What is measured is read before a run begins.
+    add(&place, "pets/test.csv", LONG);
+    let refuse = "task.text-classification.prepare.too-long=refuse";
+    refused(&place, &[refuse], &["test.csv, line 14", "tokens, but at most 8 are taken"]);
+}
+
+#[test]
+fn texts_that_are_empty_are_refused_by_their_line_or_left_out_and_listed() {
+    let place = pets();
+    add(&place, "pets/train.csv", "  ,dog");
+    refused(&place, &[], &["train.csv, line 42", "no text in `text`", "data.on-corrupt=skip"]);
+    let run = place.run(&["train", "pets.toml", "--out", "skipped", "data.on-corrupt=skip"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let page = fs::read_to_string(place.path("skipped/latest/report.html")).unwrap();
+    says(&page, &["train.csv, line 42", "no text in `text`"]);
+    let refused = place.run(&["predict", "skipped/latest", "--text", " "]);
+    assert_eq!(refused.status.code(), Some(1));
+    says(&text(&refused.stdout), &["error: the text is empty"]);
+}
+
+#[test]
+fn labels_that_nobody_has_learnt_are_refused_where_they_are_measured() {
+    let place = pets();
+    place.well(&["train", "pets.toml", "--quiet", "--out", "good"]);
+    add(&place, "pets/test.csv", "a cow moos,cow");
+    let words = ["test.csv", "line 14", "has the label `cow`, which the training part has not"];
+    refused(&place, &[], &words);
+    says(&place.refused(&["eval", "good/latest"]), &words);
+}
+
+#[test]
+fn tokenizers_and_weights_of_different_vocabularies_are_refused() {
+    let place = pets();
+    place.well(&["train", "pets.toml", "--quiet", "--out", "small"]);
+    let weights = "small/latest/artifact/model.safetensors";
+    let pretrained = format!("train.pretrained={{ from = \"{weights}\" }}");
+    refused(
+        &place,
+        &[&pretrained, "data.text.tokenizer.train.size=50", "--data-root", "."],
+        &["train.pretrained", weights, "network.tokens.weight", "60", "50"],
+    );
+    // The tokenizer of an artifact, by another one's.
+    place.well(&["train", "pets.toml", "--quiet", "--out", "other", "data.text.tokenizer.train.size=50"]);
+    let tokenizer = "latest/artifact/assets/tokenizer.json";
+    fs::copy(place.path("other").join(tokenizer), place.path("small").join(tokenizer)).unwrap();
+    says(&place.refused(&["predict", "small/latest", "--text", "a dog"]), &["tokenizer.json"]);
+    refused(
+        &place,
+        &[
+            "data.text.tokenizer={ file = \"other/latest/artifact/assets/tokenizer.json\" }",
+            "task.text-classification.vocabulary=60",
+        ],
+        &["`task.text-classification.vocabulary` is 60, but the tokenizer knows 50 tokens", "do not belong together"],
+    );
+}
+
+#[test]
+fn a_corpus_that_is_smaller_than_a_window_is_refused() {
+    let place = Place::new();
+    place.write("plays/a.txt", "To be, or not to be, that is the question.");
+    place.write(
+        "plays.toml",
+        "name = \"plays\"\n[task.language-model]\nlength = 64\n[data.corpus]\nsource.text-folder = { folder = \"plays\" }\n",
+    );
+    let line = place.refused(&["train", "plays.toml", "--quiet"]);
+    says(&line, &["part"]);
+    assert!(!place.path("runs").exists(), "{line}");
+}
