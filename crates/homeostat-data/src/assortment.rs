@@ -85,6 +85,12 @@ impl Assortment {
         &self.items
     }
 
+    /// How many items have no text.
+    #[must_use]
+    pub fn untold(&self) -> usize {
+        self.items.iter().filter(|item| item.text.is_empty()).count()
+    }
+
     /// The place of the item of this code.
     #[must_use]
     pub fn place(&self, code: &str) -> Option<u32> {

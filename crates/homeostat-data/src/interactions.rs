@@ -86,6 +86,8 @@ pub struct Histories {
     assortment: Assortment,
     users: Vec<String>,
     histories: Vec<History>,
+    /// Users who bought nothing before the division.
+    strangers: usize,
 }
 
 impl InteractionsConfig {
@@ -167,8 +169,12 @@ impl InteractionsConfig {
         let last = bought.values().flatten().map(|(day, _)| *day).max();
         let cut = day(&self.test_from).or(last.map(|last| last + 1)).unwrap_or_default();
         let assortment = assortment(&folder, texts, &bought, cut)?;
-        let mut store = Histories { folder, assortment, users: Vec::new(), histories: Vec::new() };
-        let (mut tests, mut strangers) = (Vec::new(), 0);
+        let (all, untold) = (assortment.items().len(), assortment.untold());
+        if untold > 0 {
+            tracing::warn!("{untold} of {all} items have no text: only who bought them tells what they are");
+        }
+        let mut store = Histories { folder, assortment, users: Vec::new(), histories: Vec::new(), strangers: 0 };
+        let mut tests = Vec::new();
         for (user, purchases) in bought {
             let firsts = store.firsts(&purchases, cut);
             let before = firsts.partition_point(|purchase| purchase.age > 0);
@@ -178,12 +184,13 @@ impl InteractionsConfig {
                     .histories
                     .push(History { before: boundary(&firsts[..before]), purchases: firsts[..before].to_vec() });
             }
-            strangers += usize::from(before == 0);
+            store.strangers += usize::from(before == 0);
             if before > 0 && before < firsts.len() {
                 tests.push((user, History { purchases: firsts, before }));
             }
         }
-        if strangers > 0 {
+        if store.strangers > 0 {
+            let strangers = store.strangers;
             tracing::warn!("{strangers} users bought nothing before {}: they are not measured with", self.test_from);
         }
         let learnt = store.histories.len();
@@ -242,7 +249,7 @@ fn filled(cell: &Cell, column: &str) -> Result<String, String> {
     cell.text().map(|text| text.trim().to_owned()).ok_or_else(|| format!("there is nothing in `{column}`"))
 }
 
-/// The items that somebody bought before this day; how many of them have no text is told once.
+/// The items that somebody bought before this day.
 fn assortment(
     folder: &Path,
     texts: &HashMap<String, String>,
@@ -257,11 +264,6 @@ fn assortment(
     }
     if buyers.is_empty() {
         return Err(DataError::format(folder, "nobody bought anything before the test part begins"));
-    }
-    let missing = buyers.keys().filter(|code| texts.get(**code).is_none_or(String::is_empty)).count();
-    if missing > 0 {
-        let all = buyers.len();
-        tracing::warn!("{missing} of {all} items have no text: only who bought them tells what they are");
     }
     let item = |(code, buyers): (&str, u32)| {
         let text = texts.get(code).cloned().unwrap_or_default();
@@ -326,6 +328,12 @@ impl Source<Histories> {
     #[must_use]
     pub fn assortment(&self) -> &Assortment {
         self.store().assortment()
+    }
+
+    /// How many users bought nothing before the test part begins: they are not measured with.
+    #[must_use]
+    pub fn strangers(&self) -> usize {
+        self.store().strangers
     }
 }
 

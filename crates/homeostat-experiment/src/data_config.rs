@@ -175,17 +175,10 @@ impl DataConfig {
             return Err(ExperimentError::setting("data.interactions", problem));
         };
         let Self { split, fraction, sampling, on_corrupt, .. } = self.clone();
-        let own = Self {
-            split,
-            fraction,
-            sampling,
-            on_corrupt,
-            interactions: self.interactions.clone(),
-            ..Self::default()
-        };
+        let own =
+            Self { split, fraction, sampling, on_corrupt, interactions: self.interactions.clone(), ..Self::default() };
         if *self != own {
-            let problem =
-                "has settings of other tasks than a recommendation, which takes split, fraction, on-corrupt and interactions";
+            let problem = "has settings of other tasks than a recommendation, which takes split, fraction, on-corrupt and interactions";
             return Err(ExperimentError::setting("data", problem));
         }
         interactions.check()

@@ -18,10 +18,7 @@ pub struct InteractionDataConfig {
 
 impl Default for InteractionDataConfig {
     fn default() -> Self {
-        Self {
-            source: InteractionsConfig::default(),
-            tokenizer: TokenizerSource::Train(TokenizerConfig::default()),
-        }
+        Self { source: InteractionsConfig::default(), tokenizer: TokenizerSource::Train(TokenizerConfig::default()) }
     }
 }
 

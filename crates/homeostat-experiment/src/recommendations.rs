@@ -76,7 +76,10 @@ impl Kind for Recommendations {
         let task = config(&resolved.value.task).init(&tokenizer, Arc::new(source.assortment().clone()))?;
         if task.cut_texts() > 0 {
             let (cut, most) = (task.cut_texts(), task.config().prepare.max_length);
-            tracing::warn!("{cut} of {} items' texts have more than {most} tokens: their ends are cut off", items.len());
+            tracing::warn!(
+                "{cut} of {} items' texts have more than {most} tokens: their ends are cut off",
+                items.len()
+            );
         }
         Ok(task)
     }
@@ -124,7 +127,11 @@ impl Kind for Recommendations {
         report.headlines.push(Headline {
             label: "learnt from".to_owned(),
             value: Value::Count(plan.splits.train.len() as u64),
-            note: format!("users of {} items; measured on {}", plan.source.assortment().items().len(), measured.samples),
+            note: format!(
+                "users of {} items; measured on {}",
+                plan.source.assortment().items().len(),
+                measured.samples
+            ),
         });
         report.answered.clone_from(&measured.findings);
         Ok(())

@@ -72,7 +72,9 @@ fn headlines<F>(result: &RunResult, measured: &Measured<F>) -> Vec<Headline> {
     let samples = measured.samples;
     let mut headlines = Vec::new();
     let figures: &Figures = &measured.figures;
-    let share = |name: &str| matches!(name, "accuracy" | "macro-f1" | "auroc") || name.starts_with("top-") || name.contains("hit-rate-");
+    let share = |name: &str| {
+        matches!(name, "accuracy" | "macro-f1" | "auroc") || name.starts_with("top-") || name.contains("hit-rate-")
+    };
     for (name, value) in figures.iter().filter(|(name, _)| *name != "loss").take(2) {
         let note = match (is_test, name) {
             (true, "accuracy") => {

@@ -84,11 +84,7 @@ impl TokenizerSource {
     }
 
     /// The tokenizer, learnt from these texts or read.
-    fn open(
-        &self,
-        roots: &DataRoot,
-        texts: impl IntoIterator<Item = String>,
-    ) -> Result<Tokenizer, ExperimentError> {
+    fn open(&self, roots: &DataRoot, texts: impl IntoIterator<Item = String>) -> Result<Tokenizer, ExperimentError> {
         match self {
             Self::Train(config) => Ok(Tokenizer::train(config, texts)?),
             Self::File(file) => Ok(Tokenizer::open(&roots.find_file(file)?)?),

@@ -65,12 +65,7 @@ impl TextRows {
     }
 
     /// The tokens of a text with the changes of training.
-    pub(crate) fn augmented(
-        &self,
-        tokens: Tokens,
-        tokenizer: &Tokenizer,
-        key: Option<SampleKey>,
-    ) -> Tokens {
+    pub(crate) fn augmented(&self, tokens: Tokens, tokenizer: &Tokenizer, key: Option<SampleKey>) -> Tokens {
         match key {
             Some(key) => self.augment.apply_to_tokens(tokens, tokenizer, key),
             None => tokens,

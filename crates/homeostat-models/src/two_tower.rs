@@ -184,7 +184,7 @@ mod tests {
     fn scores_are_products_of_what_the_towers_give() {
         let device = Device::flex();
         let network = config(ItemFeatures::Both).init(3, 4, &device).unwrap();
-        let host = |tensor: Tensor<2>| tensor.into_data().to_vec::<f32>().unwrap();
+        let host = |tensor: Tensor<2>| tensor.into_data().as_slice::<f32>().unwrap().to_vec();
         let of = |tower: &Tower| {
             let [items, words] = [&tower.items, &tower.words].map(|table| host(table.as_ref().unwrap().weight.val()));
             let word = |id: usize, at: usize| words[id * 4 + at];

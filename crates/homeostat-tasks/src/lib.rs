@@ -45,8 +45,8 @@ pub use loss::{
     BinaryCrossEntropyConfig, ClassWeights, CrossEntropyConfig, FocalConfig, LossConfig, LossValue, Probabilities,
 };
 pub use recommendation::{
-    Bought, Next, Recommendation, RecommendationConfig, RecommendationOutcome, RecommendationResponse, Recommended, UserBatch,
-    recommendation_request,
+    Bought, Next, Recommendation, RecommendationConfig, RecommendationOutcome, RecommendationResponse, Recommended,
+    UserBatch, recommendation_request,
 };
 pub use sentence_embedding::{
     EmbeddingOutcome, EmbeddingResponse, PairBatch, PairTokens, SentenceEmbedding, SentenceEmbeddingConfig,

@@ -396,7 +396,12 @@ impl Task for Recommendation {
 
     /// The cross-entropy of what is bought next against all that the user has not, summed over a user's purchases (the multinomial
     /// likelihood of Liang et al. 2018), the mean over users.
-    fn loss(&self, model: &TwoTower, UserBatch { has, words, inputs }: UserBatch, truths: &[Next]) -> RecommendationOutcome {
+    fn loss(
+        &self,
+        model: &TwoTower,
+        UserBatch { has, words, inputs }: UserBatch,
+        truths: &[Next],
+    ) -> RecommendationOutcome {
         let [users, items] = has.dims();
         let scores = Self::scores(model, &has, &words);
         let wanted = cells(truths.iter().map(|truth| truth.items.iter().copied()), items, &has.device());

@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ImageClassificationConfig, ImageGenerationConfig, LanguageModelConfig, RecommendationConfig, SentenceEmbeddingConfig,
-    TextClassificationConfig,
+    ImageClassificationConfig, ImageGenerationConfig, LanguageModelConfig, RecommendationConfig,
+    SentenceEmbeddingConfig, TextClassificationConfig,
 };
 
 /// The question that the network answers; the only part of an experiment that travels with the weights.

@@ -181,7 +181,7 @@ fn damaged_bytes_never_panic() {
 }
 
 /// What a source said while `read` ran, one line a warning.
-pub(crate) fn warnings(read: impl FnOnce()) -> Vec<String> {
+fn warnings(read: impl FnOnce()) -> Vec<String> {
     /// Keeps warnings, and nothing else.
     #[derive(Clone, Default)]
     struct Listener(Arc<Mutex<Vec<String>>>);

@@ -73,7 +73,9 @@ fn what_users_buy_next_is_foretold_better_than_by_what_most_buy_and_the_run_is_p
     assert_eq!(request.len(), 4, "what was bought before March");
     assert!(recorded(&run).value.train.metrics.is_empty());
     let page = fs::read_to_string(run.path().join("report.html")).unwrap();
-    for words in ["hit rate of what most have bought", "What it answers", "Recommended:", ", bought then)", "a thing for the"] {
+    for words in
+        ["hit rate of what most have bought", "What it answers", "Recommended:", ", bought then)", "a thing for the"]
+    {
         assert!(page.contains(words), "{words}");
     }
 }
@@ -110,7 +112,10 @@ fn what_is_wrong_is_refused_in_one_line() {
         (fails(&["data.interactions.source.items=../items.csv"]), "`../items.csv` is not the name of a file"),
         (fails(&["task.recommendation.items=7"]), "`task.recommendation.items` is 7, but there are 48 items"),
         (fails(&["data.sampling={weighted={}}"]), "`data.sampling`: draws by classes"),
-        (refused(&["data.interactions.source.test-from=March"]), "`data.interactions.source.test-from`: `March` is no day"),
+        (
+            refused(&["data.interactions.source.test-from=March"]),
+            "`data.interactions.source.test-from`: `March` is no day",
+        ),
         (refused(&["train.metrics=['accuracy']"]), "`train.metrics`: is of classes"),
         (refused(&["train.monitor=accuracy"]), "accuracy"),
         (refused(&["train.calibrate=true"]), "`train.calibrate`: is of classes"),

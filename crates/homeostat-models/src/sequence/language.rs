@@ -143,8 +143,8 @@ impl DecoderConfig {
         let small = Self { width: 8, depth: 2, heads: 2, hidden: 16, positions: 16, dropout: 0.0, ..Self::default() };
         vec![
             small.clone(),
-            Self { prefix: 3, ..small.clone() },
-            Self { prefix: 2, heads: 4, key_value_heads: Some(2), place: PlaceKind::Rotary, ..small.clone() },
+            Self { prefix: 3, positions: 19, ..small.clone() },
+            Self { prefix: 2, positions: 18, heads: 4, key_value_heads: Some(2), place: PlaceKind::Rotary, ..small.clone() },
             Self { place: PlaceKind::Rotary, ..small.clone() },
             Self { norm: NormKind::Rms, bias: false, ..small.clone() },
             Self { feed: FeedKind::SwiGlu, ..small.clone() },

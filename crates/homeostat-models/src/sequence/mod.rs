@@ -156,7 +156,7 @@ impl SequenceModelConfig {
         let mut examples = vec![
             Self::Transformer(TransformerConfig { norm: transformer::NormPlace::Before, ..transformer.clone() }),
             Self::Transformer(TransformerConfig { adapter: 3, ..transformer.clone() }),
-            Self::Transformer(TransformerConfig { prefix: 3, ..transformer.clone() }),
+            Self::Transformer(TransformerConfig { prefix: 3, positions: 19, ..transformer.clone() }),
             Self::Transformer(transformer),
             Self::Lstm(recurrent.clone()),
             Self::Lstm(RecurrentConfig { bidirectional: false, layers: 1, ..recurrent.clone() }),
