@@ -161,7 +161,7 @@ fn train_zoo(options: &ZooOptions) -> serde_json::Value {
     let y = Tensor::<1, Int>::from_data(labels(classes, batch).as_slice(), &device);
     let criterion = CrossEntropyLossConfig::new().init(&device);
     let options = Options { work: Work::Zoo, batch, size, length: None, threads, seconds, kernels: Choice::Own };
-    train(&options, model, &OptimizerConfig::Sgd(SgdConfig::default()), 0.01, |model| {
+    train(&options, model, &OptimizerConfig::Sgd(SgdConfig::default()), 1e-3, |model| {
         let TrainingScores { main, auxiliary } = model.training_scores(x.clone());
         let main = criterion.forward(main, y.clone());
         auxiliary.into_iter().fold(main, |sum, (weight, scores)| sum + criterion.forward(scores, y.clone()) * weight)
