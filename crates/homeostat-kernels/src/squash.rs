@@ -28,7 +28,10 @@ fn squash<const D: usize>(x: Tensor<D>, squash: Squash, kernels: Kernels) -> Ten
     #[cfg(feature = "cpu")]
     if kernels.take(&x) {
         use crate::sequence_extension::SequenceOps;
-        return Tensor::from_dispatch(<burn::backend::Dispatch as SequenceOps>::kernel_squash(x.into_dispatch(), squash));
+        return Tensor::from_dispatch(<burn::backend::Dispatch as SequenceOps>::kernel_squash(
+            x.into_dispatch(),
+            squash,
+        ));
     }
     match squash {
         Squash::Tanh => activation::tanh(x),

@@ -224,8 +224,8 @@ fn what_is_dropped_has_no_gradient_and_the_rest_grows() {
 
 #[test]
 fn levels_and_their_slopes_are_those_of_burn_however_the_floats_lie() {
-    let curves: [(&str, fn(Tensor<2>, Kernels) -> Tensor<2>); 2] = [("tanh", tanh), ("sigmoid", sigmoid)];
-    for (name, curve) in curves {
+    type Levels = fn(Tensor<2>, Kernels) -> Tensor<2>;
+    for (name, curve) in [("tanh", tanh as Levels), ("sigmoid", sigmoid)] {
         let x = [random([300, 70]) * 4.0];
         both(&x, name, |[x], kernels| curve(x.clone(), kernels));
         both(&x, &format!("{name}, turned"), |[x], kernels| curve(x.clone().swap_dims(0, 1), kernels));
