@@ -144,7 +144,14 @@ impl DecoderConfig {
         vec![
             small.clone(),
             Self { prefix: 3, positions: 19, ..small.clone() },
-            Self { prefix: 2, positions: 18, heads: 4, key_value_heads: Some(2), place: PlaceKind::Rotary, ..small.clone() },
+            Self {
+                prefix: 2,
+                positions: 18,
+                heads: 4,
+                key_value_heads: Some(2),
+                place: PlaceKind::Rotary,
+                ..small.clone()
+            },
             Self { place: PlaceKind::Rotary, ..small.clone() },
             Self { norm: NormKind::Rms, bias: false, ..small.clone() },
             Self { feed: FeedKind::SwiGlu, ..small.clone() },
