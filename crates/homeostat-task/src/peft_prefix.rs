@@ -60,7 +60,7 @@ pub struct PeftPrefix {
 #[derive(Clone, Debug, PartialEq)]
 pub enum PeftFolder {
     /// Changes of low rank, which are merged into weights.
-    LowRank(PeftAdapter),
+    LowRank(Box<PeftAdapter>),
     /// Prefixes of attention, which are parameters of their own.
     Prefix(PeftPrefix),
 }
@@ -79,7 +79,7 @@ impl PeftFolder {
         let text = fs::read(folder.join(PEFT_FILES[0])).unwrap_or_default();
         match serde_json::from_slice(&text) {
             Ok(Kind { peft_type }) if peft_type == KIND => PeftPrefix::read(folder).map(Self::Prefix),
-            _ => PeftAdapter::read(folder).map(Self::LowRank),
+            _ => PeftAdapter::read(folder).map(|adapter| Self::LowRank(Box::new(adapter))),
         }
     }
 }
