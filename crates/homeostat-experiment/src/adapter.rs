@@ -73,7 +73,7 @@ pub(crate) fn write_prefix<K: Kind>(
     let rest = Weights::from_tensors(rest.collect());
     let all = ["*".to_owned()];
     let learners = if train.learn.is_empty() { &all[..] } else { &train.learn };
-    write(plan, run, files, divided(rest, learners))
+    write(plan, run, files, divided(&rest, learners))
 }
 
 /// What the parameters of a block's prefix are called below the block.

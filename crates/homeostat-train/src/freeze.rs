@@ -43,7 +43,7 @@ pub(crate) fn fits(pattern: &str, name: &str) -> bool {
 
 /// The tensors whose names fit one of these patterns, as in `learn`, and the others.
 #[must_use]
-pub fn divided(weights: Weights, learners: &[String]) -> [Weights; 2] {
+pub fn divided(weights: &Weights, learners: &[String]) -> [Weights; 2] {
     let learns = |name: &str| learners.iter().any(|pattern| fits(pattern, name));
     let (own, others) = weights.tensors().clone().into_iter().partition(|(name, _)| learns(name));
     [own, others].map(Weights::from_tensors)

@@ -160,7 +160,7 @@ impl LoraConfig {
     pub fn beside_and_base<M: Module>(&self, module: &M) -> [Weights; 2] {
         let own = format!("*.{NAME}.*");
         let rest = Weights::of(module).tensors().clone().into_iter().filter(|(name, _)| !name_fits(&own, name));
-        divided(Weights::from_tensors(rest.collect()), &self.beside)
+        divided(&Weights::from_tensors(rest.collect()), &self.beside)
     }
 }
 

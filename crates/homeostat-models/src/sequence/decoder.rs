@@ -332,7 +332,7 @@ impl Decoder {
             None => x,
         };
         let angles = self.places.is_none().then(|| Angles::new(first, length, self.heads[2], &device));
-        let sight = Prefix::seen(self.prefix, padding.as_ref(), true);
+        let sight = Prefix::seen(self.prefix, padding, true);
         let mut known = cache;
         let mut x = self.drop(x);
         for (layer, block) in self.blocks.iter().enumerate() {

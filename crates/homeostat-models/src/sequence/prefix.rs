@@ -35,12 +35,14 @@ impl Prefix {
     }
 
     /// What tokens see where all of them see these, too.
-    pub(super) fn seen(length: usize, padding: Option<&Tensor<2, Bool>>, causal: bool) -> Sight {
+    pub(super) fn seen(length: usize, padding: Option<Tensor<2, Bool>>, causal: bool) -> Sight {
         let mask = padding.map(|padding| {
             let [batch, _] = padding.dims();
+            if length == 0 {
+                return padding.unsqueeze_dims(&[1, 2]);
+            }
             let own = Tensor::<2, Bool>::full([batch, length], false, &padding.device());
-            let all = if length > 0 { Tensor::cat(vec![own, padding.clone()], 1) } else { padding.clone() };
-            all.unsqueeze_dims(&[1, 2])
+            Tensor::cat(vec![own, padding], 1).unsqueeze_dims(&[1, 2])
         });
         Sight { mask, causal }
     }

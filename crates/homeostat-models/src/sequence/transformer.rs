@@ -209,7 +209,7 @@ impl Transformer {
             (Some(table), None) => x + rows(table, 0, 1),
             (None, _) => x,
         };
-        let sight = Prefix::seen(self.prefix, input.padding.as_ref(), false);
+        let sight = Prefix::seen(self.prefix, input.padding.clone(), false);
         if self.is_before {
             let x = self.dropout.forward(x);
             let x = self.blocks.iter().fold(x, |x, block| {

@@ -88,6 +88,7 @@ fn filled_with(text: &str) -> Report {
         augmented: vec![Picture { png: sample::png(8, 1), caption: own() }],
         made: vec![Picture { png: sample::png(8, 1), caption: own() }],
         written: vec![homeostat_report::Written { prompt: own(), text: own(), how: own() }],
+        answered: vec![homeostat_report::Written { prompt: own(), text: own(), how: own() }],
         data: homeostat_report::DataSummary { parts: vec![own()], classes: vec![(own(), vec![3])] },
         skipped: vec![homeostat_report::Skipped { name: own(), reason: own() }],
         config: format!("{text}\nname = \"{text}\" # default\nname = 1 # {text}"),

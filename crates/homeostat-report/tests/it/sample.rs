@@ -120,6 +120,7 @@ pub(crate) fn report(classes: &[&str]) -> Report {
         classification: Some(classification(&names)),
         augmented: (0..12).map(|index| Picture { png: png(8, index * 5 + 1), caption: names[index as usize % names.len()].clone() }).collect(),
         written: Vec::new(),
+        answered: Vec::new(),
         data: DataSummary {
             parts: ["train", "valid", "test"].map(str::to_owned).to_vec(),
             classes: names.iter().enumerate().map(|(index, name)| (name.clone(), vec![139 + 3 * (index as u64 % 7), 17 + index as u64 % 2, 18])).collect(),
