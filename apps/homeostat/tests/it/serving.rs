@@ -122,6 +122,9 @@ fn what_cannot_be_served_is_refused_in_one_line() {
         (&["runs/latest", "--rate", "fast"], "`fast`"),
         (&["runs/latest", "--target-p99", "0"], "--target-p99 0: latency.target"),
         (&["runs/latest", "--metrics", "here"], "--metrics here"),
+        (&["runs/latest", "--control", "here"], "--control here"),
+        (&["runs/latest", "--otlp", "collector:4318"], "--otlp: `collector:4318` is no address of a collector"),
+        (&["runs/latest", "--tokens", "0"], "0 is not in 1..=1048576"),
         (&["runs/latest", "--tls-certificate", "keys", "--tls-key", "keys"], "no certificate"),
         (&["runs/latest", "--poll", "0"], "--poll 0: give seconds"),
     ] {
