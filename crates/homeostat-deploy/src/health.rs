@@ -2,10 +2,7 @@
 
 use std::sync::Mutex;
 
-use crate::{
-    Failure,
-    batcher::held,
-};
+use crate::{Failure, batcher::held};
 
 /// How instances are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

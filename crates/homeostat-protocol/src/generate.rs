@@ -60,8 +60,7 @@ pub struct GenerateResponse<'a> {
 
 impl GenerateSettings {
     /// The names of the settings, in the order of a request's documentation.
-    pub const NAMES: [&str; 7] =
-        ["max_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop", "seed"];
+    pub const NAMES: [&str; 7] = ["max_tokens", "temperature", "top_k", "top_p", "repetition_penalty", "stop", "seed"];
 }
 
 impl GenerateRequest {

@@ -11,8 +11,8 @@ use std::{
 
 use homeostat_deploy::{Answer, Job, Phases};
 use homeostat_protocol::{
-    GenerateRequest, InferRequest, InferResponse, ModelConfig, ModelMetadata, ModelStatistics, RepositoryEntry, RepositoryQuery,
-    ServerMetadata,
+    GenerateRequest, InferRequest, InferResponse, ModelConfig, ModelMetadata, ModelStatistics, RepositoryEntry,
+    RepositoryQuery, ServerMetadata,
 };
 use tokio::task::spawn_blocking;
 

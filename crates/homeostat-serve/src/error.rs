@@ -140,6 +140,11 @@ impl ServeError {
         }
     }
 
+    /// A body of another type than those that are taken.
+    pub(crate) fn media_type(found: &str, wanted: &'static str) -> Self {
+        Self::MediaType { found: cut(found), wanted }
+    }
+
     /// Loading and unloading where it is not allowed.
     pub(crate) fn no_control() -> Self {
         let remedy = "ask the listener of --control, or start the server with --allow-control";

@@ -97,7 +97,8 @@ mod tests {
         };
         let request = GenerateRequest { text: "a\"b".into(), settings, ..GenerateRequest::default() };
         let raw: Value = serde_json::from_slice(&raw_request(&request)).unwrap();
-        let wanted = serde_json::json!({ "prompt": "a\"b", "max-tokens": 5, "top-p": 0.5, "stop": ["x"], "seed": u64::MAX });
+        let wanted =
+            serde_json::json!({ "prompt": "a\"b", "max-tokens": 5, "top-p": 0.5, "stop": ["x"], "seed": u64::MAX });
         assert_eq!(raw, wanted);
         let error = in_words_of_the_protocol(Failure::Input("`max-tokens` is 0".into()));
         assert_eq!(error, ServeError::Input("`max_tokens` is 0".into()));

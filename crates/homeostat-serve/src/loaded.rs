@@ -12,12 +12,13 @@ use bytes::Bytes;
 use homeostat_artifact::Artifact;
 use homeostat_control::LatencyConfig;
 use homeostat_deploy::{
-    Answer, Batcher, BatcherConfig, Draft, Finished, Job, OpenEndpoint, Order, Query, Spent, Writers, WritersConfig, verify,
+    Answer, Batcher, BatcherConfig, Draft, Finished, Job, OpenEndpoint, Order, Query, Spent, Writers, WritersConfig,
+    verify,
 };
 use homeostat_protocol::{
-    BatchStatistics, ConfigParameter, ConfigTensor, Duration as Counted, DynamicBatching, GenerateRequest, InferenceStatistics,
-    InstanceGroup, InstanceKind, ModelConfig, ModelMetadata, QueuePolicy, TensorMetadata, TimeoutAction, VersionPolicy,
-    VersionStatistics,
+    BatchStatistics, ConfigParameter, ConfigTensor, Duration as Counted, DynamicBatching, GenerateRequest,
+    InferenceStatistics, InstanceGroup, InstanceKind, ModelConfig, ModelMetadata, QueuePolicy, TensorMetadata,
+    TimeoutAction, VersionPolicy, VersionStatistics,
 };
 use homeostat_tasks::TaskConfig;
 use sha2::{Digest, Sha256};

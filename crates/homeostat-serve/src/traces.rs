@@ -24,7 +24,7 @@ pub use export::{Collector, CollectorError};
 use crate::{engine::Spent, loaded::Loaded};
 use context::Context;
 use export::Parcel;
-use otlp::{Kind, Span};
+use otlp::{INTERNAL, SERVER, Span};
 
 /// Requests whose spans wait to be sent; beyond, they are dropped.
 const MOST_WAITING: usize = 4096;
@@ -59,13 +59,14 @@ impl Tracer {
             return None;
         }
         let numbers = &self.0.numbers;
-        let trace = parent.as_ref().map_or_else(|| [numbers.next(), numbers.next()].concat(), |parent| parent.trace.to_vec());
+        let trace =
+            parent.as_ref().map_or_else(|| [numbers.next(), numbers.next()].concat(), |parent| parent.trace.to_vec());
         let span = Span {
             trace_id: trace,
             span_id: numbers.next().to_vec(),
             parent_span_id: parent.map(|parent| parent.span.to_vec()).unwrap_or_default(),
             name,
-            kind: Kind::Server.into(),
+            kind: SERVER,
             flags: SAMPLED,
             ..Span::default()
         };
@@ -168,7 +169,7 @@ impl Traced {
                 parent_span_id: state.span.span_id.clone(),
                 span_id,
                 name: name.to_owned(),
-                kind: Kind::Internal.into(),
+                kind: INTERNAL,
                 start_time_unix_nano: begun,
                 end_time_unix_nano: ended,
                 flags: SAMPLED,

@@ -41,8 +41,9 @@ impl Page {
 
     pub(super) fn push(&self, piece: &str) {
         let mut state = held(&self.state);
+        let is_full = state.pieces.len() >= MOST_PIECES;
         match state.pieces.back_mut() {
-            Some(last) if state.pieces.len() >= MOST_PIECES => last.push_str(piece),
+            Some(last) if is_full => last.push_str(piece),
             _ => state.pieces.push_back(piece.to_owned()),
         }
         drop(state);

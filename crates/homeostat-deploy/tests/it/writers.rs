@@ -265,7 +265,8 @@ async fn a_slow_reader_holds_nobody_up() {
 async fn what_was_taken_is_written_before_the_end() {
     let Room { puppet, writers, .. } = room(WritersConfig { at_once: 1, ..WritersConfig::default() });
     puppet.hold(true);
-    let ask = |words: &'static str| writers.submit(Order { request: Bytes::from_static(words.as_bytes()), deadline: None });
+    let ask =
+        |words: &'static str| writers.submit(Order { request: Bytes::from_static(words.as_bytes()), deadline: None });
     let drafts = [ask("hold a").unwrap(), ask("b").unwrap()];
     drop(writers);
     puppet.hold(false);

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use homeostat_protocol::{
-    Contents, Datatype, GenerateRequest, GenerateResponse, InferRequest, InferResponse, Limits, ModelMetadata, OutputForms,
-    Tensor, TensorMetadata, decode_request, encode_response,
+    Contents, Datatype, GenerateRequest, GenerateResponse, InferRequest, InferResponse, Limits, ModelMetadata,
+    OutputForms, Tensor, TensorMetadata, decode_request, encode_response,
 };
 use serde_json::Value;
 

@@ -104,5 +104,5 @@ async fn begin(app: &App, named: &v2::Named, request: Request, is_stream: bool) 
 
 /// A server-sent event of one line of JSON.
 fn event(json: &[u8]) -> Bytes {
-    [b"data: ", json, b"\n\n"].concat().into()
+    [&b"data: "[..], json, b"\n\n"].concat().into()
 }

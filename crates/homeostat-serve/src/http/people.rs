@@ -78,7 +78,7 @@ async fn items(kind: &str, bytes: Bytes) -> Result<Vec<(Option<String>, Bytes)>,
         // What `curl --data-binary` says of any file, where nothing else is said.
         "" | "application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain" => Ok(vec![(None, bytes)]),
         kind if kind.starts_with("image/") => Ok(vec![(None, bytes)]),
-        other => Err(ServeError::MediaType { found: other.chars().take(64).collect(), wanted: WANTED }),
+        other => Err(ServeError::media_type(other, WANTED)),
     }
 }
 

@@ -41,7 +41,9 @@ pub struct Collector {
 
 /// It is no address of a collector.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{0}` is no address of a collector: give http://HOST:PORT, to which /v1/traces is added, or with another path")]
+#[error(
+    "`{0}` is no address of a collector: give http://HOST:PORT, to which /v1/traces is added, or with another path"
+)]
 pub struct CollectorError(String);
 
 impl FromStr for Collector {
@@ -54,7 +56,8 @@ impl FromStr for Collector {
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let port = authority.rsplit_once(':').filter(|(host, _)| !host.starts_with('[') || host.ends_with(']'));
         let (host, has_port) = port.map_or((authority, Ok(4318)), |(host, port)| (host, port.parse::<u16>()));
-        let is_fit = |word: &str| word.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'@' | b'?' | b'#'));
+        let is_fit =
+            |word: &str| word.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'@' | b'?' | b'#'));
         let port = has_port.map_err(|_| wrong())?;
         if host.is_empty() || !is_fit(host) || !is_fit(path) {
             return Err(wrong());
@@ -160,7 +163,16 @@ mod tests {
             let found: Collector = text.parse().unwrap();
             assert_eq!((found.authority.as_str(), found.path.as_str()), (authority, path));
         }
-        for wrong in ["", "collector:4318", "https://collector", "http://", "http://a:b", "http://a b", "http://a/b c", "http://u@h"] {
+        for wrong in [
+            "",
+            "collector:4318",
+            "https://collector",
+            "http://",
+            "http://a:b",
+            "http://a b",
+            "http://a/b c",
+            "http://u@h",
+        ] {
             let error = wrong.parse::<Collector>().unwrap_err().to_string();
             assert!(error.contains("give http://HOST:PORT") && !error.contains('\n'), "{error}");
         }

@@ -1,7 +1,7 @@
 //! The messages of OTLP that carry spans, as far as they are used here. Numbers and types are OpenTelemetry's (its protocol buffers
 //! `opentelemetry.proto.trace.v1`, stable since 1.0). They do not know how they travel.
 
-use prost::{Enumeration, Message, Oneof};
+use prost::{Message, Oneof};
 
 /// What a collector is sent.
 #[derive(Clone, PartialEq, Message)]
@@ -50,7 +50,7 @@ pub(super) struct Span {
     pub(super) parent_span_id: Vec<u8>,
     #[prost(string, tag = "5")]
     pub(super) name: String,
-    #[prost(enumeration = "Kind", tag = "6")]
+    #[prost(int32, tag = "6")]
     pub(super) kind: i32,
     #[prost(fixed64, tag = "7")]
     pub(super) start_time_unix_nano: u64,
@@ -64,13 +64,10 @@ pub(super) struct Span {
     pub(super) flags: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enumeration)]
-#[repr(i32)]
-pub(super) enum Kind {
-    Unspecified = 0,
-    Internal = 1,
-    Server = 2,
-}
+/// The kind of a span within a program.
+pub(super) const INTERNAL: i32 = 1;
+/// The kind of a span that answers a request from elsewhere.
+pub(super) const SERVER: i32 = 2;
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Status {

@@ -38,7 +38,10 @@ fn ask(text: &str, parameters: Value) -> String {
 
 /// The JSON of each event.
 fn events(answer: &Answer) -> Vec<Value> {
-    assert_eq!((answer.status.as_u16(), &answer.headers["content-type"]), (200, &"text/event-stream; charset=utf-8".parse().unwrap()));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["content-type"]),
+        (200, &"text/event-stream; charset=utf-8".parse().unwrap())
+    );
     let text = std::str::from_utf8(&answer.body).unwrap();
     assert!(text.ends_with("\n\n"), "{text:?}");
     let event = |event: &str| serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap();
@@ -93,7 +96,8 @@ async fn each_parameter_has_its_say() {
     assert_eq!(write(json!({ "temperature": 1.5, "seed": 3 })).await, free);
     assert_ne!(write(json!({ "temperature": 1.5, "seed": 4 })).await, free);
     let likeliest = write(json!({ "temperature": 0 })).await;
-    for same in [json!({ "top_k": 1 }), json!({ "top_p": 1e-9 }), json!({ "temperature": 1e-3, "top_k": 1, "seed": 9 })] {
+    for same in [json!({ "top_k": 1 }), json!({ "top_p": 1e-9 }), json!({ "temperature": 1e-3, "top_k": 1, "seed": 9 })]
+    {
         assert_eq!(write(same.clone()).await, likeliest, "{same}");
     }
     let penalised = write(json!({ "temperature": 0, "repetition_penalty": 100 })).await;
@@ -106,7 +110,10 @@ async fn each_parameter_has_its_say() {
     // Beside the text, and with an id.
     let body = json!({ "text_input": "the cat", "id": "a-1", "seed": 3, "temperature": 1.5, "max_tokens": 5, "stream": false });
     let answer = place.post(GENERATE, body.to_string()).await.json(200);
-    assert_eq!((&answer["id"], &answer["text_output"]), (&json!("a-1"), &json!(free.chars().take(5).collect::<String>())));
+    assert_eq!(
+        (&answer["id"], &answer["text_output"]),
+        (&json!("a-1"), &json!(free.chars().take(5).collect::<String>()))
+    );
     // A prompt of more than the network sees loses its beginning.
     let long = place.post(GENERATE, ask(&"a cat ".repeat(50), json!({ "max_tokens": 3 }))).await.json(200);
     assert_eq!(long["text_output"].as_str().unwrap().chars().count(), 3);
@@ -241,7 +248,8 @@ fn stream(server: &Running, tokens: usize) -> (TcpStream, Vec<u8>) {
     let body = ask("the cat", json!({ "max_tokens": tokens }));
     let mut stream = TcpStream::connect(server.http).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let head = format!("POST {STREAM} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head =
+        format!("POST {STREAM} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).unwrap();
     let (mut read, mut buffer) = (Vec::new(), [0; 4096]);
     while !String::from_utf8_lossy(&read).contains("data: ") {

@@ -51,8 +51,7 @@ pub(crate) fn start_with(models: &[(&str, Parts)], opening: Opening, options: Se
     let (told, heard) = std::sync::mpsc::channel();
     let of_thread = Arc::clone(&stop);
     let thread = thread::spawn(move || {
-        let listening =
-            |server: &Server| {
+        let listening = |server: &Server| {
             let (http, grpc) = (server.http_address().unwrap(), server.grpc_address().unwrap());
             told.send((http, grpc, server.metrics_address().unwrap(), server.control_address())).unwrap();
         };

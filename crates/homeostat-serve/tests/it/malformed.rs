@@ -197,7 +197,10 @@ async fn every_malformed_header_is_the_clients_fault() {
         let headers = [("inference-header-content-length", length)];
         let answer = place.ask(Method::POST, "/v2/models/texts/infer", &headers, vec![0; 16]).await;
         let error = answer.error(400);
-        assert!(error.contains("needs a model with one input, this one has") && error.contains("`input_ids`, `"), "{error}");
+        assert!(
+            error.contains("needs a model with one input, this one has") && error.contains("`input_ids`, `"),
+            "{error}"
+        );
         place.ask(Method::POST, INFER, &headers, vec![0; 72]).await;
         let answer = place.ask(Method::POST, INFER, &headers, vec![0; 71]).await;
         assert!(answer.error(400).contains("71 bytes"));

@@ -91,7 +91,12 @@ fn metrics_are_named_as_prometheus_wants_them() {
     let body = infer_body(&values(1)).to_string();
     for body in [body.as_str(), "{"] {
         let length = body.len();
-        ask(server.http, &format!("POST /v2/models/pictures/infer HTTP/1.1\r\nhost: x\r\n{close}content-length: {length}\r\n\r\n{body}"));
+        ask(
+            server.http,
+            &format!(
+                "POST /v2/models/pictures/infer HTTP/1.1\r\nhost: x\r\n{close}content-length: {length}\r\n\r\n{body}"
+            ),
+        );
     }
     let (status, text) = ask(server.metrics, &format!("GET /metrics HTTP/1.1\r\nhost: x\r\n{close}\r\n"));
     assert_eq!(status, 200);
@@ -111,7 +116,10 @@ fn metrics_are_named_as_prometheus_wants_them() {
         ("# HELP a_gauge A.\n# TYPE a_gauge gauge\na_gauge 1\n", "its own type"),
         ("# HELP a A.\n# TYPE a gauge\na{le=\"1\"} 1\n", "label le"),
         ("# HELP a A.\n# TYPE a gauge\na 1\na 2\n", "twice"),
-        ("# HELP a A.\n# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\na_sum 1\na_count 1\n", "falls"),
+        (
+            "# HELP a A.\n# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\na_sum 1\na_count 1\n",
+            "falls",
+        ),
     ] {
         let found = self::complaints(wrong);
         assert!(found.iter().any(|complaint| complaint.contains(said)), "{wrong:?}: {found:?}");
@@ -173,7 +181,12 @@ fn complaints(text: &str) -> Vec<String> {
             complaints.push(format!("{name} has the label le or quantile"));
         }
         let is_lower = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        complaints.extend(labels.iter().filter(|label| !is_lower(label)).map(|label| format!("{name}: label {label} is no snake_case")));
+        complaints.extend(
+            labels
+                .iter()
+                .filter(|label| !is_lower(label))
+                .map(|label| format!("{name}: label {label} is no snake_case")),
+        );
         if name.contains(':') {
             complaints.push(format!("{name} has a colon, which is for rules"));
         } else if !is_lower(name) {
@@ -188,7 +201,9 @@ fn complaints(text: &str) -> Vec<String> {
         }
         match kind {
             None => complain("has no TYPE".to_owned()),
-            Some("counter") if !family.ends_with("_total") => complain("is a counter, and should end in _total".to_owned()),
+            Some("counter") if !family.ends_with("_total") => {
+                complain("is a counter, and should end in _total".to_owned())
+            }
             Some("counter") => {}
             Some(_) if family.ends_with("_total") => complain("is no counter, and should not end in _total".to_owned()),
             Some(_) => {}

@@ -111,7 +111,20 @@ impl Draw {
     /// Bytes are changed, lost, doubled, or cut off.
     fn damage(&mut self, bytes: &mut Vec<u8>) {
         const TOKENS: [&[u8]; 14] = [
-            b"[", b"}", b",", b"\"", b"\\u", b"\r\n", b"\r\n\r\n", b":", b"\0", b"\xff", b"-1", b"1e99", b"null", b" ",
+            b"[",
+            b"}",
+            b",",
+            b"\"",
+            b"\\u",
+            b"\r\n",
+            b"\r\n\r\n",
+            b":",
+            b"\0",
+            b"\xff",
+            b"-1",
+            b"1e99",
+            b"null",
+            b" ",
         ];
         for _ in 0..=self.below(4) {
             let at = self.below(bytes.len());
@@ -163,7 +176,8 @@ fn good(draw: &mut Draw) -> Parts {
         let mut tree = infer_body(&values(1 + draw.below(3)));
         if draw.once_in(2) {
             tree["id"] = json!("a");
-            tree["outputs"] = json!([{ "name": "probabilities", "parameters": { "classification": 1 + draw.below(3) } }]);
+            tree["outputs"] =
+                json!([{ "name": "probabilities", "parameters": { "classification": 1 + draw.below(3) } }]);
         }
         tree
     };
@@ -189,15 +203,18 @@ fn good(draw: &mut Draw) -> Parts {
         }
         5 => post("/predict/pictures", picture(draw.below(5) as u64)),
         6 => {
-            let text = json!({ "inputs": [{ "name": "text", "shape": [1, 1], "datatype": "BYTES", "data": ["the cat"] }] });
+            let text =
+                json!({ "inputs": [{ "name": "text", "shape": [1, 1], "datatype": "BYTES", "data": ["the cat"] }] });
             post("/v2/models/texts/infer", text.to_string().into_bytes())
         }
         7 => {
-            let path = *draw.one_of(&["/v2", "/v2/models/texts", "/v2/models/pictures/config", "/v2/models/stats", "/"]);
+            let path =
+                *draw.one_of(&["/v2", "/v2/models/texts", "/v2/models/pictures/config", "/v2/models/stats", "/"]);
             Parts { method: "GET", ..post(path, Vec::new()) }
         }
         _ => {
-            let parameters = json!({ "max_tokens": 1 + draw.below(8), "temperature": 1.0, "top_k": 3, "seed": draw.below(9) });
+            let parameters =
+                json!({ "max_tokens": 1 + draw.below(8), "temperature": 1.0, "top_k": 3, "seed": draw.below(9) });
             let text = json!({ "text_input": "the cat", "parameters": parameters });
             let path = *draw.one_of(&["/v2/models/words/generate", "/v2/models/words/generate_stream"]);
             post(path, text.to_string().into_bytes())
@@ -211,7 +228,9 @@ fn written(parts: &Parts, length: Option<&str>) -> Vec<u8> {
     let own = body.len().to_string();
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let length = length.unwrap_or(&own);
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n");
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
+    );
     [head.as_bytes(), body].concat()
 }
 
@@ -255,8 +274,22 @@ fn case(number: usize) -> Case {
                 "content-type",
             ]);
             let value = *draw.one_of(&[
-                "gzip", "deflate", "br", "chunked", "chunked, gzip", "identity", "0", "17", "Bearer x", "100-continue",
-                "h2c", "gzip;q=x", "multipart/form-data; boundary=x", "text/plain", "\u{e4}", "a\tb",
+                "gzip",
+                "deflate",
+                "br",
+                "chunked",
+                "chunked, gzip",
+                "identity",
+                "0",
+                "17",
+                "Bearer x",
+                "100-continue",
+                "h2c",
+                "gzip;q=x",
+                "multipart/form-data; boundary=x",
+                "text/plain",
+                "\u{e4}",
+                "a\tb",
                 "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             ]);
             (0..=draw.below(3)).for_each(|_| parts.headers.push((name, value.to_owned())));
@@ -283,7 +316,8 @@ fn case(number: usize) -> Case {
                 chunks.extend_from_slice(chunk);
                 chunks.extend(b"\r\n");
             }
-            let end: &[u8] = draw.one_of(&["0\r\n\r\n", "0\r\na: b\r\n\r\n", "0", "-1\r\n", "fffffffffffffffff\r\n"]).as_bytes();
+            let end: &[u8] =
+                draw.one_of(&["0\r\n\r\n", "0\r\na: b\r\n\r\n", "0", "-1\r\n", "fffffffffffffffff\r\n"]).as_bytes();
             chunks.extend_from_slice(end);
             let text = String::from_utf8(written(&Parts { body: Vec::new(), ..parts }, None)).unwrap();
             let head = text.replace("content-length: 0", "transfer-encoding: chunked");
@@ -338,7 +372,9 @@ fn statuses(answer: &[u8]) -> Vec<u16> {
 }
 
 fn check(number: usize, case: &Case, answer: &[u8]) {
-    let shown = || format!("case {number}: {:?} -> {:?}", case.bytes.escape_ascii().to_string(), answer.escape_ascii().to_string());
+    let shown = || {
+        format!("case {number}: {:?} -> {:?}", case.bytes.escape_ascii().to_string(), answer.escape_ascii().to_string())
+    };
     let statuses = statuses(answer);
     assert!(statuses.iter().all(|status| (100..500).contains(status)), "{}", shown());
     if case.is_good {
@@ -425,12 +461,17 @@ fn thousands_of_strange_requests_are_nobody_elses_trouble() {
 
     // As well as at the beginning, through each door.
     let body = infer_body(&values(1)).to_string();
-    let good = format!("POST {INFER} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let good = format!(
+        "POST {INFER} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
     assert_eq!(ask(server.http, &good).0, 200);
     let (status, metrics) = ask(server.metrics, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     assert_eq!(status, 200);
     assert!(!metrics.contains("reason=\"failed\""), "{metrics}");
-    assert!(metrics.lines().all(|line| !line.starts_with("homeostat_instances_replaced_total") || line.ends_with(" 0")));
+    assert!(
+        metrics.lines().all(|line| !line.starts_with("homeostat_instances_replaced_total") || line.ends_with(" 0"))
+    );
     let begun = Instant::now();
     while server.engine.in_flight() > 0 {
         assert!(begun.elapsed() < Duration::from_secs(10), "{} are still in flight", server.engine.in_flight());

@@ -144,7 +144,8 @@ fn collector() -> (Collector, Receiver<Span>) {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut reader = BufReader::new(stream.unwrap());
-            let head: Vec<String> = reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+            let head: Vec<String> =
+                reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
             assert_eq!(head[0], "POST /v1/traces HTTP/1.1");
             assert!(head.contains(&"content-type: application/x-protobuf".to_owned()), "{head:?}");
             let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
@@ -256,7 +257,10 @@ async fn a_text_is_a_span_until_its_last_piece() {
         let found = self::spans(&spans, 4);
         check(&found, &["queue", "prepare", "compute"]);
         assert_eq!(found[0].trace, TRACE);
-        assert_eq!((found[0].attributes["homeostat.tokens"].as_str(), found[0].attributes["homeostat.model"].as_str()), ("9", "words"));
+        assert_eq!(
+            (found[0].attributes["homeostat.tokens"].as_str(), found[0].attributes["homeostat.model"].as_str()),
+            ("9", "words")
+        );
     }
 }
 
@@ -274,7 +278,8 @@ async fn a_call_of_grpc_is_a_span_too() {
         }],
         ..ModelInferRequest::default()
     };
-    message.raw_input_contents = vec![values(1).iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into()];
+    message.raw_input_contents =
+        vec![values(1).iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>().into()];
     let mut request = tonic::Request::new(message);
     request.metadata_mut().insert("traceparent", format!("00-{TRACE}-{PARENT}-01").parse().unwrap());
     client.model_infer(request).await.unwrap();

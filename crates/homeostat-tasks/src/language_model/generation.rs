@@ -74,12 +74,7 @@ impl LanguageModel {
     ///
     /// # Panics
     /// If the prompt has no token, or more than there are places: [`prepare`](homeostat_task::Task::prepare) refuses both.
-    pub fn go_on(
-        &self,
-        model: &LanguageNetwork,
-        prompt: &LanguageInput,
-        say: Say<'_>,
-    ) -> LanguageResponse {
+    pub fn go_on(&self, model: &LanguageNetwork, prompt: &LanguageInput, say: Say<'_>) -> LanguageResponse {
         let how = prompt.how.as_ref().unwrap_or(&self.config.generation);
         let (ends, barred) = (numbers(&self.tokenizer, &LAST), numbers(&self.tokenizer, &NO_TEXT));
         let mut reading = Reading { writer: model.writer(), all: Vec::new() };
