@@ -147,6 +147,7 @@ pub struct Chance {
 
 /// The networks.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one a process; a box would only add a hop")]
 pub enum GenerativeModel {
     /// Of [`GenerativeConfig::Vae`].
     Vae(Vae),

@@ -98,11 +98,11 @@ struct Room {
     told: Arc<Mutex<Vec<Finished>>>,
 }
 
-fn room(config: WritersConfig) -> Room {
+fn room(mut config: WritersConfig) -> Room {
     let (puppet, told) = (Puppet::default(), Arc::new(Mutex::new(Vec::new())));
     let heard = Arc::clone(&told);
     let listener = Box::new(move |finished: &Finished| heard.lock().unwrap().push(*finished));
-    let config = WritersConfig { threads: 1, ..config };
+    config.threads = 1;
     Room { writers: Writers::start(puppet.replicate(), config, listener).unwrap(), puppet, told }
 }
 

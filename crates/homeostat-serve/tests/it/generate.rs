@@ -33,7 +33,8 @@ fn writers() -> WritersConfig {
 }
 
 fn ask(text: &str, parameters: Value) -> String {
-    json!({ "text_input": text, "parameters": parameters }).to_string()
+    let fields = [("text_input".to_owned(), text.into()), ("parameters".to_owned(), parameters)];
+    Value::Object(fields.into_iter().collect()).to_string()
 }
 
 /// The JSON of each event.

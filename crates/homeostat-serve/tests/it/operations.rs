@@ -199,13 +199,12 @@ fn complaints(text: &str) -> Vec<String> {
         if !helps.contains_key(&family) {
             complain("has no HELP".to_owned());
         }
+        let is_total = family.ends_with("_total");
         match kind {
             None => complain("has no TYPE".to_owned()),
-            Some("counter") if !family.ends_with("_total") => {
-                complain("is a counter, and should end in _total".to_owned())
-            }
-            Some("counter") => {}
-            Some(_) if family.ends_with("_total") => complain("is no counter, and should not end in _total".to_owned()),
+            Some("counter") if is_total => {}
+            Some("counter") => complain("is a counter, and should end in _total".to_owned()),
+            Some(_) if is_total => complain("is no counter, and should not end in _total".to_owned()),
             Some(_) => {}
         }
         if ["bucket", "sum", "count"].contains(words.last().unwrap()) {

@@ -434,7 +434,7 @@ fn thousands_of_strange_requests_are_nobody_elses_trouble() {
                     }
                     let case = case(number);
                     // What is no HTTP at all comes to the other doors, too.
-                    if number % 16 == 0 {
+                    if number.is_multiple_of(16) {
                         let other = |bytes: Vec<u8>| Case { bytes, is_good: false, hangs_up: true };
                         send(server.grpc, &other([PREFACE, &case.bytes[..]].concat()));
                         send(server.metrics, &other(case.bytes));
