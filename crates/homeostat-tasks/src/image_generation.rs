@@ -148,7 +148,6 @@ pub struct Chance {
 /// The networks.
 #[allow(clippy::large_enum_variant, reason = "one a process; a box would only add a hop")]
 #[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant, reason = "one a process; a box would only add a hop")]
 pub enum GenerativeModel {
     /// Of [`GenerativeConfig::Vae`].
     Vae(Vae),
