@@ -20,6 +20,7 @@ const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
     homeostat_kernels::keep_freed_memory();
+    homeostat_data::hush_caught_panics();
     let cli = cli::Cli::try_parse().unwrap_or_else(|error| slip::explain(&error));
     let run = || cli.start_log().and_then(|()| threads::within(cli.common.threads, || verbs::run(&cli)));
     match run() {

@@ -1,13 +1,12 @@
 //! A picture on the host, 8 bits a channel, and the door from encoded bytes to it. It does not know files or labels.
 
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageEncoder, ImageReader};
 
 use crate::conversion::Conversion;
-use crate::error::message;
+use crate::guard::guarded;
 use crate::{DataError, jpeg};
 
 /// The most pixels that a picture may have: 2^26, which is 8192 x 8192. Checked from the header, before memory is taken.
@@ -75,7 +74,7 @@ impl Image {
 
     /// The same, and what was lost on the way.
     pub(crate) fn decode_converted(bytes: &[u8]) -> Result<(Self, Option<Conversion>), DataError> {
-        guarded(|| decode(bytes)).map_err(|why| DataError::Corrupt { name: "image".into(), why })
+        guarded("the decoder", || decode(bytes)).map_err(|why| DataError::Corrupt { name: "image".into(), why })
     }
 
     /// The picture as a PNG file.
@@ -183,12 +182,6 @@ pub(crate) fn luma(rgb: &[u8]) -> u8 {
     ((red * 19_595 + green * 38_470 + blue * 7_471 + 0x8000) >> 16) as u8
 }
 
-/// A decoder's panic is a defect of the decoder, but a stranger's bytes brought it about: they are what is refused.
-fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|panic| Err(format!("the decoder panicked: {}", one_line(&message(&*panic)))))
-}
-
 fn decode(bytes: &[u8]) -> Result<(Image, Option<Conversion>), String> {
     if bytes.is_empty() {
         return Err("the file is empty (0 bytes)".into());
@@ -235,18 +228,4 @@ pub(crate) fn from_dynamic(picture: DynamicImage) -> Image {
 
 pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::guarded;
-
-    #[test]
-    fn a_decoder_that_panics_has_refused_its_bytes() {
-        let row = [0_u8; 3];
-        let at = row.len();
-        let why = guarded(|| Ok::<u8, String>(row[at])).unwrap_err();
-        assert!(why.starts_with("the decoder panicked: index out of bounds") && why.lines().count() == 1, "{why}");
-        assert_eq!(guarded(|| Err::<u8, _>("cut short".to_owned())).unwrap_err(), "cut short");
-    }
 }

@@ -28,6 +28,7 @@ mod description;
 mod digest;
 mod error;
 mod gathered;
+mod guard;
 mod image;
 mod interactions;
 mod jpeg;
@@ -75,6 +76,7 @@ pub use description::{
 };
 pub use digest::Digest;
 pub use error::DataError;
+pub use guard::hush_caught_panics;
 pub use image::{Image, PIXEL_LIMIT, Shape};
 pub use interactions::{Histories, History, InteractionsConfig, Purchase};
 pub use known::{KnownData, KnownFile};

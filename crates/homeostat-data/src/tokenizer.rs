@@ -3,7 +3,6 @@
 
 mod train;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,8 +11,8 @@ use tokenizers::{Encoding, Tokenizer as Inner};
 
 pub use train::{TokenizerConfig, TokenizerKind};
 
-use crate::DataError;
-use crate::error::{message, told};
+use crate::error::told;
+use crate::{DataError, guard};
 
 /// What cuts a text into tokens, each with a number: any `tokenizer.json` of Hugging Face's `tokenizers`, BERT's `vocab.txt`, or one
 /// that is learnt from a corpus. It is part of an artifact; a copy of it costs nothing.
@@ -268,12 +267,9 @@ impl PartialEq for Tokenizer {
     }
 }
 
-/// A panic of the library is a defect of the library, but a stranger's file brought it about: that is what is refused.
+/// What the library does with a stranger's file or text.
 pub(crate) fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(done) => done.map_err(|error| error.to_string()),
-        Err(panic) => Err(format!("the library panicked: {}", message(&*panic))),
-    }
+    guard::guarded("the library", work)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]

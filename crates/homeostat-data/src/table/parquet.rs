@@ -1,7 +1,6 @@
 //! Parquet files, by the `parquet` crate's rows. It does not know what the cells mean.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,9 +10,8 @@ use parquet::record::{Field, Row as Record};
 use parquet::schema::types::Type;
 
 use super::{Cell, Fault, Row};
-use crate::DataError;
-use crate::error::message;
 use crate::image::one_line;
+use crate::{DataError, guard};
 
 /// A Parquet file.
 pub(super) struct Parquet {
@@ -81,10 +79,7 @@ impl Parquet {
 
 /// What the reader says, or that it panicked.
 fn guarded<T>(read: impl FnOnce() -> Result<T, parquet::errors::ParquetError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(result) => result.map_err(|error| one_line(&error.to_string())),
-        Err(panic) => Err(format!("the reader panicked: {}", one_line(&message(&*panic)))),
-    }
+    guard::guarded("the reader", read).map_err(|why| one_line(&why))
 }
 
 fn broken(path: &Path, why: &str) -> DataError {
