@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use bytes::Bytes;
 use homeostat_artifact::Artifact;
 use homeostat_control::LatencyConfig;
-use homeostat_deploy::{Answer, Batcher, BatcherConfig, Job, OpenEndpoint, Query, Spent, verify};
+use homeostat_deploy::{Answer, Batcher, BatcherConfig, Endpoint, Job, OpenEndpoint, Query, Spent, verify};
 use homeostat_protocol::{
     BatchStatistics, ConfigParameter, ConfigTensor, Duration as Counted, DynamicBatching, InferenceStatistics,
     InstanceGroup, InstanceKind, ModelConfig, ModelMetadata, QueuePolicy, TensorMetadata, TimeoutAction, VersionPolicy,
@@ -41,6 +41,9 @@ pub struct Opening {
     pub most_rows: usize,
     /// The controller that moves the wait and the queue's limit; nothing leaves both as they are.
     pub latency: Option<LatencyConfig>,
+    /// What a version's network is put into once it is verified, for who wants to see what a server does with one that fails or
+    /// is slow; nothing in service.
+    pub wrap: Option<fn(Box<dyn Endpoint>) -> Box<dyn Endpoint>>,
 }
 
 /// A version of a model that answers.
@@ -87,6 +90,7 @@ impl Loaded {
             .map_err(|error| failed(error.to_string()))?;
         // Its requests go alone and all together, so that what is made at the first use is made.
         verify(endpoint.as_ref(), &artifact).map_err(|error| failed(error.to_string()))?;
+        let endpoint = opening.wrap.map_or(endpoint, |wrap| wrap(endpoint));
         let batcher = Batcher::start(endpoint, opening.batcher.clone())
             .map_err(|error| failed(format!("its threads cannot be started: {error}")))?;
         let pace = opening.latency.as_ref().map(|config| Loop::new(config, &batcher)).transpose();

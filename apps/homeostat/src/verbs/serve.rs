@@ -25,7 +25,7 @@ pub(crate) fn run(arguments: &Serve, threads: Option<u16>) -> anyhow::Result<Don
     let device = homeostat_device::open(arguments.device.parse()?)?;
     let batcher = batcher(&arguments.batching, &arguments.admission, threads)?;
     let latency = arguments.batching.target_p99.map(|millis| latency(millis, &batcher)).transpose()?;
-    let opening = Opening { device, batcher, most_rows: arguments.admission.samples as usize, latency };
+    let opening = Opening { device, batcher, most_rows: arguments.admission.samples as usize, latency, wrap: None };
     let engine = Engine::new(source(arguments)?, opening);
     let options = options(arguments)?;
     let stop = stop_by_signal()?;

@@ -110,6 +110,7 @@ pub(crate) fn opening() -> Opening {
         batcher: BatcherConfig { threads: 1, ..BatcherConfig::default() },
         most_rows: 100,
         latency: None,
+        wrap: None,
     }
 }
 
