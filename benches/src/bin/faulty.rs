@@ -98,7 +98,8 @@ impl Endpoint for Faulty {
         let begun = Instant::now();
         let mut served = self.0.serve(queries, largest_batch);
         // Golden requests are raw: they are not counted, so that the server gets ready and well again.
-        let Some(faults) = FAULTS.get().filter(|_| queries.iter().any(|query| matches!(query, Query::Tensors(_)))) else {
+        let Some(faults) = FAULTS.get().filter(|_| queries.iter().any(|query| matches!(query, Query::Tensors(_))))
+        else {
             return served;
         };
         let number = faults.batches.fetch_add(1, Ordering::Relaxed) + 1;
@@ -123,12 +124,8 @@ impl Endpoint for Faulty {
 fn main() {
     homeostat_kernels::keep_freed_memory();
     let cli = Cli::parse();
-    let faults = Faults {
-        panic_every: cli.panic_every,
-        slow: cli.slow,
-        batches: AtomicU64::new(0),
-        begun: OnceLock::new(),
-    };
+    let faults =
+        Faults { panic_every: cli.panic_every, slow: cli.slow, batches: AtomicU64::new(0), begun: OnceLock::new() };
     assert!(FAULTS.set(faults).is_ok(), "it is set once");
     let batcher = BatcherConfig {
         queue: cli.queue as usize,

@@ -99,7 +99,12 @@ impl Chart {
             let top = TOP + HEIGHT * f64::from(at);
             self.draw(&mut svg, panel, (top, last));
         }
-        let _ = writeln!(svg, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">seconds</text>\n</svg>", WIDTH - MARGIN[1], height - 6.0);
+        let _ = writeln!(
+            svg,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">seconds</text>\n</svg>",
+            WIDTH - MARGIN[1],
+            height - 6.0
+        );
         svg
     }
 
@@ -136,7 +141,12 @@ impl Chart {
         }
         for at in 0..=5_u8 {
             let second = last * f64::from(at) / 5.0;
-            let _ = writeln!(svg, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{second:.0}</text>", x(second), bottom + 15.0);
+            let _ = writeln!(
+                svg,
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{second:.0}</text>",
+                x(second),
+                bottom + 15.0
+            );
         }
         if let Some((value, label)) = panel.mark {
             let _ = writeln!(
@@ -151,7 +161,11 @@ impl Chart {
             let drawn = line.points.iter().filter(|point| !panel.is_log || point.1 > 0.0);
             let path: Vec<String> = drawn.map(|&(second, value)| format!("{:.1} {:.1}", x(second), y(value))).collect();
             if !path.is_empty() {
-                let _ = writeln!(svg, "<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>", path.join("L"));
+                let _ = writeln!(
+                    svg,
+                    "<path d=\"M{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>",
+                    path.join("L")
+                );
             }
             let _ = writeln!(
                 svg,
@@ -196,7 +210,13 @@ mod tests {
         let (left, right) = (MARGIN[0], WIDTH - MARGIN[1]);
         let (ceiling, bottom) = (TOP + MARGIN[2], TOP + HEIGHT - MARGIN[3]);
         let middle = (left + right) / 2.0;
-        assert!(svg.contains(&format!("M{left:.1} {bottom:.1}L{middle:.1} {ceiling:.1}L{right:.1} {:.1}", (ceiling + bottom) / 2.0)), "{svg}");
+        assert!(
+            svg.contains(&format!(
+                "M{left:.1} {bottom:.1}L{middle:.1} {ceiling:.1}L{right:.1} {:.1}",
+                (ceiling + bottom) / 2.0
+            )),
+            "{svg}"
+        );
         assert!(svg.contains("one &amp; two") && svg.contains("a&lt;b") && svg.ends_with("</svg>\n"));
     }
 }

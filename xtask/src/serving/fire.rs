@@ -52,7 +52,8 @@ pub(super) fn fire(bench: &Bench) -> Result<Found> {
     let chart = Chart {
         title: "Twice the capacity".to_owned(),
         panels: vec![
-            Panel::new("p99 of a second, ms", vec![Line::new("answers", points("p99_us", 1e-3))]).mark(target, "target"),
+            Panel::new("p99 of a second, ms", vec![Line::new("answers", points("p99_us", 1e-3))])
+                .mark(target, "target"),
             Panel::new(
                 "requests a second",
                 vec![Line::new("answered", points("answered", 1.0)), Line::new("refused", points("refused", 1.0))],
@@ -66,7 +67,8 @@ pub(super) fn fire(bench: &Bench) -> Result<Found> {
 
 /// The share of intervals in which anything was asked, whose p99 was within the target, in milliseconds.
 pub(super) fn share_in_time(line: &Value, target: f64) -> f64 {
-    let slots: Vec<&Value> = line["series"].as_array().into_iter().flatten().filter(|slot| slot["asked"] != 0).collect();
+    let slots: Vec<&Value> =
+        line["series"].as_array().into_iter().flatten().filter(|slot| slot["asked"] != 0).collect();
     let within = |slot: &&&Value| slot["p99_us"].as_f64().is_some_and(|p99| p99 / 1e3 <= target);
     slots.iter().filter(within).count() as f64 / slots.len().max(1) as f64
 }

@@ -115,7 +115,8 @@ impl Options {
                 }
                 "--rounds" => {
                     let rounds = value.parse().ok().filter(|&rounds| rounds > 0);
-                    options.rounds = rounds.with_context(|| format!("--rounds {value}: give a whole number above 0"))?;
+                    options.rounds =
+                        rounds.with_context(|| format!("--rounds {value}: give a whole number above 0"))?;
                 }
                 "--seconds" => options.seconds = number()?,
                 "--minutes" => options.minutes = number()?,
@@ -147,11 +148,14 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
         if bench.options.is_dry {
             continue;
         }
-        put(workspace, &format!("serve --only {name}"), &format!("{heading}\n\n{}", found.text))?;
+        let mut text = format!("{heading}\n\n{}", found.text);
         if let Some(chart) = found.chart {
-            let path = workspace.root.join(format!("docs/serve-{name}.svg"));
+            let file = format!("serve-{name}.svg");
+            text += &format!("\n![{}]({file})\n", chart.title);
+            let path = workspace.root.join("docs").join(file);
             fs::write(&path, chart.svg()).with_context(|| format!("cannot write {}", path.display()))?;
         }
+        put(workspace, &format!("serve --only {name}"), &text)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -205,7 +209,9 @@ impl Bench {
     /// `homeostat serve` of a network, on free ports.
     fn serve(&self, network: &str, args: &[&str]) -> Result<Side> {
         let run = format!("{network}={}", self.run_of(network).display());
-        self.serve_what(&[&["serve", &run, "--http", "127.0.0.1:0", "--grpc", "off", "--metrics", "off"], args].concat())
+        self.serve_what(
+            &[&["serve", &run, "--http", "127.0.0.1:0", "--grpc", "off", "--metrics", "off"], args].concat(),
+        )
     }
 
     fn serve_what(&self, args: &[&str]) -> Result<Side> {
@@ -266,7 +272,8 @@ impl Bench {
             Ok::<_, anyhow::Error>(output(command)?.trim().to_owned())
         };
         let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("?").to_owned();
+        let cpu =
+            cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or("?").to_owned();
         Ok(format!(
             "{}, {cpu}; server on core {}, client on core {}; {}.",
             text(Command::new("date"), &["+%F"])?,
@@ -279,7 +286,11 @@ impl Bench {
     fn log(&self) -> Result<fs::File> {
         fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
         let path = self.folder.join("servers.log");
-        fs::File::options().create(true).append(true).open(&path).with_context(|| format!("cannot write {}", path.display()))
+        fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 }
 

@@ -42,7 +42,8 @@ pub(super) fn run(bench: &Bench) -> Result<Found> {
     let (target, share) = (bench.options.target, bench.options.share);
     let words = target.to_string();
     let capacity = bench.capacity(&bench.serve_faulty(&[])?)?;
-    let rates: Vec<String> = DAY.iter().map(|(seconds, load)| format!("{}:{}", share * seconds, load * capacity)).collect();
+    let rates: Vec<String> =
+        DAY.iter().map(|(seconds, load)| format!("{}:{}", share * seconds, load * capacity)).collect();
     let rates = rates.join(",");
     let begin = |step: usize| share * DAY[..step].iter().map(|(seconds, _)| seconds).sum::<f64>();
     let slow = format!("{}:{}:{FACTOR}", begin(SLOW.start), begin(SLOW.end));
@@ -52,7 +53,8 @@ pub(super) fn run(bench: &Bench) -> Result<Found> {
             let is_loop = args.contains(&"--target-p99");
             let target_of_loop: &[&str] = if is_loop { &[&words] } else { &[] };
             let side = bench.serve_faulty(&[*args, target_of_loop, &["--slow", &slow]].concat())?;
-            let asked = ["open", "--model", "cnn", "--rates", &rates, "--seed", seed, "--target-ms", &words, "--every", WINDOW];
+            let asked =
+                ["open", "--model", "cnn", "--rates", &rates, "--seed", seed, "--target-ms", &words, "--every", WINDOW];
             let line = bench.load(&side, &asked)?;
             say(format!("seed {seed}, {name}: {} in time of {}", line["in_time"], line["answered"]));
             arm.lines.push(line);
@@ -70,7 +72,8 @@ pub(super) fn run(bench: &Bench) -> Result<Found> {
         judged(&arms)?,
         foreign(arms.iter().flat_map(|arm| &arm.lines)),
     );
-    let chart = chart(&arms, target, Band { from: begin(SLOW.start), to: begin(SLOW.end), label: "network 2 x slower" })?;
+    let chart =
+        chart(&arms, target, Band { from: begin(SLOW.start), to: begin(SLOW.end), label: "network 2 x slower" })?;
     Ok(Found { text, chart: Some(chart) })
 }
 
@@ -79,8 +82,7 @@ fn table(arms: &[Arm], target: f64) -> Result<String> {
     for arm in arms {
         let shares: Vec<f64> = arm.lines.iter().map(|line| 100.0 * share_in_time(line, target)).collect();
         let numbers = |key: &str| arm.lines.iter().map(|line| number(line, key)).collect::<Result<Vec<_>>>();
-        let refused: Vec<f64> =
-            arm.lines.iter().map(|line| line["statuses"]["429"].as_f64().unwrap_or(0.0)).collect();
+        let refused: Vec<f64> = arm.lines.iter().map(|line| line["statuses"]["429"].as_f64().unwrap_or(0.0)).collect();
         table += &format!(
             "| {} | {} % | {} | {} | {} | {:.1} |\n",
             arm.name,

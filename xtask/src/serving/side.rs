@@ -125,12 +125,14 @@ impl Side {
     /// Resident memory, in MB.
     pub(super) fn megabytes(&self) -> Result<f64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).context("needs Linux's /proc")?;
-        let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+        let kilobytes =
+            text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
         Ok(kilobytes.context("no VmRSS")? * 1024.0 / 1e6)
     }
 
     pub(super) fn terminate(&self) -> Result<()> {
-        let told = Command::new("kill").args(["-s", "TERM", &self.pid.to_string()]).status().context("cannot start kill")?;
+        let told =
+            Command::new("kill").args(["-s", "TERM", &self.pid.to_string()]).status().context("cannot start kill")?;
         ensure!(told.success(), "{} is gone before its time", self.name);
         Ok(())
     }

@@ -34,7 +34,13 @@ struct Contender {
 const CONTENDERS: &[Contender] = &[
     Contender { name: "Homeostat", side: 0, model: "cnn", bare: "none", formats: &["binary", "json"] },
     Contender { name: "Triton", side: 1, model: "cnn", bare: "none", formats: &["binary", "json"] },
-    Contender { name: "Triton, batching", side: 1, model: "cnn_batched", bare: "none_batched", formats: &["binary", "json"] },
+    Contender {
+        name: "Triton, batching",
+        side: 1,
+        model: "cnn_batched",
+        bare: "none_batched",
+        formats: &["binary", "json"],
+    },
     // It has no binary extension.
     Contender { name: "MLServer", side: 2, model: "cnn", bare: "none", formats: &["json"] },
 ];
@@ -91,7 +97,11 @@ fn start_all(bench: &Bench) -> Result<(Vec<Side>, String, String)> {
     if !onnx.exists() {
         let scripts = &bench.options.scripts;
         let requirements = scripts.join("requirements.txt");
-        ensure!(requirements.is_file(), "{} has no requirements.txt: --scripts names the peers' side", scripts.display());
+        ensure!(
+            requirements.is_file(),
+            "{} has no requirements.txt: --scripts names the peers' side",
+            scripts.display()
+        );
         let with_torch =
             environment(&bench.root.join("target/peers"), &["--requirement", &requirements.display().to_string()])?;
         let mut export = Command::new(with_torch);
@@ -163,8 +173,11 @@ fn verdicts(rows: &[Row]) -> Result<Vec<String>> {
             .iter()
             .map(|&connections| against(name, format, connections, "cpu_us_per_response"))
             .collect::<Result<_>>()?;
-        let words: Vec<String> =
-            CONNECTIONS.iter().zip(&ratios).map(|(connections, ratio)| format!("{ratio:.2} at {connections}")).collect();
+        let words: Vec<String> = CONNECTIONS
+            .iter()
+            .zip(&ratios)
+            .map(|(connections, ratio)| format!("{ratio:.2} at {connections}"))
+            .collect();
         let is_met = ratios.iter().all(|&ratio| ratio <= most);
         lines.push(format!(
             "* CPU a request to that of {name} in its better setting, {format}: {}; at most {most} at each: {}.",

@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_head_is_read_once_it_is_whole() {
-        let text = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 3\r\nConnection: Close\r\n\r\nabc";
+        let text =
+            b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 3\r\nConnection: Close\r\n\r\nabc";
         for short in 0..text.len() - 3 {
             assert_eq!(parse(&text[..short]).unwrap(), None, "{short}");
         }

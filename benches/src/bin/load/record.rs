@@ -137,9 +137,11 @@ impl Record {
     pub(crate) fn json(&mut self) -> Value {
         let seconds = self.begun.elapsed().as_secs_f64();
         let count = self.statuses.get(&200).copied().unwrap_or(0);
-        let statuses: BTreeMap<String, u64> = self.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect();
+        let statuses: BTreeMap<String, u64> =
+            self.statuses.iter().map(|(status, n)| (status.to_string(), *n)).collect();
         let every = self.every;
-        let series: Vec<Value> = self.series.iter_mut().enumerate().map(|(at, slot)| slot.json(at as f64 * every)).collect();
+        let series: Vec<Value> =
+            self.series.iter_mut().enumerate().map(|(at, slot)| slot.json(at as f64 * every)).collect();
         json!({
             "seconds": seconds,
             "statuses": statuses,
@@ -190,7 +192,10 @@ mod tests {
         assert_eq!(times([]).percentile(0.99), None);
         assert_eq!(times([7]).percentile(0.99), Some(7));
         let mut hundred = times((1..=100).rev());
-        assert_eq!([0.0, 0.5, 0.99, 1.0].map(|share| hundred.percentile(share)), [Some(1), Some(50), Some(99), Some(100)]);
+        assert_eq!(
+            [0.0, 0.5, 0.99, 1.0].map(|share| hundred.percentile(share)),
+            [Some(1), Some(50), Some(99), Some(100)]
+        );
         assert_eq!(times(1..=200).percentile(0.99), Some(198));
         assert_eq!(times([1, 2]).percentile(0.99), Some(2));
     }

@@ -22,10 +22,9 @@ pub(crate) fn bytes(target: &Target) -> Vec<u8> {
     let (extra, body) = body(target.format);
     let Target { address, model, .. } = target;
     let length = body.len();
-    let mut request = format!(
-        "POST /v2/models/{model}/infer HTTP/1.1\r\nhost: {address}\r\n{extra}content-length: {length}\r\n\r\n"
-    )
-    .into_bytes();
+    let mut request =
+        format!("POST /v2/models/{model}/infer HTTP/1.1\r\nhost: {address}\r\n{extra}content-length: {length}\r\n\r\n")
+            .into_bytes();
     request.extend(body);
     request
 }
