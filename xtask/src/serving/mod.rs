@@ -114,7 +114,7 @@ impl Options {
                     options.only = Some(work.with_context(|| format!("--only {value}: give one of {}", names()))?);
                 }
                 "--rounds" => {
-                    let rounds = value.parse().ok().filter(|&rounds| rounds > 0);
+                    let rounds = value.parse().ok().filter(|rounds: &usize| *rounds > 0);
                     options.rounds =
                         rounds.with_context(|| format!("--rounds {value}: give a whole number above 0"))?;
                 }

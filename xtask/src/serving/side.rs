@@ -125,7 +125,7 @@ impl Side {
     /// Resident memory, in MB.
     pub(super) fn megabytes(&self) -> Result<f64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).context("needs Linux's /proc")?;
-        let kilobytes =
+        let kilobytes: Option<f64> =
             text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
         Ok(kilobytes.context("no VmRSS")? * 1024.0 / 1e6)
     }
