@@ -151,7 +151,7 @@ fn nuisances(bench: &Bench) -> Result<String> {
             ensure!(number(&found, "connected")? > 0.0, "the {kind} clients did not connect: {found}");
             // Those under way at the end are not answered, and not held against the server.
             let unanswered = number(&found, "half_closed_asked")? - number(&found, "half_closed_answered")?;
-            is_met &= unanswered <= count.parse()?;
+            is_met &= unanswered <= count.parse::<f64>()?;
         }
         let (p50, p99, rate) = (
             ratio(&beside, &alone, "p50_us")?,

@@ -125,7 +125,7 @@ async fn measure_closed(closed: Closed) -> serde_json::Value {
     let (warm, seconds) = (Duration::from_secs_f64(warm), Duration::from_secs_f64(seconds));
     let callers = callers::closed(&plan, connections, warm + seconds);
     tokio::time::sleep(warm).await;
-    plan.record.replace(Record::new(target.every, target.target_ms));
+    *plan.record.borrow_mut() = Record::new(target.every, target.target_ms);
     let watch = Watch::start(target.pid);
     callers.await;
     plan.line(&watch.end())

@@ -1,8 +1,10 @@
 //! What a process and its children take, as Linux tells it in `/proc`: processor time and memory. It does not know what they do.
 
 use std::{
+    cell::RefCell,
     collections::HashMap,
     fs,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -24,6 +26,9 @@ pub(crate) struct Usage {
     pub(crate) megabytes: f64,
 }
 
+/// Megabytes at seconds after a beginning.
+type Memory = Rc<RefCell<Vec<(f64, f64)>>>;
+
 /// Watches a server from its start on.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -33,7 +38,7 @@ pub(crate) struct Watch {
     own: Usage,
     machine: f64,
     looks: Option<tokio::task::JoinHandle<()>>,
-    memory: std::rc::Rc<std::cell::RefCell<Vec<(f64, f64)>>>,
+    memory: Memory,
 }
 
 /// What a server took while it was watched.
@@ -50,10 +55,10 @@ pub(crate) struct Found {
 impl Watch {
     /// Begins; the process may be none.
     pub(crate) fn start(pid: Option<u32>) -> Self {
-        let memory = std::rc::Rc::default();
+        let memory = Memory::default();
         let begun = Instant::now();
         let looks = pid.map(|pid| {
-            let memory: std::rc::Rc<std::cell::RefCell<Vec<(f64, f64)>>> = std::rc::Rc::clone(&memory);
+            let memory = Rc::clone(&memory);
             tokio::task::spawn_local(async move {
                 loop {
                     let megabytes = usage(pid).megabytes;

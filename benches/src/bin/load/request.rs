@@ -32,8 +32,9 @@ pub(crate) fn bytes(target: &Target) -> Vec<u8> {
 /// Further headers, and the body.
 fn body(format: Format) -> (String, Vec<u8>) {
     let mut rng = Rng::keyed(1, [0, 0, stream("picture", 0)]);
-    let count = SHAPE.iter().product();
+    let count: usize = SHAPE.iter().product();
     // Six decimals, as clients print them: both formats carry the same numbers.
+    #[expect(clippy::cast_possible_truncation, reason = "a float of 32 bits is asked for")]
     let values: Vec<f32> = (0..count).map(|_| (rng.between(-2.0, 2.0) * 1e6).round() as f32 / 1e6).collect();
     let image = |key: &str, value: serde_json::Value| {
         let mut image = json!({ "name": "image", "shape": SHAPE, "datatype": "FP32" });
