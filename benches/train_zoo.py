@@ -80,7 +80,7 @@ model, classes = network(options.network)
 model.train()
 x = torch.randn(options.batch, 1 if options.network == "lenet5" else 3, options.size, options.size)
 y = torch.arange(options.batch) % classes
-optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
 # The weight of further heads in the loss: Szegedy et al. 2015 and 2016.
 further = 0.3 if options.network == "googlenet" else 0.4
 

@@ -19,13 +19,14 @@ use crate::{
 };
 
 pub(crate) const HELP: &str = "\
-Usage: cargo xtask bench peers [--works main|zoo] [--only TEXT] [--rounds N] [--seconds S] [--scripts DIR]
+Usage: cargo xtask bench peers [--works main|zoo|texts] [--only TEXT] [--rounds N] [--seconds S] [--scripts DIR]
 
 Installs PyTorch, TensorFlow and ONNX Runtime into target/peers (once; needs python3 and a network), then lets ours and
 theirs take turns on the same works with 1 and 2 threads, and prints a table. Without --only the table goes into
 docs/benchmarks.md too.
 
   --works zoo     a training step of each network of the zoo against torchvision's, timm's or plain PyTorch's, with 2 threads
+  --works texts   training of MiniLM and of a small GPT, and its writing, against transformers, with 2 threads
   --only TEXT     only works whose line holds TEXT, such as `resnet18` or `infer`
   --rounds N      turns of each side (default 3)
   --seconds S     how long a turn measures (default 5)
@@ -96,14 +97,56 @@ const ZOO: &[Work] = &[
     zoo("train-zoo --network vit_tiny_patch4_32 --batch 64 --size 32", 64.0 * 0.366),
 ];
 
+/// Networks of texts; the last rows tell how memory grows with the length.
+const TEXTS: &[Work] = &[
+    zoo("train-text --work minilm --batch 16 --length 64", 16.0 * 0.698),
+    zoo("train-text --work gpt --batch 8 --length 256", 8.0 * 1.40),
+    Work { line: "write --work gpt --batch 1 --length 256", peers: &[("transformers", 0.5)], giga_macs: 1.40 },
+    zoo("train-text --work gpt --batch 1 --length 512", 2.93),
+    zoo("train-text --work gpt --batch 1 --length 1024", 6.40),
+    zoo("train-text --work gpt --batch 1 --length 2048", 14.94),
+];
+
+/// A table of works.
+struct Table {
+    /// As `--works` names it.
+    name: &'static str,
+    works: &'static [Work],
+    threads: &'static [&'static str],
+    /// The folder of the peers' environment below `target`, and the packages in it; none for those of `requirements.txt`.
+    packages: Option<(&'static str, &'static [&'static str])>,
+}
+
+static TABLES: [Table; 3] = [
+    Table { name: "main", works: WORKS, threads: &["1", "2"], packages: None },
+    Table {
+        name: "zoo",
+        works: ZOO,
+        threads: &["2"],
+        packages: Some(("zoo-peers", &["torch", "torchvision", "timm"])),
+    },
+    Table { name: "texts", works: TEXTS, threads: &["2"], packages: None },
+];
+
+impl Table {
+    fn named(name: &str) -> Result<&'static Self> {
+        let names = || TABLES.each_ref().map(|table| table.name).join(", ");
+        TABLES.iter().find(|table| table.name == name).with_context(|| format!("--works {name}: give one of {}", names()))
+    }
+
+    /// The mark of its place in the page.
+    fn mark(&self) -> String {
+        if self.name == "main" { "peers".to_owned() } else { format!("peers --works {}", self.name) }
+    }
+}
+
 /// A training step, whose forward pass has so many products.
 const fn zoo(line: &'static str, giga_macs: f64) -> Work {
     Work { line, peers: &[("torch", 1.0)], giga_macs: 3.0 * giga_macs }
 }
 
 pub(crate) struct Options {
-    /// Whether the works are those of the zoo.
-    zoo: bool,
+    table: &'static Table,
     pub(crate) only: String,
     pub(crate) rounds: usize,
     pub(crate) seconds: String,
@@ -113,11 +156,10 @@ pub(crate) struct Options {
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
     let options = Options::parse(workspace, args, "peers")?;
     let python = options.install_and_build(workspace)?;
-    let zoo_scripts = workspace.root.join("benches");
-    let sides = Sides { ours: workspace.root.join("target/release/peer"), python, zoo_scripts, options };
+    let own_scripts = workspace.root.join("benches");
+    let sides = Sides { ours: workspace.root.join("target/release/peer"), python, own_scripts, options };
     let (mut table, mut limits) = (sides.heading()?, String::new());
-    let (works, threads, mark): (_, &[&str], _) =
-        if sides.options.zoo { (ZOO, &["2"], "peers --works zoo") } else { (WORKS, &["1", "2"], "peers") };
+    let &Table { name, works, threads, .. } = sides.options.table;
     for threads in threads {
         let (limit, measured) = sides.sgemm(threads)?;
         say(&measured);
@@ -129,13 +171,13 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<ExitCode> {
             }
         }
     }
-    if !sides.options.zoo && "epoch".contains(&sides.options.only) {
+    if name == "main" && "epoch".contains(&sides.options.only) {
         let row = sides.epoch(workspace)?;
         say(&row);
         table += &format!("{row}\n");
     }
     if sides.options.only.is_empty() {
-        put(workspace, mark, &format!("{table}{limits}"))?;
+        put(workspace, &sides.options.table.mark(), &format!("{table}{limits}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -144,15 +186,12 @@ impl Options {
     /// The options of `cargo xtask bench WHAT`.
     pub(crate) fn parse(workspace: &Workspace, args: &[String], what: &str) -> Result<Self> {
         let scripts = workspace.root.join("../shared/peers");
-        let mut options = Self { zoo: false, only: String::new(), rounds: 3, seconds: "5".to_owned(), scripts };
+        let mut options = Self { table: &TABLES[0], only: String::new(), rounds: 3, seconds: "5".to_owned(), scripts };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let value = args.next().with_context(|| format!("`{arg}` needs a value"))?;
             match arg.as_str() {
-                "--works" => {
-                    ensure!(matches!(value.as_str(), "main" | "zoo"), "--works {value}: give main or zoo");
-                    options.zoo = value == "zoo";
-                }
+                "--works" => options.table = Table::named(value)?,
                 "--only" => options.only.clone_from(value),
                 "--rounds" => options.rounds = value.parse().with_context(|| format!("--rounds {value}: no number"))?,
                 "--seconds" => options.seconds.clone_from(value),
@@ -169,11 +208,9 @@ impl Options {
     /// Makes both sides ready, and gives the peers' Python.
     pub(crate) fn install_and_build(&self, workspace: &Workspace) -> Result<PathBuf> {
         let requirements = self.scripts.join("requirements.txt").display().to_string();
-        let python = if self.zoo {
-            environment(&workspace.root.join("target/zoo-peers"), &["torch", "torchvision", "timm"])?
-        } else {
-            environment(&workspace.root.join("target/peers"), &["--requirement", &requirements])?
-        };
+        let all = ["--requirement", &requirements];
+        let (folder, packages) = self.table.packages.unwrap_or(("peers", &all));
+        let python = environment(&workspace.root.join("target").join(folder), packages)?;
         let built = status(&mut workspace.cargo(["build", "--release", "--workspace"]))?;
         ensure!(built.success(), "the build failed, see above");
         Ok(python)
@@ -184,8 +221,8 @@ impl Options {
 struct Sides {
     ours: PathBuf,
     python: PathBuf,
-    /// The peers' side of the zoo.
-    zoo_scripts: PathBuf,
+    /// The peers' side that is ours: the zoo's and the texts'.
+    own_scripts: PathBuf,
     options: Options,
 }
 
@@ -240,8 +277,13 @@ impl Sides {
     fn their_side(&self, work: &Work, threads: &str, peer: &str) -> Command {
         let (verb, line) = work.line.split_once(' ').unwrap_or((work.line, ""));
         let mut command = Command::new(&self.python);
-        let scripts = if verb == "train-zoo" { &self.zoo_scripts } else { &self.options.scripts };
-        command.current_dir(scripts).arg(format!("{}.py", verb.replace('-', "_")));
+        let (scripts, script): (_, &[&str]) = match verb {
+            "train-zoo" => (&self.own_scripts, &["train_zoo.py"]),
+            "train-text" | "write" => (&self.own_scripts, &["text.py", verb]),
+            "infer" => (&self.options.scripts, &["infer.py"]),
+            _ => (&self.options.scripts, &["train_step.py"]),
+        };
+        command.current_dir(scripts).args(script);
         command.args(["--system", peer]).args(line.split(' '));
         command.args(["--threads", threads, "--seconds", &self.options.seconds]);
         command
@@ -290,7 +332,7 @@ print(2 * 2048 ** 3 / sorted(times)[6] / 1e9)";
 const VERSIONS: &str = "\
 import datetime, importlib.metadata as m
 cpu = next(l.split(':')[1].strip() for l in open('/proc/cpuinfo') if l.startswith('model name'))
-names = [('PyTorch', 'torch'), ('TensorFlow', 'tensorflow-cpu'), ('ONNX Runtime', 'onnxruntime'), ('torchvision', 'torchvision'), ('timm', 'timm')]
+names = [('PyTorch', 'torch'), ('TensorFlow', 'tensorflow-cpu'), ('ONNX Runtime', 'onnxruntime'), ('torchvision', 'torchvision'), ('timm', 'timm'), ('transformers', 'transformers')]
 there = {d.metadata['Name'].replace('_', '-') for d in m.distributions()}
 print(f'{datetime.date.today()}, {cpu}; ' + ', '.join(f'{n} {m.version(p)}' for n, p in names if p in there))";
 

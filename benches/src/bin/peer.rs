@@ -13,10 +13,10 @@ use burn::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use homeostat_device::{DeviceChoice, open};
-use homeostat_kernels::{Curve, Kernels, dense};
+use homeostat_kernels::{Curve, Kernels, class_entropy, dense};
 use homeostat_models::{
-    CnnConfig, ImageModel, ImageModelConfig, ImageShape, KnownNetwork, NormPlace, Pooling, ResNetConfig,
-    SequenceClassifier, SequenceInput, SequenceModel, SequenceModelConfig, Stem, TrainingScores, TransformerConfig,
+    CnnConfig, DecoderConfig, ImageModel, ImageModelConfig, ImageShape, KnownNetwork, LanguageNetwork,
+    LanguageNetworkConfig, NormPlace, Pooling, ResNetConfig, SequenceClassifier, SequenceInput, SequenceModelConfig, Stem, TrainingScores, TransformerConfig,
 };
 use homeostat_train::{AdamConfig, AdamwConfig, OptimizerConfig, SgdConfig};
 
@@ -37,6 +37,10 @@ enum What {
     Infer(Options),
     /// As `train-step`, of a network of the zoo.
     TrainZoo(ZooOptions),
+    /// As `train-step`, of `minilm` or `gpt`.
+    TrainText(Options),
+    /// A text of `length` tokens: the likeliest behind a prompt of 16, one by one. By `gpt` alone.
+    Write(Options),
 }
 
 #[derive(Args)]
@@ -62,7 +66,7 @@ struct Options {
     batch: usize,
     #[arg(long, default_value_t = 32)]
     size: usize,
-    /// Tokens of a text; by default what the peer's script has: 128 for training, 64 for inference.
+    /// Tokens of a text; by default what the peer's script has: 128 for training, 64 for inference, 256 for writing.
     #[arg(long)]
     length: Option<usize>,
     #[arg(long, default_value_t = 2)]
@@ -85,8 +89,10 @@ enum Work {
     Resnet18At224,
     /// Encoder of texts: 4 blocks of 256 features and 4 heads, normalised before each part, mean pool, 2 classes.
     Transformer,
-    /// The shape of MiniLM-L6, inference alone.
+    /// The shape of MiniLM-L6; trained with 77 classes.
     Minilm,
+    /// Decoder of 4 blocks of 256 features and 4 heads, as GPT-2 has them, with 8000 tokens.
+    Gpt,
     /// A network of the zoo; `train-zoo` says which.
     #[value(skip)]
     Zoo,
@@ -111,6 +117,8 @@ fn main() {
     let (name, mut options) = match Cli::parse().what {
         What::TrainStep(options) => ("train", options),
         What::Infer(options) => ("infer", options),
+        What::TrainText(options) => ("train", options),
+        What::Write(options) => ("write", options),
         What::TrainZoo(options) => {
             Kernels::Own.select();
             let line = pool(options.threads).install(|| train_zoo(&options));
@@ -118,13 +126,21 @@ fn main() {
             return;
         }
     };
-    options.length.get_or_insert(if name == "train" { 128 } else { 64 });
+    options.length.get_or_insert(match name {
+        "train" => 128,
+        "infer" => 64,
+        _ => 256,
+    });
     match options.kernels {
         Choice::Own => Kernels::Own.select(),
         Choice::Burn => Kernels::Burn.select(),
     }
     // Inside the pool, so that a step is not handed from thread to thread.
-    let line = pool(options.threads).install(|| if name == "train" { train_step(&options) } else { infer(&options) });
+    let line = pool(options.threads).install(|| match name {
+        "train" => train_step(&options),
+        "infer" => infer(&options),
+        _ => write(&options),
+    });
     println!("{line}");
 }
 
@@ -145,7 +161,7 @@ fn train_zoo(options: &ZooOptions) -> serde_json::Value {
     let y = Tensor::<1, Int>::from_data(labels(classes, batch).as_slice(), &device);
     let criterion = CrossEntropyLossConfig::new().init(&device);
     let options = Options { work: Work::Zoo, batch, size, length: None, threads, seconds, kernels: Choice::Own };
-    train(&options, model, &OptimizerConfig::Sgd(SgdConfig::default()), 0.01, |model| {
+    train(&options, model, &OptimizerConfig::Sgd(SgdConfig::default()), 1e-3, |model| {
         let TrainingScores { main, auxiliary } = model.training_scores(x.clone());
         let main = criterion.forward(main, y.clone());
         auxiliary.into_iter().fold(main, |sum, (weight, scores)| sum + criterion.forward(scores, y.clone()) * weight)
@@ -189,9 +205,28 @@ fn transformer(length: usize, device: &Device) -> SequenceClassifier {
     SequenceClassifier::init(&network, 0.0, [8000, 2], device).expect("settings of a network")
 }
 
-fn minilm(device: &Device) -> SequenceModel {
-    let config = TransformerConfig { width: 384, depth: 6, heads: 12, hidden: 1536, ..TransformerConfig::default() };
-    SequenceModelConfig::Transformer(config).init(30_522, device).expect("settings of a network")
+fn minilm() -> SequenceModelConfig {
+    SequenceModelConfig::Transformer(TransformerConfig {
+        width: 384,
+        depth: 6,
+        heads: 12,
+        hidden: 1536,
+        dropout: 0.0,
+        ..TransformerConfig::default()
+    })
+}
+
+fn gpt(length: usize, device: &Device) -> LanguageNetwork {
+    let config = DecoderConfig {
+        width: 256,
+        depth: 4,
+        heads: 4,
+        hidden: 1024,
+        positions: length,
+        dropout: 0.0,
+        ..DecoderConfig::default()
+    };
+    LanguageNetworkConfig::Decoder(config).init(8000, true, device).expect("settings of a network")
 }
 
 /// The scores of texts of one length.
@@ -248,7 +283,27 @@ fn train_step(options: &Options) -> serde_json::Value {
                 classed(options, 10, &device, |model: &ImageModel| model.forward(x.clone())),
             )
         }
-        Work::Minilm | Work::Resnet18At224 | Work::Product | Work::Zoo => {
+        Work::Minilm => {
+            let model = SequenceClassifier::init(&minilm(), 0.0, [30_522, 77], &device).expect("settings of a network");
+            let x = texts(options, length, 30_000, &device);
+            let optimizer = OptimizerConfig::Adamw(AdamwConfig::default());
+            train(
+                options,
+                model,
+                &optimizer,
+                1e-4,
+                classed(options, 77, &device, |model: &SequenceClassifier| scores(model, &x)),
+            )
+        }
+        Work::Gpt => {
+            let (model, ids) = (gpt(length, &device), texts(options, length, 8000, &device));
+            let rows = options.batch * length;
+            train(options, model, &OptimizerConfig::Adamw(AdamwConfig::default()), 1e-4, |model: &LanguageNetwork| {
+                let scores = model.scores(&SequenceInput::full(ids.clone())).reshape([rows, 8000]);
+                class_entropy(scores, ids.clone().reshape([rows]), Kernels::selected()).mean()
+            })
+        }
+        Work::Resnet18At224 | Work::Product | Work::Zoo => {
             panic!("{}: inference alone", options.work.name())
         }
     }
@@ -310,16 +365,35 @@ fn infer(options: &Options) -> serde_json::Value {
             time(options, parameters(&model), || read(model.forward(x.clone())))
         }
         Work::Minilm => {
-            let (model, x) = (minilm(&device), SequenceInput::full(texts(options, length, 30_000, &device)));
+            let model = minilm().init(30_522, &device).expect("settings of a network");
+            let x = SequenceInput::full(texts(options, length, 30_000, &device));
             time(options, parameters(&model), || read(Pooling::Mean.of(model.forward(&x), &x)))
         }
-        Work::Zoo => panic!("a network of the zoo is only trained here"),
+        Work::Zoo | Work::Gpt => panic!("{}: only trained here", options.work.name()),
         Work::Product => {
             let matrix = || Tensor::random([options.size; 2], Distribution::Normal(0.0, 1.0), &device);
             let (a, b): (Tensor<2>, Tensor<2>) = (matrix(), matrix());
             time(options, 0, || read(dense(a.clone(), b.clone(), None, Curve::Straight, Kernels::selected())))
         }
     }
+}
+
+fn write(options: &Options) -> serde_json::Value {
+    const PROMPT: usize = 16;
+    assert!(matches!(options.work, Work::Gpt), "{}: writes nothing", options.work.name());
+    let device = open(DeviceChoice::Cpu).expect("the CPU");
+    device.seed(0);
+    let length = options.length.expect("set in main");
+    let model = gpt(length, &device).valid();
+    let prompt = texts(&Options { batch: 1, ..options.clone() }, PROMPT, 8000, &device);
+    time(options, parameters(&model), || {
+        let mut writer = model.writer();
+        let mut next = writer.read(prompt.clone()).argmax(1);
+        for _ in PROMPT + 1..length {
+            next = writer.read(next).argmax(1);
+        }
+        next.into_scalar::<i32>() as f32
+    })
 }
 
 /// What is learnt: running statistics do not count.

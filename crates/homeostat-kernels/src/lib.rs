@@ -82,6 +82,7 @@ mod sequence_extension;
 mod sequence_flex;
 #[cfg(feature = "cpu")]
 mod simd;
+mod squash;
 mod step;
 #[cfg(feature = "cpu")]
 mod sums;
@@ -100,6 +101,7 @@ pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_p
 pub use sequence::{
     Curve, Sight, attention, class_entropy, cross_entropy, dense, dropout, embedding, layer_norm, self_attention,
 };
+pub use squash::{sigmoid, tanh};
 pub use step::{AdamStep, MomentumStep, adam_step, momentum_step, square_sum};
 
 /// Whose operations compute.

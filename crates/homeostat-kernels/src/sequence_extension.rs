@@ -16,6 +16,7 @@ use crate::{
     dropout::Dropped,
     sequence::Curve,
     sequence_flex::{Attention, ClassEntropy, CrossEntropy, Dense, Dropout, Embedding, LayerNorm, SelfAttention},
+    squash::Squash,
 };
 
 type Float = FloatTensor<Flex>;
@@ -60,6 +61,7 @@ pub(crate) trait SequenceOps: Backend {
     fn kernel_cross_entropy(scores: FloatTensor<Self>, targets: FloatTensor<Self>) -> FloatTensor<Self>;
     fn kernel_class_entropy(scores: FloatTensor<Self>, right: IntTensor<Self>) -> FloatTensor<Self>;
     fn kernel_dropout(x: FloatTensor<Self>, seed: u64, share: f64) -> FloatTensor<Self>;
+    fn kernel_squash(x: FloatTensor<Self>, squash: Squash) -> FloatTensor<Self>;
 }
 
 impl SequenceOps for Flex {
@@ -93,6 +95,10 @@ impl SequenceOps for Flex {
 
     fn kernel_dropout(x: Float, seed: u64, share: f64) -> Float {
         Dropout { dropped: Dropped::new(seed, share) }.forward([x], false).0
+    }
+
+    fn kernel_squash(x: Float, squash: Squash) -> Float {
+        squash.forward([x], false).0
     }
 }
 
@@ -181,5 +187,9 @@ impl<C: CheckpointStrategy> SequenceOps for Autodiff<Flex, C> {
 
     fn kernel_dropout(x: FloatTensor<Self>, seed: u64, share: f64) -> FloatTensor<Self> {
         tracked::<C, _, _>(&Dropout { dropped: Dropped::new(seed, share) }, [x])
+    }
+
+    fn kernel_squash(x: FloatTensor<Self>, squash: Squash) -> FloatTensor<Self> {
+        tracked::<C, _, _>(&squash, [x])
     }
 }

@@ -37,7 +37,8 @@ impl EmaConfig {
     #[must_use]
     pub fn update<M: Module>(&self, average: M, model: &M, step: usize) -> M {
         let mut collected = Collector { tensors: GradientsParams::new() };
-        model.visit(&mut collected);
+        // Burn's running statistics are one update behind until they are asked for in this way.
+        model.valid().visit(&mut collected);
         average.map(&mut Mover { decay: self.decay_at(step), new: collected.tensors })
     }
 }
@@ -49,7 +50,7 @@ struct Collector {
 
 impl ModuleVisitor for Collector {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.tensors.register(param.id, param.val().inner());
+        self.tensors.register(param.id, param.val());
     }
 }
 

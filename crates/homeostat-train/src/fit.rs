@@ -244,7 +244,7 @@ where
             model: Moving::new(model),
             optimizer,
         };
-        let good = job.control.guard.on().map(|_| now.clone());
+        let good = job.control.guard.on().map(|_| now.copy());
         let mut state = State { now, good, memory };
         if let Some(checkpoint) = resume {
             state = state.load(run, checkpoint, &device)?;
@@ -328,25 +328,29 @@ where
         let Place { epoch, step, .. } = self.state.memory.place;
         // Dropout draws from the device's generator; keyed by the step, it needs no place in a checkpoint.
         self.device.seed(Rng::keyed(self.job.seed, [step as u64, DROPOUT, DROPOUT]).next_u64());
+        // A forward pass moves running statistics, also in a step that is refused afterwards.
+        let before = self.state.good.as_ref().map(|_| self.state.now.model.valid());
         let Computed { mut gradients, loss, records } = self.compute(window);
         let gradient_norm = global_norm(&*self.state.now.model, &gradients);
         let rate = self.schedule.rate(step) * self.state.memory.controllers.rate_scale();
         match self.decide(Observation::Step { loss, gradient_norm, rate }, observe)? {
             Verdict::GoOn => {
+                // The optimiser changes weights in place where nobody else holds them.
+                drop(before);
                 if step.is_multiple_of(SNAPSHOT_STEPS) && self.state.memory.controllers.steady() {
-                    self.state.good = Some(self.state.now.clone());
+                    self.state.good = Some(self.state.now.copy());
                 }
                 clip(&*self.state.now.model, &mut gradients, &self.job.config.clip, gradient_norm);
                 self.update(rate, gradients, step);
                 // A step that was refused would spoil the figures of the whole epoch.
                 records.iter().for_each(|record| self.state.memory.meter.update(record));
             }
-            Verdict::Skip => {}
+            Verdict::Skip => before.into_iter().for_each(|model| self.state.now.model = Moving::new(model.train())),
             Verdict::Rewind => {
                 let Some(good) = &self.state.good else {
                     panic!("only the guard rewinds, and with it there is a snapshot")
                 };
-                self.state.now = good.clone();
+                self.state.now = good.copy();
                 // It may be of an epoch in which less learnt.
                 self.thaw();
             }

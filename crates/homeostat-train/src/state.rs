@@ -94,8 +94,8 @@ impl<M> Memory<M> {
     }
 }
 
-/// What a rewind brings back.
-#[derive(Clone, Debug)]
+/// What a rewind brings back. It is no `Clone`: clones of a network share its running statistics.
+#[derive(Debug)]
 pub(crate) struct Snapshot<N> {
     pub(crate) model: Moving<N>,
     pub(crate) optimizer: Optimizer,
@@ -105,7 +105,7 @@ pub(crate) struct Snapshot<N> {
 
 /// A network that is moved through functions of itself, as Burn's modules are: nobody else holds its tensors then, so
 /// they can change in place.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Moving<N>(Option<N>);
 
 impl<N> Moving<N> {
@@ -144,9 +144,18 @@ const STATE: &str = "state.json";
 const GOOD: &str = "good-";
 
 impl<N: Module> Snapshot<N> {
+    /// The same state, untouched by what becomes of this one.
+    pub(crate) fn copy(&self) -> Self {
+        Self {
+            model: Moving::new(self.model.valid().train()),
+            optimizer: self.optimizer.clone(),
+            average: self.average.as_ref().map(|average| Moving::new(average.valid())),
+        }
+    }
+
     /// The network that is evaluated and published, without gradients.
     pub(crate) fn chosen(&self) -> N {
-        self.average.as_deref().cloned().unwrap_or_else(|| self.model.valid())
+        self.average.as_deref().unwrap_or(&self.model).valid()
     }
 
     fn save(&self, folder: &Path, prefix: &str) -> Result<(), TrainError> {

@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
 use homeostat_kernels::{
     Curve, Kernels, Sight, attention, class_entropy, cross_entropy, dense, dropout, embedding, layer_norm,
-    self_attention,
+    self_attention, sigmoid, tanh,
 };
 
 use crate::{assert_close, device, floats, random};
@@ -220,6 +220,21 @@ fn what_is_dropped_has_no_gradient_and_the_rest_grows() {
         floats(&dropout(Tensor::<2>::ones([9, 9], &device()), 0.5, Kernels::Own))
     };
     assert!(drawn(1) == drawn(1) && drawn(1) != drawn(2));
+}
+
+#[test]
+fn levels_and_their_slopes_are_those_of_burn_however_the_floats_lie() {
+    let curves: [(&str, fn(Tensor<2>, Kernels) -> Tensor<2>); 2] = [("tanh", tanh), ("sigmoid", sigmoid)];
+    for (name, curve) in curves {
+        let x = [random([300, 70]) * 4.0];
+        both(&x, name, |[x], kernels| curve(x.clone(), kernels));
+        both(&x, &format!("{name}, turned"), |[x], kernels| curve(x.clone().swap_dims(0, 1), kernels));
+        both(&x, &format!("{name}, a part"), |[x], kernels| curve(x.clone().narrow(1, 3, 20), kernels));
+        // There and back: the gradient lies turned, as the levels do.
+        both(&x, &format!("{name}, turned twice"), |[x], kernels| {
+            curve(x.clone().swap_dims(0, 1), kernels).swap_dims(0, 1)
+        });
+    }
 }
 
 #[test]

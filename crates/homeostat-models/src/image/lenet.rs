@@ -6,7 +6,7 @@ use burn::{
     nn::{Linear, LinearConfig, conv::Conv2d},
     tensor::{Device, Tensor},
 };
-use homeostat_kernels::{Activation, AvgPool2dOptions, Kernels, avg_pool2d};
+use homeostat_kernels::{Activation, AvgPool2dOptions, Kernels, avg_pool2d, tanh};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -69,13 +69,14 @@ pub struct LeNet {
 impl ImageNetwork for LeNet {
     fn features(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         each(images, &self.convs, |x, conv| {
-            let x = convolve(conv, x, Then::Nothing).tanh();
+            let x = tanh(convolve(conv, x, Then::Nothing), Kernels::selected());
             avg_pool2d(x, &AvgPool2dOptions::new([2; 2]), Kernels::selected())
         })
     }
 
     fn pool(&self, last: Tensor<4>) -> Tensor<2> {
-        self.hidden.iter().fold(row(last), |x, layer| classify(layer, x, Activation::Linear).tanh())
+        let kernels = Kernels::selected();
+        self.hidden.iter().fold(row(last), |x, layer| tanh(classify(layer, x, Activation::Linear), kernels))
     }
 
     fn head(&self) -> &Linear {

@@ -4,12 +4,9 @@
 use burn::{
     module::{Module, Param},
     nn::{Dropout, DropoutConfig, Embedding, Initializer},
-    tensor::{
-        Device, Tensor,
-        activation::{sigmoid, tanh},
-    },
+    tensor::{Device, Tensor},
 };
-use homeostat_kernels::{Curve, Kernels, dense};
+use homeostat_kernels::{Curve, Kernels, dense, sigmoid, tanh};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -172,15 +169,17 @@ impl Cell {
 /// The hidden state and the content, each `[batch, features]`.
 fn lstm(gates: &Tensor<2>, content: Tensor<2>, features: usize) -> (Tensor<2>, Tensor<2>) {
     let gate = |index: usize| gates.clone().narrow(1, index * features, features);
-    let content = sigmoid(gate(1)) * content + sigmoid(gate(0)) * tanh(gate(2));
-    (sigmoid(gate(3)) * tanh(content.clone()), content)
+    let kernels = Kernels::selected();
+    let content = sigmoid(gate(1), kernels) * content + sigmoid(gate(0), kernels) * tanh(gate(2), kernels);
+    (sigmoid(gate(3), kernels) * tanh(content.clone(), kernels), content)
 }
 
 /// The hidden state, `[batch, features]`.
 fn gru(said: &Tensor<2>, known: &Tensor<2>, hidden: Tensor<2>, features: usize) -> Tensor<2> {
     let of = |gates: &Tensor<2>, index: usize| gates.clone().narrow(1, index * features, features);
-    let reset = sigmoid(of(said, 0) + of(known, 0));
-    let update = sigmoid(of(said, 1) + of(known, 1));
-    let content = tanh(of(said, 2) + reset * of(known, 2));
+    let kernels = Kernels::selected();
+    let reset = sigmoid(of(said, 0) + of(known, 0), kernels);
+    let update = sigmoid(of(said, 1) + of(known, 1), kernels);
+    let content = tanh(of(said, 2) + reset * of(known, 2), kernels);
     content.clone() + update * (hidden - content)
 }

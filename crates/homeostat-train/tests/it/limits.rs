@@ -4,7 +4,8 @@ use std::fs;
 
 use homeostat_artifact::Part;
 use homeostat_control::{ControlConfig, GuardConfig, Switch};
-use homeostat_train::{CheckpointConfig, End, Event, TrainConfig, TrainError};
+use homeostat_task::Weights;
+use homeostat_train::{CheckpointConfig, EmaConfig, End, Event, TrainConfig, TrainError};
 
 use crate::toy::{Trial, latest, lines, new_run, scratch, turn};
 
@@ -122,9 +123,8 @@ fn a_step_that_was_refused_leaves_no_trace_in_the_figures_of_its_epoch() {
     assert!(train.figures.iter().all(|(_, value)| value.is_finite()), "{:?}", train.figures);
 }
 
-#[test]
-fn a_rewind_brings_weights_optimizer_and_average_back() {
-    let _turn = turn();
+/// A network with running statistics whose fourth step meets NaN, and the files of its checkpoints by step.
+fn refused(patience: usize) -> impl Fn(u64, &str) -> Vec<u8> {
     let root = scratch();
     let run = new_run(root.path());
     let mut trial = Trial::new(TrainConfig {
@@ -133,16 +133,59 @@ fn a_rewind_brings_weights_optimizer_and_average_back() {
         checkpoint: CheckpointConfig { every_steps: Some(1), keep_last: 9 },
         ..config()
     });
+    trial.task.norm = true;
     trial.train.poison = [((0, 3), f32::NAN)].into();
-    let guard = GuardConfig { patience: 1, ..GuardConfig::default() };
+    let guard = GuardConfig { patience, ..GuardConfig::default() };
     trial.control = ControlConfig { guard: Switch::On(guard), ..ControlConfig::default() };
     trial.finish(&run);
-    let read =
-        |step: u64, name: &str| fs::read(run.checkpoints().unwrap().open(step).unwrap().file(name).unwrap()).unwrap();
-    for name in ["model.safetensors", "optimizer.safetensors", "average.safetensors"] {
+    move |step, name| {
+        let _kept = &root;
+        fs::read(run.checkpoints().unwrap().open(step).unwrap().file(name).unwrap()).unwrap()
+    }
+}
+
+const STATE: [&str; 3] = ["model.safetensors", "optimizer.safetensors", "average.safetensors"];
+
+#[test]
+fn a_rewind_brings_weights_statistics_optimizer_and_average_back() {
+    let _turn = turn();
+    let read = refused(1);
+    for name in STATE {
         let good = read(3, &format!("good-{name}"));
         assert!(read(3, name) != good, "{name} has moved away from the snapshot");
         assert!(read(4, name) == good, "{name} is back");
+    }
+}
+
+#[test]
+fn a_skipped_step_moves_nothing_not_even_running_statistics() {
+    let _turn = turn();
+    let read = refused(9);
+    for name in STATE {
+        assert!(read(2, name) != read(3, name), "{name} moves in other steps");
+        assert!(read(4, name) == read(3, name), "{name} has not moved");
+    }
+}
+
+#[test]
+fn an_average_follows_the_newest_running_statistics() {
+    let _turn = turn();
+    let root = scratch();
+    let run = new_run(root.path());
+    let ema = Some(EmaConfig { decay: 0.0, warmup: false });
+    let mut trial = Trial::new(TrainConfig { max_steps: Some(3), ema, ..config() });
+    trial.task.norm = true;
+    trial.finish(&run);
+    let checkpoint = latest(&run).unwrap();
+    let read = |name: &str| Weights::from_safetensors(&fs::read(checkpoint.file(name).unwrap()).unwrap()).unwrap().0;
+    let (model, average) = (read("model.safetensors"), read("average.safetensors"));
+    let moved = model.tensors().iter().filter(|(name, _)| name.contains("running")).count();
+    assert_eq!(moved, 2);
+    for (name, values) in model.tensors() {
+        let averaged = average.tensors()[name].iter::<f32>();
+        for (value, averaged) in values.iter::<f32>().zip(averaged) {
+            assert!((value - averaged).abs() < 1e-6, "{name}: an average without a memory is what it averages");
+        }
     }
 }
 

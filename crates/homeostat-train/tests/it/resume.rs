@@ -11,7 +11,7 @@ use crate::toy::{Directions, Trial, Vectors, latest, lines, new_run, scratch, tu
 const STEPS_PER_EPOCH: usize = 12;
 const STEPS: usize = 3 * STEPS_PER_EPOCH;
 
-/// All that has a state is on: average, dropout, accumulation with a short last window, soft targets, momentum, a rate
+/// All that has a state is on: average, dropout, running statistics, accumulation with a short last window, soft targets, momentum, a rate
 /// that falls on a plateau, and a guard that has to skip, to rewind to the start, and to a snapshot.
 fn eventful() -> Trial {
     let mut trial = Trial::new(TrainConfig {
@@ -26,7 +26,7 @@ fn eventful() -> Trial {
     });
     // 23 batches an epoch: 11 windows of two, and one of one.
     trial.train = Vectors { mixed: true, broken: [5].into(), ..Vectors::new(91, 1) };
-    trial.task = Directions { dropout: 0.2, weights: Some([0.5, 1.0, 2.0]) };
+    trial.task = Directions { dropout: 0.2, norm: true, weights: Some([0.5, 1.0, 2.0]) };
     let poison = |step: usize, factor| (((step / STEPS_PER_EPOCH) as u64, 2 * (step % STEPS_PER_EPOCH) as u64), factor);
     trial.train.poison =
         [poison(8, f32::NAN), poison(9, f32::NAN), poison(13, 1e6), poison(29, f32::INFINITY), poison(30, f32::NAN)]

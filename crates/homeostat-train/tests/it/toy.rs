@@ -9,7 +9,7 @@ use std::{
 
 use burn::{
     module::Module,
-    nn::{Dropout, DropoutConfig, Linear, LinearConfig},
+    nn::{BatchNorm, BatchNormConfig, Dropout, DropoutConfig, Linear, LinearConfig},
     tensor::{
         Device, Tensor, TensorData,
         activation::{gelu, log_softmax},
@@ -42,6 +42,8 @@ pub(crate) fn turn() -> MutexGuard<'static, ()> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Directions {
     pub(crate) dropout: f64,
+    /// Whether the hidden layer is normalised by its batch: then there are running statistics.
+    pub(crate) norm: bool,
     /// A weight a class, if they differ.
     pub(crate) weights: Option<[f32; CLASSES]>,
 }
@@ -49,6 +51,7 @@ pub(crate) struct Directions {
 #[derive(Module, Debug)]
 pub(crate) struct Net {
     hidden: Linear,
+    norm: Option<BatchNorm>,
     dropout: Dropout,
     head: Linear,
 }
@@ -56,7 +59,12 @@ pub(crate) struct Net {
 impl Net {
     /// `[batch, features] -> [batch, classes]`
     fn forward(&self, vectors: Tensor<2>) -> Tensor<2> {
-        self.head.forward(self.dropout.forward(gelu(self.hidden.forward(vectors))))
+        let hidden = self.hidden.forward(vectors);
+        let hidden = match &self.norm {
+            Some(norm) => norm.forward(hidden),
+            None => hidden,
+        };
+        self.head.forward(self.dropout.forward(gelu(hidden)))
     }
 }
 
@@ -103,6 +111,7 @@ impl Task for Directions {
     fn init(&self, device: &Device) -> Result<Net, TaskError> {
         Ok(Net {
             hidden: LinearConfig::new(FEATURES, 8).init(device),
+            norm: self.norm.then(|| BatchNormConfig::new(8).init(device)),
             dropout: DropoutConfig::new(self.dropout).init(),
             head: LinearConfig::new(8, CLASSES).init(device),
         })
