@@ -64,7 +64,9 @@ def triton(folder, port):
     for name in ["cnn", "cnn_batched", "none", "none_batched"]:
         version = repository / name / "1"
         version.mkdir(parents=True)
-        shutil.copy(HERE / "serve_triton.py", version / "model.py")
+        # The backend has an interpreter of its own, which is to find the packages of this one; it does not heed PYTHONPATH.
+        paths = f"import sys\n\nsys.path += {[str(HERE), sysconfig.get_paths()['purelib']]}\n"
+        (version / "model.py").write_text(f"{paths}from serve_triton import TritonPythonModel\n")
         onnx = str((folder / "cnn.onnx").resolve()) if name.startswith("cnn") else ""
         batching = "dynamic_batching { max_queue_delay_microseconds: 500 }" if name.endswith("batched") else ""
         (version.parent / "config.pbtxt").write_text(f"""
@@ -80,11 +82,16 @@ parameters {{ key: "onnx" value {{ string_value: "{onnx}" }} }}
 
     packages = Path(pytriton.__file__).parent
     server = packages / "tritonserver"
-    # The backend's process has an interpreter of its own, which is to find the packages of this one.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE), sysconfig.get_paths()["purelib"]])}
+    # The wheel has the process of the Python backend for many interpreters, and none of them in its place.
+    backends = (folder / "triton_backends").resolve()
+    shutil.rmtree(backends, ignore_errors=True)
+    shutil.copytree(server / "backends", backends)
+    stub = f"python_backend_stubs/{sys.version_info.major}.{sys.version_info.minor}/triton_python_backend_stub"
+    shutil.copy(server / stub, backends / "python")
+    environment = dict(os.environ)
     libraries = [packages.parent / "nvidia_pytriton.libs", sysconfig.get_config_var("LIBDIR")]
     environment["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, libraries))
-    arguments = ["--model-repository", str(repository), "--backend-directory", str(server / "backends"), "--http-address",
+    arguments = ["--model-repository", str(repository), "--backend-directory", str(backends), "--http-address",
                  "127.0.0.1", "--http-port", str(port), "--allow-grpc=false", "--allow-metrics=false", "--log-info=false"]
     os.execve(server / "bin/tritonserver", ["tritonserver", *arguments], environment)
 
@@ -101,7 +108,8 @@ def mlserver(folder, port):
         (place / name / "model-settings.json").write_text(json.dumps(model))
     (place / "settings.json").write_text(json.dumps(settings))
     os.environ["PYTHONPATH"] = str(HERE)
-    os.execv(sys.executable, [sys.executable, "-m", "mlserver.cli.serve", "start", str(place)])
+    program = str(Path(sys.executable).with_name("mlserver"))
+    os.execv(program, [program, "start", str(place)])
 
 
 def versions():

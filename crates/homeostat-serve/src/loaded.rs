@@ -90,7 +90,10 @@ impl Loaded {
             .map_err(|error| failed(error.to_string()))?;
         // Its requests go alone and all together, so that what is made at the first use is made.
         verify(endpoint.as_ref(), &artifact).map_err(|error| failed(error.to_string()))?;
-        let endpoint = opening.wrap.map_or(endpoint, |wrap| wrap(endpoint));
+        let endpoint = match opening.wrap {
+            Some(wrap) => wrap(endpoint),
+            None => endpoint,
+        };
         let batcher = Batcher::start(endpoint, opening.batcher.clone())
             .map_err(|error| failed(format!("its threads cannot be started: {error}")))?;
         let pace = opening.latency.as_ref().map(|config| Loop::new(config, &batcher)).transpose();
