@@ -13,8 +13,9 @@ use crate::say;
 pub(super) fn fire(bench: &Bench) -> Result<Found> {
     let (target, minutes) = (bench.options.target, bench.options.minutes);
     let words = target.to_string();
+    // Without a target, for the controller would refuse some of those that are never out of work.
+    let capacity = bench.capacity(&bench.serve("cnn", &[])?)?;
     let side = bench.serve("cnn", &["--target-p99", &words])?;
-    let capacity = bench.capacity(&side)?;
     say(format!("capacity: {capacity:.0} requests a second; now twice that for {minutes} minutes"));
     let rates = format!("{}:{}", 60.0 * minutes, 2.0 * capacity);
     let asked = ["open", "--model", "cnn", "--rates", &rates, "--target-ms", &words, "--every", "1"];
