@@ -30,18 +30,28 @@ pub(crate) struct Plan {
     address: SocketAddr,
     request: Rc<[u8]>,
     until_gone: bool,
-    pub(crate) record: Rc<RefCell<Record>>,
+    every: f64,
+    target_ms: f64,
+    record: Rc<RefCell<Record>>,
 }
 
 impl Plan {
     pub(crate) fn new(target: &Target, until_gone: bool) -> Self {
-        let record = Record::new(target.every, target.target_ms);
+        let &Target { address, every, target_ms, .. } = target;
+        let record = Record::new(every, target_ms);
         Self {
-            address: target.address,
+            address,
+            every,
+            target_ms,
             request: request::bytes(target).into(),
             until_gone,
             record: Rc::new(RefCell::new(record)),
         }
+    }
+
+    /// From now on it counts.
+    pub(crate) fn begin(&self) {
+        *self.record.borrow_mut() = Record::new(self.every, self.target_ms);
     }
 
     /// What became of all requests, with what was found of the server.
@@ -104,10 +114,20 @@ pub(crate) fn closed(plan: &Plan, connections: usize, time: Duration) -> impl Fu
     async move { while callers.join_next().await.is_some() {} }
 }
 
-/// Requests at their times, on as many connections as it takes, up to a limit; until all are answered.
-pub(crate) async fn open(plan: &Plan, arrivals: impl Iterator<Item = Duration>, most: usize) {
+/// Callers with a connection each, who wait for requests to send. They connect one after the other: many at once would wait for
+/// the system, not for the server.
+pub(crate) async fn connect(plan: &Plan, connections: usize) -> (Rc<Desk>, JoinSet<()>) {
     let desk = Rc::new(Desk::default());
     let mut callers = JoinSet::new();
+    for _ in 0..connections {
+        let kept = Connection::open(plan.address).await.ok();
+        callers.spawn_local(work(plan.clone(), Rc::clone(&desk), kept));
+    }
+    (desk, callers)
+}
+
+/// Requests at their times, until all are answered. What comes while all connections are busy waits here.
+pub(crate) async fn send(desk: &Desk, mut callers: JoinSet<()>, arrivals: impl Iterator<Item = Duration>) {
     let begun = Instant::now();
     for (number, due) in arrivals.map(|after| begun + after).enumerate() {
         if due > Instant::now() {
@@ -117,11 +137,7 @@ pub(crate) async fn open(plan: &Plan, arrivals: impl Iterator<Item = Duration>, 
             tokio::task::yield_now().await;
         }
         desk.waiting.borrow_mut().push_back(due);
-        if desk.idle.get() < desk.waiting.borrow().len() && callers.len() < most {
-            callers.spawn_local(work(plan.clone(), Rc::clone(&desk)));
-        } else {
-            desk.arrived.notify_one();
-        }
+        desk.arrived.notify_one();
     }
     desk.is_over.set(true);
     desk.arrived.notify_waiters();
@@ -130,15 +146,13 @@ pub(crate) async fn open(plan: &Plan, arrivals: impl Iterator<Item = Duration>, 
 
 /// Where requests lie until a caller takes them.
 #[derive(Default)]
-struct Desk {
+pub(crate) struct Desk {
     waiting: RefCell<VecDeque<Instant>>,
-    idle: Cell<usize>,
     arrived: Notify,
     is_over: Cell<bool>,
 }
 
-async fn work(plan: Plan, desk: Rc<Desk>) {
-    let mut kept = None;
+async fn work(plan: Plan, desk: Rc<Desk>, mut kept: Option<Connection>) {
     loop {
         let due = desk.waiting.borrow_mut().pop_front();
         match due {
@@ -148,11 +162,7 @@ async fn work(plan: Plan, desk: Rc<Desk>) {
                 }
             }
             None if desk.is_over.get() => return,
-            None => {
-                desk.idle.set(desk.idle.get() + 1);
-                desk.arrived.notified().await;
-                desk.idle.set(desk.idle.get() - 1);
-            }
+            None => desk.arrived.notified().await,
         }
     }
 }

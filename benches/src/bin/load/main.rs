@@ -19,7 +19,6 @@ use std::{net::SocketAddr, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use process::Watch;
-use record::Record;
 use request::Format;
 use schedule::Schedule;
 
@@ -84,8 +83,8 @@ struct Open {
     rates: Schedule,
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The most connections; what comes while all are busy waits in the client, and that counts.
-    #[arg(long, default_value_t = 4096)]
+    /// Connections, open from the beginning; what comes while all are busy waits in the client, and that counts.
+    #[arg(long, default_value_t = 2048)]
     connections: usize,
 }
 
@@ -125,7 +124,7 @@ async fn measure_closed(closed: Closed) -> serde_json::Value {
     let (warm, seconds) = (Duration::from_secs_f64(warm), Duration::from_secs_f64(seconds));
     let callers = callers::closed(&plan, connections, warm + seconds);
     tokio::time::sleep(warm).await;
-    *plan.record.borrow_mut() = Record::new(target.every, target.target_ms);
+    plan.begin();
     let watch = Watch::start(target.pid);
     callers.await;
     plan.line(&watch.end())
@@ -134,7 +133,9 @@ async fn measure_closed(closed: Closed) -> serde_json::Value {
 async fn measure_open(open: Open) -> serde_json::Value {
     let Open { target, rates, seed, connections } = open;
     let plan = callers::Plan::new(&target, false);
+    let (desk, callers) = callers::connect(&plan, connections).await;
+    plan.begin();
     let watch = Watch::start(target.pid);
-    callers::open(&plan, rates.arrivals(seed), connections).await;
+    callers::send(&desk, callers, rates.arrivals(seed)).await;
     plan.line(&watch.end())
 }
