@@ -13,7 +13,7 @@ use crate::{peers::median, say};
 
 /// Seconds, and the load in shares of the capacity.
 const DAY: [(f64, f64); 9] =
-    [(5.0, 0.1), (5.0, 0.6), (15.0, 1.5), (5.0, 0.5), (1.0, 4.0), (9.0, 0.4), (15.0, 0.8), (3.0, 4.0), (7.0, 0.1)];
+    [(5.0, 0.1), (5.0, 0.6), (15.0, 1.5), (5.0, 0.5), (1.0, 2.5), (9.0, 0.4), (15.0, 0.8), (3.0, 2.5), (7.0, 0.1)];
 /// The steps of the day in which the network is slower.
 const SLOW: std::ops::Range<usize> = 6..7;
 const FACTOR: &str = "2";
