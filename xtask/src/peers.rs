@@ -131,7 +131,10 @@ static TABLES: [Table; 3] = [
 impl Table {
     fn named(name: &str) -> Result<&'static Self> {
         let names = || TABLES.each_ref().map(|table| table.name).join(", ");
-        TABLES.iter().find(|table| table.name == name).with_context(|| format!("--works {name}: give one of {}", names()))
+        TABLES
+            .iter()
+            .find(|table| table.name == name)
+            .with_context(|| format!("--works {name}: give one of {}", names()))
     }
 
     /// The mark of its place in the page.

@@ -16,7 +16,8 @@ use homeostat_device::{DeviceChoice, open};
 use homeostat_kernels::{Curve, Kernels, class_entropy, dense};
 use homeostat_models::{
     CnnConfig, DecoderConfig, ImageModel, ImageModelConfig, ImageShape, KnownNetwork, LanguageNetwork,
-    LanguageNetworkConfig, NormPlace, Pooling, ResNetConfig, SequenceClassifier, SequenceInput, SequenceModelConfig, Stem, TrainingScores, TransformerConfig,
+    LanguageNetworkConfig, NormPlace, Pooling, ResNetConfig, SequenceClassifier, SequenceInput, SequenceModelConfig,
+    Stem, TrainingScores, TransformerConfig,
 };
 use homeostat_train::{AdamConfig, AdamwConfig, OptimizerConfig, SgdConfig};
 

@@ -36,7 +36,7 @@ pub(crate) struct Generation;
 const KEY: &str = "task.image-generation";
 /// Rows and columns of made pictures on a page.
 const ROWS: u64 = 8;
-const COLUMNS: u64 = 8;
+const COLUMNS: u8 = 8;
 /// Steps of the way from one picture to another.
 const STEPS: u64 = 8;
 
@@ -192,7 +192,7 @@ impl Kind for Generation {
             );
         }
         let sheets = [
-            (Some(drawn), format!("Made of the seeds 1 to {}.", ROWS * COLUMNS)),
+            (Some(drawn), format!("Made of the seeds 1 to {}.", ROWS * u64::from(COLUMNS))),
             (Some(ways), "From one seed to the next, a row each.".to_owned()),
             (
                 given_back.as_ref(),
@@ -220,7 +220,7 @@ fn config(task: &TaskConfig) -> &ImageGenerationConfig {
 
 fn drawn(plan: &Plan<Generation>, model: &GenerativeModel, setting: &Setting<'_>) -> Result<Image, ExperimentError> {
     rows_of(plan, model, setting, ROWS, |row| {
-        (1..=COLUMNS).map(|column| PictureRequest::Seed(row * COLUMNS + column)).collect()
+        (1..=COLUMNS).map(|column| PictureRequest::Seed(row * u64::from(COLUMNS) + u64::from(column))).collect()
     })
 }
 
@@ -258,7 +258,7 @@ fn given_back(
         return Ok(None);
     }
     let made = plan.task.reconstruct(model, &pictures, &setting.device.clone().inner())?;
-    let columns = COLUMNS as usize;
+    let columns = usize::from(COLUMNS);
     let pairs = pictures.chunks(columns).zip(made.chunks(columns));
     Ok(Some(sheet(&pairs.flat_map(|(pictures, made)| [pictures.to_vec(), made.to_vec()]).collect::<Vec<_>>())))
 }

@@ -101,7 +101,7 @@ pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_p
 pub use sequence::{
     Curve, Sight, attention, class_entropy, cross_entropy, dense, dropout, embedding, layer_norm, self_attention,
 };
-pub use squash::{sigmoid, tanh};
+pub use squash::{at_most, sigmoid, tanh};
 pub use step::{AdamStep, MomentumStep, adam_step, momentum_step, square_sum};
 
 /// Whose operations compute.

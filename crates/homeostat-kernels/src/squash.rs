@@ -1,15 +1,16 @@
-//! The hyperbolic tangent and the sigmoid, element by element: own kernels where the tensors are theirs, else Burn's operations.
-//! Images keep the order in which they lie.
+//! The hyperbolic tangent, the sigmoid, and an upper limit, element by element: own kernels where the tensors are theirs, else Burn's
+//! operations. Images keep the order in which they lie.
 
 use burn::tensor::{Tensor, activation};
 
 use crate::Kernels;
 
-/// A curve between two levels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A curve that ends at a level, whose slope its value tells.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Squash {
     Tanh,
     Sigmoid,
+    AtMost(f32),
 }
 
 /// The hyperbolic tangent of each element.
@@ -24,15 +25,25 @@ pub fn sigmoid<const D: usize>(x: Tensor<D>, kernels: Kernels) -> Tensor<D> {
     squash(x, Squash::Sigmoid, kernels)
 }
 
+/// Each element, or the limit where it is above; there, and at the limit, the gradient is zero.
+#[must_use]
+pub fn at_most<const D: usize>(x: Tensor<D>, limit: f32, kernels: Kernels) -> Tensor<D> {
+    squash(x, Squash::AtMost(limit), kernels)
+}
+
 fn squash<const D: usize>(x: Tensor<D>, squash: Squash, kernels: Kernels) -> Tensor<D> {
     #[cfg(feature = "cpu")]
     if kernels.take(&x) {
         use crate::sequence_extension::SequenceOps;
-        return Tensor::from_dispatch(<burn::backend::Dispatch as SequenceOps>::kernel_squash(x.into_dispatch(), squash));
+        return Tensor::from_dispatch(<burn::backend::Dispatch as SequenceOps>::kernel_squash(
+            x.into_dispatch(),
+            squash,
+        ));
     }
     match squash {
         Squash::Tanh => activation::tanh(x),
         Squash::Sigmoid => activation::sigmoid(x),
+        Squash::AtMost(limit) => x.clamp_max(limit),
     }
 }
 
@@ -124,6 +135,7 @@ mod own {
             match self.squash {
                 Squash::Tanh => pairs.for_each(|(to, &x)| *to = tanh(x)),
                 Squash::Sigmoid => pairs.for_each(|(to, &x)| *to = 1.0 / (1.0 + exp(-x))),
+                Squash::AtMost(limit) => pairs.for_each(|(to, &x)| *to = if x > limit { limit } else { x }),
             }
         }
     }
@@ -144,6 +156,10 @@ mod own {
             match self.squash {
                 Squash::Tanh => rows.for_each(|((to, &y), &gradient)| *to = gradient * (1.0 - y * y)),
                 Squash::Sigmoid => rows.for_each(|((to, &y), &gradient)| *to = gradient * y * (1.0 - y)),
+                // A select, not a product: the gradient may be infinite.
+                Squash::AtMost(limit) => {
+                    rows.for_each(|((to, &y), &gradient)| *to = if y >= limit { 0.0 } else { gradient });
+                }
             }
         }
     }
@@ -170,13 +186,14 @@ mod own {
         fn levels_agree_with_double_precision() {
             let points: Vec<f32> = (-20_000..=20_000).map(|x| x as f32 / 1000.0).collect();
             for isa in Isa::supported() {
-                for squash in [Squash::Tanh, Squash::Sigmoid] {
+                for squash in [Squash::Tanh, Squash::Sigmoid, Squash::AtMost(6.0)] {
                     let mut levels = vec![0.0; points.len()];
                     isa.run(Level { squash, x: &points, to: &mut levels });
                     for (&x, level) in points.iter().zip(levels) {
                         let exact = match squash {
                             Squash::Tanh => f64::from(x).tanh(),
                             Squash::Sigmoid => 1.0 / (1.0 + (-f64::from(x)).exp()),
+                            Squash::AtMost(limit) => f64::from(x.min(limit)),
                         };
                         let error = (f64::from(level) - exact).abs();
                         assert!(error <= 5e-7 * exact.abs(), "{isa:?}, {squash:?}, {x}: {level} for {exact}");
@@ -188,9 +205,11 @@ mod own {
         #[test]
         fn what_is_no_number_or_without_end_stays_what_it_is() {
             let points = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY, -1e30, 1e30, 0.0];
-            for (squash, expected) in
-                [(Squash::Tanh, [-1.0, 1.0, -1.0, 1.0, 0.0]), (Squash::Sigmoid, [0.0, 1.0, 0.0, 1.0, 0.5])]
-            {
+            for (squash, expected) in [
+                (Squash::Tanh, [-1.0, 1.0, -1.0, 1.0, 0.0]),
+                (Squash::Sigmoid, [0.0, 1.0, 0.0, 1.0, 0.5]),
+                (Squash::AtMost(6.0), [f32::NEG_INFINITY, 6.0, -1e30, 6.0, 0.0]),
+            ] {
                 let mut levels = [0.0; 6];
                 Isa::detect().run(Level { squash, x: &points, to: &mut levels });
                 assert!(levels[0].is_nan());

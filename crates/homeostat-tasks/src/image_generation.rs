@@ -146,6 +146,7 @@ pub struct Chance {
 }
 
 /// The networks.
+#[allow(clippy::large_enum_variant, reason = "one a process; a box would only add a hop")]
 #[derive(Module, Debug)]
 pub enum GenerativeModel {
     /// Of [`GenerativeConfig::Vae`].

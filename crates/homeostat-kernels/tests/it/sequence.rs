@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, DType, Int, Tensor, TensorData};
 use homeostat_kernels::{
-    Curve, Kernels, Sight, attention, class_entropy, cross_entropy, dense, dropout, embedding, layer_norm,
+    Curve, Kernels, Sight, at_most, attention, class_entropy, cross_entropy, dense, dropout, embedding, layer_norm,
     self_attention, sigmoid, tanh,
 };
 
@@ -224,8 +224,9 @@ fn what_is_dropped_has_no_gradient_and_the_rest_grows() {
 
 #[test]
 fn levels_and_their_slopes_are_those_of_burn_however_the_floats_lie() {
-    let curves: [(&str, fn(Tensor<2>, Kernels) -> Tensor<2>); 2] = [("tanh", tanh), ("sigmoid", sigmoid)];
-    for (name, curve) in curves {
+    type Levels = fn(Tensor<2>, Kernels) -> Tensor<2>;
+    let low: Levels = |x, kernels| at_most(x, 0.5, kernels);
+    for (name, curve) in [("tanh", tanh as Levels), ("sigmoid", sigmoid), ("at most", low)] {
         let x = [random([300, 70]) * 4.0];
         both(&x, name, |[x], kernels| curve(x.clone(), kernels));
         both(&x, &format!("{name}, turned"), |[x], kernels| curve(x.clone().swap_dims(0, 1), kernels));

@@ -9,8 +9,8 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use homeostat_kernels::{
-    Activation, Conv2dOptions, Curve, Kernels, MaxPool2dOptions, adaptive_avg_pool2d, batch_norm, conv_norm, conv2d,
-    conv2d_halved, dense, flatten, fork, layer_norm, linear, max_pool2d,
+    Activation, Conv2dOptions, Curve, Kernels, MaxPool2dOptions, adaptive_avg_pool2d, at_most, batch_norm, conv_norm,
+    conv2d, conv2d_halved, dense, flatten, fork, layer_norm, linear, max_pool2d,
 };
 
 use super::trace;
@@ -31,7 +31,7 @@ impl Then {
 
     /// What the fused part leaves to do.
     fn rest(self, x: Tensor<4>) -> Tensor<4> {
-        if self == Self::Relu6 { x.clamp_max(6.0) } else { x }
+        if self == Self::Relu6 { at_most(x, 6.0, Kernels::selected()) } else { x }
     }
 }
 

@@ -124,7 +124,7 @@ fn a_step_that_was_refused_leaves_no_trace_in_the_figures_of_its_epoch() {
 }
 
 /// A network with running statistics whose fourth step meets NaN, and the files of its checkpoints by step.
-fn refused(patience: usize) -> impl Fn(u64, &str) -> Vec<u8> {
+fn refused(patience: u32) -> impl Fn(u64, &str) -> Vec<u8> {
     let root = scratch();
     let run = new_run(root.path());
     let mut trial = Trial::new(TrainConfig {

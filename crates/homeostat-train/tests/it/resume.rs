@@ -28,9 +28,14 @@ fn eventful() -> Trial {
     trial.train = Vectors { mixed: true, broken: [5].into(), ..Vectors::new(91, 1) };
     trial.task = Directions { dropout: 0.2, norm: true, weights: Some([0.5, 1.0, 2.0]) };
     let poison = |step: usize, factor| (((step / STEPS_PER_EPOCH) as u64, 2 * (step % STEPS_PER_EPOCH) as u64), factor);
-    trial.train.poison =
-        [poison(8, f32::NAN), poison(9, f32::NAN), poison(13, 1e6), poison(29, f32::INFINITY), poison(30, f32::NAN)]
-            .into();
+    trial.train.poison = [
+        poison(8, f32::NAN),
+        poison(9, f32::NAN),
+        poison(13, f32::NEG_INFINITY),
+        poison(29, f32::INFINITY),
+        poison(30, f32::NAN),
+    ]
+    .into();
     let guard = GuardConfig {
         warmup_steps: 5,
         window: 10,
