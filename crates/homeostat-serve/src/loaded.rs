@@ -43,8 +43,11 @@ pub struct Opening {
     pub latency: Option<LatencyConfig>,
     /// What a version's network is put into once it is verified, for who wants to see what a server does with one that fails or
     /// is slow; nothing in service.
-    pub wrap: Option<fn(Box<dyn Endpoint>) -> Box<dyn Endpoint>>,
+    pub wrap: Option<Wrap>,
 }
+
+/// Puts a network into another.
+pub type Wrap = fn(Box<dyn Endpoint>) -> Box<dyn Endpoint>;
 
 /// A version of a model that answers.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use homeostat_control::LatencyConfig;
 use homeostat_deploy::{BatcherConfig, Endpoint, Query, Served};
-use homeostat_serve::{HttpOptions, Opening};
+use homeostat_serve::{HttpOptions, Opening, Wrap};
 use homeostat_task::{InputError, Signature};
 use serde_json::Value;
 
@@ -127,7 +127,7 @@ impl Endpoint for Superstitious {
 
 #[tokio::test]
 async fn a_panic_is_answered_and_health_tells_the_truth() {
-    let wrap: fn(Box<dyn Endpoint>) -> Box<dyn Endpoint> = |endpoint| Box::new(Superstitious(endpoint));
+    let wrap: Wrap = |endpoint| Box::new(Superstitious(endpoint));
     let place = Place::with(Opening { wrap: Some(wrap), ..opening() }, HttpOptions::default()).await;
     let healthy = place.post(INFER, infer_body(&values(12)).to_string()).await.json(200);
     for panics in 1..=3 {
