@@ -394,6 +394,8 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) batching: Batching,
     #[command(flatten)]
+    pub(crate) writing: Writing,
+    #[command(flatten)]
     pub(crate) admission: Admission,
     /// Looks so often, in seconds, whether models or keys have changed, and loads what has.
     #[arg(long, value_name = "SECONDS")]
@@ -407,6 +409,9 @@ pub(crate) struct Serve {
     /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
     #[arg(long, default_value = "auto")]
     pub(crate) device: String,
+    /// Sends a trace of each request to this collector by OTLP over HTTP: http://HOST:4318.
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: Option<String>,
     /// How the log is written to standard error.
     #[arg(long, default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -424,6 +429,9 @@ pub(crate) struct Listeners {
     /// Where Prometheus comes: an address, or off.
     #[arg(long, default_value = "127.0.0.1:8002", value_name = "ADDR")]
     pub(crate) metrics: String,
+    /// Where models are loaded and unloaded, whatever clients may do: an address, or off.
+    #[arg(long, default_value = "off", value_name = "ADDR")]
+    pub(crate) control: String,
     /// A chain of certificates (PEM): connections of clients are encrypted.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub(crate) tls_certificate: Option<PathBuf>,
@@ -456,10 +464,24 @@ pub(crate) struct Batching {
     pub(crate) priorities: u8,
 }
 
+/// How language models write.
+#[derive(Debug, Args)]
+pub(crate) struct Writing {
+    /// Texts that a language model writes at once, each in a thread of its own beside those that answer batches.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) texts: u16,
+    /// The most texts that wait to be begun; the next one is refused with 429.
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub(crate) texts_queue: u16,
+    /// The most tokens of a text.
+    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1048576))]
+    pub(crate) tokens: u32,
+}
+
 /// What is let in.
 #[derive(Debug, Args)]
 pub(crate) struct Admission {
-    /// Lets clients load and unload models.
+    /// Lets clients load and unload models where they ask; --control is a listener of its own for that.
     #[arg(long)]
     pub(crate) allow_control: bool,
     /// The most requests that wait for a model; the next one is refused with 429.

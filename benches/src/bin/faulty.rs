@@ -18,7 +18,7 @@ use std::{
 
 use clap::Parser;
 use homeostat_control::LatencyConfig;
-use homeostat_deploy::{BatcherConfig, Endpoint, Query, Served};
+use homeostat_deploy::{BatcherConfig, Endpoint, Query, Served, WritersConfig};
 use homeostat_device::DeviceChoice;
 use homeostat_serve::{Engine, Opening, ServerOptions, Source, serve};
 use homeostat_task::{InputError, Signature};
@@ -140,6 +140,7 @@ fn main() {
     let opening = Opening {
         device: homeostat_device::open(DeviceChoice::Cpu).expect("the CPU"),
         batcher,
+        writers: WritersConfig::default(),
         most_rows: 4096,
         latency,
         wrap: Some(|endpoint| Box::new(Faulty(endpoint))),

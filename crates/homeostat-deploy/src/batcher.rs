@@ -7,11 +7,9 @@ mod statistics;
 
 use std::{
     fmt,
-    num::NonZero,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -21,7 +19,7 @@ use tokio::sync::oneshot;
 pub use queue::{Pressure, QueueLevel};
 pub use statistics::{BatchSpent, Spent, Statistics};
 
-use crate::{Endpoint, Phases, Query, Reply};
+use crate::{Endpoint, Health, Phases, Query, Reply, health::Troubles};
 use instance::Slot;
 use queue::{Queue, Waiting};
 
@@ -69,11 +67,6 @@ impl BatcherConfig {
     #[must_use]
     pub fn default_priority(&self) -> usize {
         self.priorities.max(1).div_ceil(2)
-    }
-
-    fn threads_of_an_instance(&self) -> usize {
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        if self.threads > 0 { self.threads } else { (cores / self.instances.max(1)).max(1) }
     }
 }
 
@@ -157,17 +150,6 @@ pub struct Batcher {
     shared: Arc<Shared>,
 }
 
-/// How instances are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Whether answers can be expected: the last batches did not all fail.
-    pub is_well: bool,
-    /// Instances that were replaced because they panicked.
-    pub panics: u64,
-    /// Instances that were given up because they were stuck; their threads may still be there.
-    pub stuck: u64,
-}
-
 pub(crate) struct Shared {
     config: BatcherConfig,
     signature: Option<Signature>,
@@ -176,18 +158,8 @@ pub(crate) struct Shared {
     template: Mutex<Box<dyn Endpoint>>,
     slots: Mutex<Vec<Arc<Slot>>>,
     statistics: Mutex<Statistics>,
-    health: Mutex<Troubles>,
+    troubles: Troubles,
 }
-
-#[derive(Default)]
-struct Troubles {
-    panics: u64,
-    stuck: u64,
-    in_a_row: u32,
-}
-
-/// Batches that must fail one after the other until the model counts as ill.
-const ILL_AFTER: u32 = 3;
 
 impl Batcher {
     /// Starts the instances of an endpoint.
@@ -201,7 +173,7 @@ impl Batcher {
             template: Mutex::new(endpoint),
             slots: Mutex::default(),
             statistics: Mutex::default(),
-            health: Mutex::default(),
+            troubles: Troubles::default(),
             config,
         });
         for _ in 0..shared.config.instances.max(1) {
@@ -272,8 +244,7 @@ impl Batcher {
     /// How the instances are.
     #[must_use]
     pub fn health(&self) -> Health {
-        let Troubles { panics, stuck, in_a_row } = *held(&self.shared.health);
-        Health { is_well: in_a_row < ILL_AFTER, panics, stuck }
+        self.shared.troubles.health()
     }
 
     /// Changes how long a query may wait for others.
@@ -310,21 +281,6 @@ impl fmt::Debug for Batcher {
             .field("config", &self.shared.config)
             .field("level", &self.level())
             .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    fn succeeded(&self) {
-        held(&self.health).in_a_row = 0;
-    }
-
-    fn failed(&self, failure: &Failure) {
-        let mut troubles = held(&self.health);
-        troubles.in_a_row = troubles.in_a_row.saturating_add(1);
-        match failure {
-            Failure::Stuck => troubles.stuck += 1,
-            _ => troubles.panics += 1,
-        }
     }
 }
 

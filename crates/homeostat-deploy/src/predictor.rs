@@ -1,16 +1,16 @@
 //! A task with its weights, at work. It does not know where requests come from.
 
-use std::fs;
+use std::{fs, time::Instant};
 
 use burn::tensor::Device;
 use homeostat_artifact::{Artifact, ArtifactError};
-use homeostat_task::{InputError, Signature, Task, TaskError, TaskVisitor, TensorDoor, Weights};
+use homeostat_task::{InputError, Say, Signature, Task, TaskError, TaskVisitor, TensorDoor, Weights};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
     DeployError,
-    query::{Query, Served},
+    query::{Query, Served, Written},
     serve::serve,
 };
 
@@ -96,6 +96,19 @@ pub trait Endpoint: Send {
     /// Answers queries together, in batches of at most so many rows.
     fn serve(&self, queries: &[Query], largest_batch: usize) -> Served;
 
+    /// Whether answers are texts that come while they are written.
+    fn is_writer(&self) -> bool {
+        false
+    }
+
+    /// Answers a raw request, and tells the text while it is written; `say` may break off behind each token.
+    ///
+    /// # Errors
+    /// The request cannot be answered, or not so.
+    fn write(&self, _request: &[u8], _say: Say<'_>) -> Result<Written, InputError> {
+        Err(InputError::new("the model writes no texts"))
+    }
+
     /// The same once more, for another thread; the weights are shared.
     fn replicate(&self) -> Box<dyn Endpoint>;
 }
@@ -119,6 +132,19 @@ impl<T: Task> Endpoint for Predictor<T> {
 
     fn serve(&self, queries: &[Query], largest_batch: usize) -> Served {
         serve(self, queries, largest_batch)
+    }
+
+    fn is_writer(&self) -> bool {
+        self.task.text_door().is_some()
+    }
+
+    fn write(&self, request: &[u8], say: Say<'_>) -> Result<Written, InputError> {
+        let Some(door) = self.task.text_door() else { return Err(InputError::new("the model writes no texts")) };
+        let begun = Instant::now();
+        let input = self.task.read(request).and_then(|sample| self.task.prepare(sample))?;
+        let prepare = begun.elapsed();
+        let tokens = door.write(&self.model, &input, say);
+        Ok(Written { tokens, prepare, compute: begun.elapsed().saturating_sub(prepare) })
     }
 
     fn replicate(&self) -> Box<dyn Endpoint> {

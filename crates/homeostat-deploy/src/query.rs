@@ -44,6 +44,17 @@ pub struct Served {
     pub phases: Phases,
 }
 
+/// What it took to write a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Tokens that were written.
+    pub tokens: usize,
+    /// Reading and preparing the prompt.
+    pub prepare: Duration,
+    /// The network, and what is done with its scores.
+    pub compute: Duration,
+}
+
 /// Where time goes while queries are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Phases {

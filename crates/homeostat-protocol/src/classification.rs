@@ -60,7 +60,7 @@ impl Rows<'_> {
     }
 
     fn row<T: Display + PartialOrd + Copy>(self, row: &[T]) -> Vec<Bytes> {
-        let best = best(row, self.count).into_iter();
+        let best = best_classes(row, self.count).into_iter();
         let text = |index: usize| match self.labels.get(index) {
             Some(label) => format!("{}:{index}:{label}", row[index]),
             None => format!("{}:{index}", row[index]),
@@ -69,9 +69,10 @@ impl Rows<'_> {
     }
 }
 
-/// The indices of the `count` largest, from the largest down; what is not a number comes last.
+/// The indices of the `count` largest, from the largest down and of equals the first; what is not a number comes last.
+#[must_use]
 #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
-fn best<T: PartialOrd + Copy>(row: &[T], count: usize) -> Vec<usize> {
+pub fn best_classes<T: PartialOrd + Copy>(row: &[T], count: usize) -> Vec<usize> {
     let order = |&a: &usize, &b: &usize| {
         let nan = |index: usize| row[index] != row[index];
         let value = row[b].partial_cmp(&row[a]).unwrap_or_else(|| nan(a).cmp(&nan(b)));

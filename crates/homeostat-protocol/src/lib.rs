@@ -37,6 +37,8 @@
 //! # Ok::<(), ProtocolError>(())
 //! ```
 //!
+//! [`GenerateRequest`] and [`GenerateResponse`] are the same for texts that a model writes.
+//!
 //! It does not know Burn, models, sockets or a server.
 
 mod classification;
@@ -44,6 +46,7 @@ mod data;
 mod datatype;
 mod elements;
 mod error;
+mod generate;
 mod http;
 mod infer;
 mod json;
@@ -55,9 +58,11 @@ mod repository;
 mod statistics;
 mod tensor;
 
+pub use classification::best_classes;
 pub use datatype::Datatype;
 pub use elements::{join_elements, joined_length, split_elements};
 pub use error::ProtocolError;
+pub use generate::{GenerateRequest, GenerateResponse, GenerateSettings};
 pub use http::{Encoded, HEADER_LENGTH, OutputForms, decode_request, encode_response};
 pub use infer::{InferRequest, InferResponse, RequestedOutput};
 pub use limits::Limits;

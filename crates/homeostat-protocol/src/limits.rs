@@ -19,6 +19,8 @@ pub struct Limits {
     pub parameters: usize,
     /// Bytes of a name, an id or a parameter's text.
     pub name: usize,
+    /// Bytes of a text that is to be gone on with.
+    pub text: usize,
 }
 
 impl Default for Limits {
@@ -32,6 +34,7 @@ impl Default for Limits {
             strings: 1 << 20,
             parameters: 64,
             name: 4096,
+            text: 1 << 20,
         }
     }
 }

@@ -124,19 +124,14 @@ impl Doors {
         })
     }
 
-    /// The input of a body that has nothing but a tensor's bytes: the first one that must be there.
-    pub(crate) fn only_input(&self) -> TensorMetadata {
-        let needed = self.signature.iter().flat_map(|signature| &signature.inputs).find(|spec| !spec.is_optional);
-        needed.map_or_else(|| bytes(self.raw()), metadata)
+    /// The inputs that a body of nothing but a tensor's bytes could mean: the prepared ones, or the raw one where there are none. Of
+    /// several, none is meant.
+    pub(crate) fn bare_inputs(&self) -> Vec<TensorMetadata> {
+        match &self.signature {
+            Some(signature) => signature.inputs.iter().map(metadata).collect(),
+            None => vec![bytes(self.raw())],
+        }
     }
-}
-
-/// The places of the largest values, the first among equals first.
-pub(crate) fn top(row: &[f32], count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..row.len()).collect();
-    order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
-    order.truncate(count);
-    order
 }
 
 fn raw_query(raw: &Tensor) -> Result<Query, ServeError> {

@@ -9,15 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use homeostat_deploy::Job;
+use homeostat_deploy::{Answer, Job, Phases};
 use homeostat_protocol::{
-    InferRequest, InferResponse, ModelConfig, ModelMetadata, ModelStatistics, RepositoryEntry, RepositoryQuery,
-    ServerMetadata,
+    GenerateRequest, InferRequest, InferResponse, ModelConfig, ModelMetadata, ModelStatistics, RepositoryEntry,
+    RepositoryQuery, ServerMetadata,
 };
 use tokio::task::spawn_blocking;
 
 use crate::{
     ServeError,
+    generation::Generation,
     loaded::{Loaded, Opening, Shared},
     metrics::Metrics,
     model::Model,
@@ -27,9 +28,10 @@ use crate::{
 };
 
 /// The parts of the protocol beyond its core.
-const EXTENSIONS: [&str; 7] = [
+const EXTENSIONS: [&str; 8] = [
     "binary_tensor_data",
     "classification",
+    "generate",
     "model_configuration",
     "model_repository",
     "parameters",
@@ -45,6 +47,19 @@ pub struct Engine {
     models: RwLock<BTreeMap<String, Arc<Model>>>,
     metrics: Metrics,
     is_draining: AtomicBool,
+}
+
+/// What it took to answer a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Spent {
+    /// Who answered.
+    pub(crate) by: Shared,
+    /// When he was asked.
+    pub(crate) since: Instant,
+    pub(crate) queue: Duration,
+    pub(crate) phases: Phases,
+    /// How many samples were computed together.
+    pub(crate) batch: usize,
 }
 
 impl Engine {
@@ -136,19 +151,19 @@ impl Engine {
         Ok(ModelMetadata { versions, ..loaded.metadata.clone() })
     }
 
-    /// What a body that is nothing but a tensor's bytes (`is_bare`) is read as: the model with the one input that must be there.
+    /// What a body that is nothing but a tensor's bytes (`is_bare`) is read as: the model with the inputs that it could be.
     /// For another body only that the model answers.
     ///
     /// # Errors
     /// [`ServeError::UnknownModel`], [`ServeError::NotReady`].
-    pub(crate) fn only_input(
+    pub(crate) fn bare_model(
         &self,
         name: &str,
         version: Option<&str>,
         is_bare: bool,
     ) -> Result<ModelMetadata, ServeError> {
         let loaded = self.find(name)?.peek(version)?;
-        let inputs = if is_bare { vec![loaded.doors.only_input()] } else { Vec::new() };
+        let inputs = if is_bare { loaded.doors.bare_inputs() } else { Vec::new() };
         let (name, platform) = (String::new(), String::new());
         Ok(ModelMetadata { name, versions: Vec::new(), platform, inputs, outputs: Vec::new() })
     }
@@ -198,19 +213,54 @@ impl Engine {
         version: Option<&str>,
         request: InferRequest,
     ) -> Result<InferResponse, ServeError> {
+        self.answer(name, version, request).await.map(|(response, _)| response)
+    }
+
+    /// As [`infer`](Self::infer), with what it took.
+    pub(crate) async fn answer(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        request: InferRequest,
+    ) -> Result<(InferResponse, Spent), ServeError> {
         let model = self.find(name)?;
         let loaded = model.pick(version)?;
         let query = loaded.doors.query(&request, &loaded.metadata)?;
         let priority = usize::try_from(request.priority()?).unwrap_or(usize::MAX);
         let job = Job { query, priority, deadline: deadline(request.timeout()?) };
-        let answer = self.ask(&model, &loaded, job, version.is_some()).await?;
-        Ok(InferResponse {
-            outputs: loaded.doors.outputs_of(answer, &request)?,
+        let (reply, spent) = self.ask(&model, &loaded, job, version.is_some()).await?;
+        let response = InferResponse {
+            outputs: loaded.doors.outputs_of(reply, &request)?,
             model_name: loaded.model.clone(),
             model_version: loaded.version.to_string(),
             id: request.id,
             parameters: homeostat_protocol::Parameters::new(),
-        })
+        };
+        Ok((response, spent))
+    }
+
+    /// Refuses a model that writes no texts.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`], [`ServeError::NotReady`], [`ServeError::Input`].
+    pub(crate) fn check_writes(&self, name: &str, version: Option<&str>) -> Result<(), ServeError> {
+        self.find(name)?.peek(version)?.writers().map(|_| ())
+    }
+
+    /// Lets a text be written; it begins as soon as an instance is free.
+    ///
+    /// # Errors
+    /// [`ServeError::UnknownModel`], [`ServeError::NotReady`], [`ServeError::Input`], [`ServeError::Overloaded`].
+    pub(crate) fn generate(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        request: &GenerateRequest,
+    ) -> Result<Generation, ServeError> {
+        let loaded = self.find(name)?.pick(version)?;
+        let (since, in_flight) = (Instant::now(), self.metrics.enter());
+        let draft = loaded.write(request, deadline(request.timeout))?;
+        Ok(Generation::new(loaded, draft, since, in_flight))
     }
 
     /// Asks a version, and its shadow if there is one and the version was not chosen by the caller.
@@ -220,7 +270,8 @@ impl Engine {
         loaded: &Shared,
         job: Job,
         is_chosen: bool,
-    ) -> Result<homeostat_deploy::Reply, ServeError> {
+    ) -> Result<(homeostat_deploy::Reply, Spent), ServeError> {
+        let since = Instant::now();
         let _in_flight = self.metrics.enter();
         let shadow = if is_chosen { None } else { model.shadow() };
         let copy = shadow.map(|shadow| (shadow, job.query.clone()));
@@ -228,7 +279,8 @@ impl Engine {
         if let Some((shadow, query)) = copy {
             crate::model::compare(shadow, query, answer.reply.clone());
         }
-        Ok(answer.reply)
+        let Answer { reply, queue, phases, batch } = answer;
+        Ok((reply, Spent { by: Arc::clone(loaded), since, queue, phases, batch }))
     }
 
     /// What can be loaded, and what is.

@@ -79,7 +79,8 @@ pub enum ServeError {
         /// What is taken.
         wanted: &'static str,
     },
-    /// A part of the protocol that this server leaves out.
+    /// A part of the protocol that this server leaves out. Whoever asks for it asks the wrong server: a fault of the client, none of
+    /// the server, whose own faults are counted by their 5xx.
     #[error("{0} is not supported")]
     Unsupported(&'static str),
     /// A model could not be loaded.
@@ -102,7 +103,7 @@ impl ServeError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Protocol(error) => error.status(),
-            Self::Input(_) | Self::Load { .. } => 400,
+            Self::Input(_) | Self::Load { .. } | Self::Unsupported(_) => 400,
             Self::Unauthorized => 401,
             Self::Forbidden { .. } => 403,
             Self::UnknownModel { .. } | Self::Nothing(false) => 404,
@@ -112,7 +113,6 @@ impl ServeError {
             Self::MediaType { .. } => 415,
             Self::Overloaded { .. } => 429,
             Self::Failed(_) => 500,
-            Self::Unsupported(_) => 501,
             Self::NotReady { .. } => 503,
             Self::Expired => 504,
         }
@@ -138,6 +138,17 @@ impl ServeError {
             Self::Unsupported(_) => "unsupported",
             Self::Load { .. } => "load",
         }
+    }
+
+    /// A body of another type than those that are taken.
+    pub(crate) fn media_type(found: &str, wanted: &'static str) -> Self {
+        Self::MediaType { found: cut(found), wanted }
+    }
+
+    /// Loading and unloading where it is not allowed.
+    pub(crate) fn no_control() -> Self {
+        let remedy = "ask the listener of --control, or start the server with --allow-control";
+        Self::Forbidden { what: "loading and unloading of models", remedy }
     }
 
     /// A model that is not there.

@@ -2,6 +2,7 @@
 
 mod body;
 mod coding;
+mod generate;
 mod people;
 mod v2;
 
@@ -18,7 +19,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
-    extract::{ConnectInfo, Request, State},
+    extract::{ConnectInfo, MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -28,9 +29,10 @@ use homeostat_protocol::Limits;
 use serde::Serialize;
 
 use crate::{
-    Engine, Keys, Rate, ServeError,
+    Collector, Engine, Keys, Rate, ServeError,
     budget::Budget,
     keys::{Buckets, Caller, bearer},
+    traces::Tracer,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -46,12 +48,14 @@ pub struct HttpOptions {
     pub body_time: Duration,
     /// The most requests that are taken and not yet answered.
     pub in_flight: usize,
-    /// Whether models can be loaded and unloaded.
+    /// Whether models can be loaded and unloaded where clients come.
     pub allow_control: bool,
     /// Who may ask; everybody where there is nothing.
     pub keys: Option<Arc<Keys>>,
     /// How often a caller may ask.
     pub rate: Option<Rate>,
+    /// Where traces of requests are sent; nowhere where there is nothing.
+    pub traces: Option<Collector>,
 }
 
 impl Default for HttpOptions {
@@ -64,6 +68,7 @@ impl Default for HttpOptions {
             allow_control: false,
             keys: None,
             rate: None,
+            traces: None,
         }
     }
 }
@@ -73,13 +78,14 @@ pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     pub(crate) options: HttpOptions,
     pub(crate) budget: Budget,
+    pub(crate) tracer: Option<Tracer>,
     buckets: Option<Buckets>,
     requests: AtomicU64,
     /// What requests of this process are called, before their number.
     prefix: u64,
 }
 
-/// All that is served to clients over HTTP. Tests use it without a socket.
+/// All that is served to clients over HTTP. Tests use it without a socket. Within a runtime, where traces are sent.
 pub fn app(engine: Arc<Engine>, options: HttpOptions) -> Router {
     routes(App::new(engine, options))
 }
@@ -91,6 +97,9 @@ pub struct Apps {
     pub http: Router,
     /// gRPC.
     pub grpc: Router,
+    /// Loading and unloading over HTTP, whatever [`HttpOptions::allow_control`] says: for a listener of its own.
+    pub control: Router,
+    tracer: Option<Tracer>,
 }
 
 /// As [`app`], and gRPC besides it, with the same keys, rates and memory.
@@ -99,7 +108,17 @@ pub struct Apps {
 /// [`ServeError::Failed`]: gRPC was built wrong.
 pub fn apps(engine: Arc<Engine>, options: HttpOptions) -> Result<Apps, ServeError> {
     let app = App::new(engine, options);
-    Ok(Apps { grpc: crate::grpc::router(&app)?, http: routes(app) })
+    let (grpc, tracer) = (crate::grpc::router(&app)?, app.tracer.clone());
+    Ok(Apps { grpc, control: control(Arc::clone(&app)), http: routes(app), tracer })
+}
+
+impl Apps {
+    /// Sends the traces that are not sent yet; gives up after a while.
+    pub async fn flush(&self) {
+        if let Some(tracer) = &self.tracer {
+            tracer.flush().await;
+        }
+    }
 }
 
 fn routes(app: Arc<App>) -> Router {
@@ -109,30 +128,53 @@ fn routes(app: Arc<App>) -> Router {
         .route("/v2/models/{model}", get(v2::model))
         .route("/v2/models/{model}/ready", get(v2::model_ready))
         .route("/v2/models/{model}/infer", post(v2::infer))
+        .route("/v2/models/{model}/generate", post(generate::whole))
+        .route("/v2/models/{model}/generate_stream", post(generate::pieces))
         .route("/v2/models/{model}/config", get(v2::config))
         .route("/v2/models/{model}/stats", get(v2::statistics))
         .route("/v2/models/{model}/versions/{version}", get(v2::model))
         .route("/v2/models/{model}/versions/{version}/ready", get(v2::model_ready))
         .route("/v2/models/{model}/versions/{version}/infer", post(v2::infer))
+        .route("/v2/models/{model}/versions/{version}/generate", post(generate::whole))
+        .route("/v2/models/{model}/versions/{version}/generate_stream", post(generate::pieces))
         .route("/v2/models/{model}/versions/{version}/config", get(v2::config))
         .route("/v2/models/{model}/versions/{version}/stats", get(v2::statistics))
         .route("/v2/repository/index", post(v2::index))
-        .route("/v2/repository/models/{model}/load", post(v2::load))
-        .route("/v2/repository/models/{model}/unload", post(v2::unload))
         .route("/v2/trace/setting", get(v2::no_trace).post(v2::no_trace))
         .route("/v2/models/{model}/trace/setting", get(v2::no_trace).post(v2::no_trace))
         .route("/v2/logging", get(v2::no_logging).post(v2::no_logging))
         .route("/v2/systemsharedmemory/{*rest}", get(v2::no_memory).post(v2::no_memory))
         .route("/v2/cudasharedmemory/{*rest}", get(v2::no_memory).post(v2::no_memory))
         .route("/predict/{model}", post(people::predict))
+        .merge(loading().route_layer(from_fn_with_state(Arc::clone(&app), v2::may_control)))
         .route_layer(from_fn_with_state(Arc::clone(&app), admit));
-    Router::new()
-        .merge(guarded)
-        .route("/v2/health/live", get(v2::live))
-        .route("/v2/health/ready", get(v2::ready))
+    let open = Router::new()
         .route("/", get(people::page))
         .route("/docs", get(people::docs))
-        .route("/openapi.json", get(people::openapi))
+        .route("/openapi.json", get(people::openapi));
+    watched(guarded.merge(open), app)
+}
+
+/// What whoever runs the server may ask where nobody else comes: the models that there are, to load and to unload them.
+fn control(app: Arc<App>) -> Router {
+    let guarded = Router::new()
+        .route("/v2/repository/index", post(v2::index))
+        .merge(loading())
+        .route_layer(from_fn_with_state(Arc::clone(&app), admit));
+    watched(guarded, app)
+}
+
+fn loading() -> Router<Arc<App>> {
+    Router::new()
+        .route("/v2/repository/models/{model}/load", post(v2::load))
+        .route("/v2/repository/models/{model}/unload", post(v2::unload))
+}
+
+/// These routes, health, and what is done whatever the path.
+fn watched(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
+    routes
+        .route("/v2/health/live", get(v2::live))
+        .route("/v2/health/ready", get(v2::ready))
         .fallback(async || ServeError::Nothing(false))
         .method_not_allowed_fallback(async || ServeError::Nothing(true))
         .layer(from_fn_with_state(Arc::clone(&app), watch))
@@ -147,11 +189,29 @@ async fn watch(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let is_http1 = request.version() < Version::HTTP_2;
     let trace = request.headers().get("traceparent").cloned();
+    // Who asks every second whether the server is well leaves no trace.
+    let tracer = app.tracer.as_ref().filter(|_| !path.starts_with("/v2/health/"));
+    let traced = tracer.and_then(|tracer| {
+        let route = request.extensions().get::<MatchedPath>().map_or("?", MatchedPath::as_str);
+        tracer.begin(format!("{method} {route}"), trace.as_ref().and_then(|trace| trace.to_str().ok()))
+    });
+    if let Some(traced) = &traced {
+        traced.say("http.request.method", method.as_str());
+        traced.say("url.path", path.as_str());
+        request.extensions_mut().insert(traced.clone());
+    }
     let mut response = next.run(request).await;
     let status = response.status();
     let fault = response.extensions().get::<Fault>().map(|fault| fault.0.clone());
     if let Some(error) = &fault {
         app.engine.metrics().rejected(error.reason());
+    }
+    if let Some(traced) = &traced {
+        traced.say("http.response.status_code", u64::from(status.as_u16()));
+        traced.say("homeostat.request", id.to_str().unwrap_or_default());
+        if status.is_server_error() {
+            traced.fail(&fault.as_ref().map(ToString::to_string).unwrap_or_default());
+        }
     }
     let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     let (id_text, trace) = (id.to_str().unwrap_or_default(), trace.as_ref().and_then(|trace| trace.to_str().ok()));
@@ -180,6 +240,7 @@ impl App {
     fn new(engine: Arc<Engine>, options: HttpOptions) -> Arc<Self> {
         Arc::new(Self {
             budget: Budget::new(options.memory),
+            tracer: options.traces.as_ref().map(|to| Tracer::start(to, engine.metrics().dropped_spans())),
             buckets: options.rate.map(Buckets::new),
             requests: AtomicU64::new(0),
             prefix: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),

@@ -10,6 +10,7 @@ mod budget;
 mod door;
 mod engine;
 mod error;
+mod generation;
 pub mod grpc;
 mod http;
 mod keys;
@@ -20,6 +21,7 @@ mod pace;
 mod server;
 mod source;
 mod tls;
+mod traces;
 
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -32,6 +34,7 @@ pub use metrics::Metrics;
 pub use server::{Server, ServerError, ServerOptions, serve};
 pub use source::{Source, SourceError, Traffic};
 pub use tls::Tls;
+pub use traces::{Collector, CollectorError};
 
 /// A panic elsewhere leaves what is behind our locks whole: nothing there is changed by halves.
 pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {

@@ -11,11 +11,14 @@ use burn::tensor::Device;
 use bytes::Bytes;
 use homeostat_artifact::Artifact;
 use homeostat_control::LatencyConfig;
-use homeostat_deploy::{Answer, Batcher, BatcherConfig, Endpoint, Job, OpenEndpoint, Query, Spent, verify};
+use homeostat_deploy::{
+    Answer, Batcher, BatcherConfig, Draft, Endpoint, Finished, Job, OpenEndpoint, Order, Query, Spent, Writers,
+    WritersConfig, verify,
+};
 use homeostat_protocol::{
-    BatchStatistics, ConfigParameter, ConfigTensor, Duration as Counted, DynamicBatching, InferenceStatistics,
-    InstanceGroup, InstanceKind, ModelConfig, ModelMetadata, QueuePolicy, TensorMetadata, TimeoutAction, VersionPolicy,
-    VersionStatistics,
+    BatchStatistics, ConfigParameter, ConfigTensor, Duration as Counted, DynamicBatching, GenerateRequest,
+    InferenceStatistics, InstanceGroup, InstanceKind, ModelConfig, ModelMetadata, QueuePolicy, TensorMetadata,
+    TimeoutAction, VersionPolicy, VersionStatistics,
 };
 use homeostat_tasks::TaskConfig;
 use sha2::{Digest, Sha256};
@@ -23,6 +26,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     ServeError,
     door::Doors,
+    generation::raw_request,
     metrics::{Metrics, VersionMetrics, VersionState},
     pace::Loop,
 };
@@ -37,6 +41,8 @@ pub struct Opening {
     pub device: Device,
     /// How queries are put together.
     pub batcher: BatcherConfig,
+    /// How texts are written.
+    pub writers: WritersConfig,
     /// The most samples of one request.
     pub most_rows: usize,
     /// The controller that moves the wait and the queue's limit; nothing leaves both as they are.
@@ -60,6 +66,8 @@ pub(crate) struct Loaded {
     pub(crate) metadata: ModelMetadata,
     pub(crate) metrics: VersionMetrics,
     batcher: Batcher,
+    /// Where the task writes texts.
+    writers: Option<Writers>,
     pace: Option<Loop>,
     /// A request that it has answered: for asking whether it is well again.
     probe: Option<Bytes>,
@@ -93,12 +101,20 @@ impl Loaded {
             .map_err(|error| failed(error.to_string()))?;
         // Its requests go alone and all together, so that what is made at the first use is made.
         verify(endpoint.as_ref(), &artifact).map_err(|error| failed(error.to_string()))?;
+        let no_threads = |error: std::io::Error| failed(format!("its threads cannot be started: {error}"));
+        let writers = if endpoint.is_writer() {
+            let listener = metrics.writers(model, &version.to_string());
+            let listener = Box::new(move |finished: &Finished| listener.finished(finished));
+            let config = opening.writers.clone();
+            Some(Writers::start(endpoint.replicate(), config, listener).map_err(no_threads)?)
+        } else {
+            None
+        };
         let endpoint = match opening.wrap {
             Some(wrap) => wrap(endpoint),
             None => endpoint,
         };
-        let batcher = Batcher::start(endpoint, opening.batcher.clone())
-            .map_err(|error| failed(format!("its threads cannot be started: {error}")))?;
+        let batcher = Batcher::start(endpoint, opening.batcher.clone()).map_err(no_threads)?;
         let pace = opening.latency.as_ref().map(|config| Loop::new(config, &batcher)).transpose();
         let pace = pace.map_err(|error| failed(error.to_string()))?;
         let doors = Doors::new(batcher.signature().cloned(), opening.most_rows);
@@ -116,6 +132,7 @@ impl Loaded {
             fingerprint: fingerprint(artifact.path())?,
             doors,
             batcher,
+            writers,
             pace,
             probe: None,
             kind: artifact.kind().to_owned(),
@@ -144,11 +161,42 @@ impl Loaded {
     /// Asks what it has answered before; a batch that succeeds makes it well.
     pub(crate) async fn probe(&self) {
         let Some(request) = self.probe.clone() else { return };
-        let job = Job { query: Query::Raw(vec![request]), priority: 0, deadline: None };
-        if let Ok(ticket) = self.batcher.submit(job) {
-            // Its health says what came of it.
+        let job = Job { query: Query::Raw(vec![request.clone()]), priority: 0, deadline: None };
+        // Their health says what came of it.
+        if !self.batcher.health().is_well
+            && let Ok(ticket) = self.batcher.submit(job)
+        {
             let _ = ticket.await;
         }
+        if let Some(writers) = self.writers.as_ref().filter(|writers| !writers.health().is_well)
+            && let Ok(mut draft) = writers.submit(Order { request, deadline: None })
+        {
+            while draft.next().await.is_some() {}
+        }
+    }
+
+    /// Who writes texts.
+    ///
+    /// # Errors
+    /// [`ServeError::Input`]: nobody does.
+    pub(crate) fn writers(&self) -> Result<&Writers, ServeError> {
+        self.writers.as_ref().ok_or_else(|| {
+            let model = &self.model;
+            ServeError::Input(format!("the model `{model}` writes no texts: ask it by `/v2/models/{model}/infer`"))
+        })
+    }
+
+    /// Lets a text be written.
+    ///
+    /// # Errors
+    /// It asks for more tokens than are written, nobody writes, or too many texts are being written.
+    pub(crate) fn write(&self, request: &GenerateRequest, deadline: Option<Instant>) -> Result<Draft, ServeError> {
+        let writers = self.writers()?;
+        let most = writers.config().most_tokens;
+        if let Some(asked) = request.settings.max_tokens.filter(|&asked| asked > most as u64) {
+            return Err(ServeError::Input(format!("`max_tokens` is {asked}, but at most {most} are written here")));
+        }
+        Ok(writers.submit(Order { request: raw_request(request), deadline })?)
     }
 
     /// Asks the model; dropping the future takes the query out of the queue.
@@ -185,18 +233,20 @@ impl Loaded {
     }
 
     pub(crate) fn is_well(&self) -> bool {
-        self.batcher.health().is_well
+        self.batcher.health().is_well && self.writers.as_ref().is_none_or(|writers| writers.health().is_well)
     }
 
     pub(crate) fn state(&self) -> VersionState {
         let (health, level) = (self.batcher.health(), self.batcher.level());
+        let writers = self.writers.as_ref().map(Writers::health).unwrap_or_default();
         VersionState {
-            is_ready: health.is_well,
+            is_ready: self.is_well(),
             waiting: level.queries,
             limit: level.limit,
             wait: self.batcher.longest_wait(),
-            panics: health.panics,
-            stuck: health.stuck,
+            panics: health.panics + writers.panics,
+            stuck: health.stuck + writers.stuck,
+            writers: self.writers.as_ref().map(Writers::level),
         }
     }
 

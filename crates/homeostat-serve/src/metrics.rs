@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use homeostat_deploy::Answer;
+use homeostat_deploy::{Answer, Finished, Outcome, WritersLevel};
 use prometheus::{
     Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder, core::Collector,
@@ -11,6 +11,8 @@ use prometheus::{
 /// Times in seconds: three a decade, from a tenth of a millisecond to half a minute.
 const SECONDS: &[f64] =
     &[1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 1e-1, 2.5e-1, 5e-1, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Times of whole texts in seconds.
+const LONG_SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0];
 /// Rows of a batch.
 const ROWS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 /// How far two probabilities are apart.
@@ -35,6 +37,12 @@ pub struct Metrics {
     shadow: IntCounterVec,
     shadow_difference: HistogramVec,
     shadow_duration: HistogramVec,
+    tokens: IntCounterVec,
+    generation: HistogramVec,
+    first_piece: HistogramVec,
+    generations: IntGaugeVec,
+    generations_waiting: IntGaugeVec,
+    dropped_spans: IntCounter,
     is_ready: IntGauge,
     connections: IntGauge,
     memory: IntGauge,
@@ -53,6 +61,16 @@ pub(crate) struct VersionMetrics {
     shadow: [IntCounter; 3],
     shadow_difference: Histogram,
     shadow_duration: Histogram,
+}
+
+/// The figures of the texts that a version writes, found once.
+#[derive(Debug)]
+pub(crate) struct WriterMetrics {
+    succeeded: IntCounter,
+    failed: IntCounter,
+    tokens: IntCounter,
+    whole: Histogram,
+    first: Histogram,
 }
 
 /// What came of asking a shadow.
@@ -181,6 +199,42 @@ impl Metrics {
                 of_version,
                 SECONDS,
             ),
+            tokens: counters(
+                &registry,
+                "homeostat_generated_tokens_total",
+                "Tokens that were written, also of texts that were broken off.",
+                of_version,
+            ),
+            generation: histograms(
+                &registry,
+                "homeostat_generation_duration_seconds",
+                "From the arrival of a request for a text to the text's end.",
+                of_version,
+                LONG_SECONDS,
+            ),
+            first_piece: histograms(
+                &registry,
+                "homeostat_generation_first_piece_seconds",
+                "From the arrival of a request for a text to the text's first piece.",
+                of_version,
+                LONG_SECONDS,
+            ),
+            generations: gauges(
+                &registry,
+                "homeostat_generations_in_progress",
+                "Texts that are being written.",
+                of_version,
+            ),
+            generations_waiting: gauges(
+                &registry,
+                "homeostat_generations_waiting",
+                "Texts that wait to be begun.",
+                of_version,
+            ),
+            dropped_spans: kept(
+                &registry,
+                IntCounter::new("homeostat_dropped_spans_total", "Spans of traces that the collector did not take."),
+            ),
             is_ready: kept(
                 &registry,
                 IntGauge::new("homeostat_ready", "1 as long as the server takes requests for all its models."),
@@ -250,6 +304,21 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn writers(&self, model: &str, version: &str) -> WriterMetrics {
+        let of = [model, version];
+        WriterMetrics {
+            succeeded: self.requests.with_label_values(&[model, version, "success"]),
+            failed: self.requests.with_label_values(&[model, version, "error"]),
+            tokens: self.tokens.with_label_values(&of),
+            whole: self.generation.with_label_values(&of),
+            first: self.first_piece.with_label_values(&of),
+        }
+    }
+
+    pub(crate) fn dropped_spans(&self) -> IntCounter {
+        self.dropped_spans.clone()
+    }
+
     pub(crate) fn rejected(&self, reason: &str) {
         self.rejections.with_label_values(&[reason]).inc();
     }
@@ -283,6 +352,10 @@ impl Metrics {
         self.queue.with_label_values(&of).set(number(state.waiting));
         self.queue_limit.with_label_values(&of).set(number(state.limit));
         self.wait.with_label_values(&of).set(state.wait.as_secs_f64());
+        if let Some(WritersLevel { busy, waiting }) = state.writers {
+            self.generations.with_label_values(&of).set(number(busy));
+            self.generations_waiting.with_label_values(&of).set(number(waiting));
+        }
         for (reason, count) in [("panic", state.panics), ("stuck", state.stuck)] {
             let counter = self.replaced.with_label_values(&[model, version, reason]);
             counter.inc_by(count.saturating_sub(counter.get()));
@@ -292,7 +365,8 @@ impl Metrics {
     /// Forgets the gauges of a version that is gone; its counters stay.
     pub(crate) fn forget(&self, model: &str, version: &str) {
         let _ = self.wait.remove_label_values(&[model, version]);
-        for gauges in [&self.ready, &self.queue, &self.queue_limit] {
+        let of_queues = [&self.ready, &self.queue, &self.queue_limit];
+        for gauges in of_queues.into_iter().chain([&self.generations, &self.generations_waiting]) {
             // It may never have had one.
             let _ = gauges.remove_label_values(&[model, version]);
         }
@@ -308,6 +382,8 @@ pub(crate) struct VersionState {
     pub(crate) wait: Duration,
     pub(crate) panics: u64,
     pub(crate) stuck: u64,
+    /// Nothing where it writes no texts.
+    pub(crate) writers: Option<WritersLevel>,
 }
 
 impl VersionMetrics {
@@ -326,6 +402,24 @@ impl VersionMetrics {
         self.shadow_duration.observe(took.as_secs_f64());
         if let Some(difference) = difference {
             self.shadow_difference.observe(difference);
+        }
+    }
+}
+
+impl WriterMetrics {
+    pub(crate) fn finished(&self, finished: &Finished) {
+        self.tokens.inc_by(finished.tokens as u64);
+        if let Some(first) = finished.first {
+            self.first.observe(first.as_secs_f64());
+        }
+        match finished.outcome {
+            Outcome::Written => {
+                self.succeeded.inc();
+                self.whole.observe(finished.whole.as_secs_f64());
+            }
+            Outcome::Failed => self.failed.inc(),
+            // As with other requests: who has gone is neither answered nor failed.
+            Outcome::Abandoned => {}
         }
     }
 }

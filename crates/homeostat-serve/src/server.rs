@@ -48,6 +48,8 @@ pub struct ServerOptions {
     pub grpc: Option<SocketAddr>,
     /// Where Prometheus comes; nowhere where there is nothing.
     pub metrics: Option<SocketAddr>,
+    /// Where whoever runs the server comes to load and unload models; nowhere where there is nothing.
+    pub control: Option<SocketAddr>,
     /// What is shown to clients to encrypt connections.
     pub tls: Option<Tls>,
     /// How requests are taken in.
@@ -70,6 +72,7 @@ impl Default for ServerOptions {
             http: SocketAddr::from(([127, 0, 0, 1], 8000)),
             grpc: Some(SocketAddr::from(([127, 0, 0, 1], 8001))),
             metrics: Some(SocketAddr::from(([127, 0, 0, 1], 8002))),
+            control: None,
             tls: None,
             requests: HttpOptions::default(),
             connections: 10_000,
@@ -105,6 +108,7 @@ pub struct Server {
     http: TcpListener,
     grpc: Option<TcpListener>,
     metrics: Option<TcpListener>,
+    control: Option<TcpListener>,
 }
 
 impl Server {
@@ -115,7 +119,8 @@ impl Server {
     pub async fn bind(engine: Arc<Engine>, options: ServerOptions) -> Result<Self, ServerError> {
         let http = listen(options.http).await?;
         let (grpc, metrics) = (listen_at(options.grpc).await?, listen_at(options.metrics).await?);
-        Ok(Self { engine, options, http, grpc, metrics })
+        let control = listen_at(options.control).await?;
+        Ok(Self { engine, options, http, grpc, metrics, control })
     }
 
     /// Where clients come.
@@ -138,6 +143,12 @@ impl Server {
         self.metrics.as_ref()?.local_addr().ok()
     }
 
+    /// Where models are loaded and unloaded.
+    #[must_use]
+    pub fn control_address(&self) -> Option<SocketAddr> {
+        self.control.as_ref()?.local_addr().ok()
+    }
+
     /// Answers until `stop` is ready, and then until all is answered that was taken.
     ///
     /// Connections are answered from the beginning; models are loaded meanwhile, and `is_strict` ends it where one of them cannot be.
@@ -145,21 +156,25 @@ impl Server {
     /// # Errors
     /// [`ServerError::Model`], where it is strict.
     pub async fn run(self, is_strict: bool, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { engine, options, http, grpc, metrics } = self;
+        let Self { engine, options, http, grpc, metrics, control } = self;
         let apps = apps(Arc::clone(&engine), options.requests.clone())?;
+        let of_traces = apps.clone();
         let (close, closing) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let room = Arc::new(Semaphore::new(options.connections.clamp(1, Semaphore::MAX_PERMITS)));
-        for (listener, service) in [(Some(http), apps.http), (grpc, apps.grpc)] {
+        // Who loads models never waits behind clients for a connection.
+        let few = Arc::new(Semaphore::new(FEW));
+        let doors = [(Some(http), apps.http, &room), (grpc, apps.grpc, &room), (control, apps.control, &few)];
+        for (listener, service, room) in doors {
             let Some(listener) = listener else { continue };
             let tls = options.tls.clone();
             let door = Door { engine: Arc::clone(&engine), service, tls, head_time: options.head_time };
-            tasks.spawn(door.accept(listener, Arc::clone(&room), closing.clone(), options.drain));
+            tasks.spawn(door.accept(listener, Arc::clone(room), closing.clone(), options.drain));
         }
         if let Some(listener) = metrics {
             let service = Router::new().route("/metrics", get(metrics_text)).with_state(Arc::clone(&engine));
             let door = Door { engine: Arc::clone(&engine), service, tls: None, head_time: options.head_time };
-            tasks.spawn(door.accept(listener, Arc::new(Semaphore::new(64)), closing, Duration::from_secs(1)));
+            tasks.spawn(door.accept(listener, Arc::new(Semaphore::new(FEW)), closing, Duration::from_secs(1)));
         }
         let poll = tokio::spawn(look_again(Arc::clone(&engine), options.poll, options.requests.keys.clone()));
         let control = tokio::spawn(turn_again(Arc::clone(&engine)));
@@ -186,6 +201,7 @@ impl Server {
         // Nobody listens where the tasks have ended already.
         let _ = close.send(true);
         while tasks.join_next().await.is_some() {}
+        of_traces.flush().await;
         tracing::info!("stopped: all that was taken is answered");
         result
     }
@@ -201,6 +217,9 @@ async fn listen_at(address: Option<SocketAddr>) -> Result<Option<TcpListener>, S
         None => Ok(None),
     }
 }
+
+/// The most connections where only a few come.
+const FEW: usize = 64;
 
 /// How long controllers measure before they decide.
 const INTERVAL: Duration = Duration::from_millis(500);

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Whatever training and serving both do is a method of [`Task`], so it cannot differ. A [`TensorDoor`] lets in what was
-//! prepared elsewhere. [`Weights`] are a network's
+//! prepared elsewhere, and through a [`TextDoor`] an answer comes out while it is written. [`Weights`] are a network's
 //! tensors by name, on their way to and from a safetensors file; [`ForeignNames`] are what other programs call them.
 //!
 //! It does not know the loop, the server, or any concrete task.
@@ -17,6 +17,7 @@ mod peft;
 mod pickle;
 mod task;
 mod tensor_door;
+mod text_door;
 mod weights;
 
 pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign, transpose};
@@ -24,4 +25,5 @@ pub use headed::Headed;
 pub use peft::{PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer};
 pub use task::{InputError, Outcome, Task, TaskError, TaskVisitor};
 pub use tensor_door::{HostTensor, Signature, TensorDoor, TensorRequest, TensorSpec, ValueKind, Values};
+pub use text_door::{Say, TextDoor};
 pub use weights::{ParamPath, Weights, WeightsError};

@@ -7,7 +7,7 @@ use burn::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::TensorDoor;
+use crate::{TensorDoor, TextDoor};
 
 /// A task: how bytes become a network's input, and its scores a loss or an answer.
 ///
@@ -66,6 +66,11 @@ pub trait Task: Clone + Send + Sync + 'static {
 
     /// The door for prepared tensors; nothing where the task takes files or texts alone.
     fn tensor_door(&self) -> Option<&dyn TensorDoor<Self>> {
+        None
+    }
+
+    /// The door out of which answers come while they are written; nothing where they are there all at once.
+    fn text_door(&self) -> Option<&dyn TextDoor<Self>> {
         None
     }
 }

@@ -8,7 +8,7 @@ use homeostat_data::{DataError, TokenBatch, Tokenizer, Tokens, TooLong};
 use homeostat_kernels::{Kernels, class_entropy};
 use homeostat_metrics::TokenLosses;
 use homeostat_models::{LanguageNetwork, LanguageNetworkConfig, ModelError, NameTable, SequenceInput};
-use homeostat_task::{InputError, Outcome, Task, TaskError};
+use homeostat_task::{InputError, Outcome, Say, Task, TaskError, TextDoor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -254,6 +254,16 @@ impl Task for LanguageModel {
 
     fn agree(&self, expected: &LanguageResponse, found: &LanguageResponse, tolerance: f64) -> bool {
         expected.agrees(found, tolerance)
+    }
+
+    fn text_door(&self) -> Option<&dyn TextDoor<Self>> {
+        Some(self)
+    }
+}
+
+impl TextDoor<Self> for LanguageModel {
+    fn write(&self, model: &LanguageNetwork, input: &LanguageInput, say: Say<'_>) -> usize {
+        self.go_on(model, input, say).tokens.len()
     }
 }
 

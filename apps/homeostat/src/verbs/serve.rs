@@ -11,21 +11,23 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use homeostat_control::{LatencyConfig, Pace};
-use homeostat_deploy::BatcherConfig;
+use homeostat_deploy::{BatcherConfig, WritersConfig};
 use homeostat_protocol::{Limits, VersionPolicy};
 use homeostat_serve::{
-    Engine, HttpOptions, Keys, Opening, Server, ServerOptions, Source, Tls, Traffic, parse_rate, serve,
+    CollectorError, Engine, HttpOptions, Keys, Opening, Server, ServerOptions, Source, Tls, Traffic, parse_rate, serve,
 };
 use signal_hook::{consts::TERM_SIGNALS, flag};
 
 use super::Done;
-use crate::cli::{Admission, Batching, Serve};
+use crate::cli::{Admission, Batching, Serve, Writing};
 
 pub(crate) fn run(arguments: &Serve, threads: Option<u16>) -> anyhow::Result<Done> {
     let device = homeostat_device::open(arguments.device.parse()?)?;
     let batcher = batcher(&arguments.batching, &arguments.admission, threads)?;
     let latency = arguments.batching.target_p99.map(|millis| latency(millis, &batcher)).transpose()?;
-    let opening = Opening { device, batcher, most_rows: arguments.admission.samples as usize, latency, wrap: None };
+    let writers = writers(&arguments.writing, &batcher);
+    let most_rows = arguments.admission.samples as usize;
+    let opening = Opening { device, batcher, writers, most_rows, latency, wrap: None };
     let engine = Engine::new(source(arguments)?, opening);
     let options = options(arguments)?;
     let stop = stop_by_signal()?;
@@ -118,6 +120,18 @@ fn batcher(batching: &Batching, admission: &Admission, threads: Option<u16>) -> 
     })
 }
 
+/// Threads and times are those of what answers batches.
+fn writers(writing: &Writing, batcher: &BatcherConfig) -> WritersConfig {
+    WritersConfig {
+        at_once: writing.texts.into(),
+        threads: batcher.threads,
+        queue: writing.texts_queue.into(),
+        most_tokens: writing.tokens as usize,
+        deadline: batcher.deadline,
+        stuck_after: batcher.stuck_after,
+    }
+}
+
 /// The controller that holds a percentile, in milliseconds.
 fn latency(millis: f64, batcher: &BatcherConfig) -> anyhow::Result<LatencyConfig> {
     let longest_queue = u32::try_from(batcher.queue).unwrap_or(u32::MAX);
@@ -143,6 +157,12 @@ fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
             .map_err(|problem| anyhow!("--keys {problem}"))?
             .map(Arc::new),
         rate: admission.rate.as_deref().map(parse_rate).transpose().map_err(|error| anyhow!("--rate: {error}"))?,
+        traces: arguments
+            .otlp
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: CollectorError| anyhow!("--otlp: {error}"))?,
         ..HttpOptions::default()
     };
     let tls = listeners.tls_certificate.as_deref().zip(listeners.tls_key.as_deref());
@@ -150,6 +170,7 @@ fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
         http: listeners.http,
         grpc: address_or_off("--grpc", &listeners.grpc)?,
         metrics: address_or_off("--metrics", &listeners.metrics)?,
+        control: address_or_off("--control", &listeners.control)?,
         tls: tls
             .map(|(chain, key)| Tls::open(chain, key))
             .transpose()
@@ -191,6 +212,9 @@ fn announce(server: &Server) {
     }
     if let Some(address) = server.metrics_address() {
         let _ = writeln!(out, "metrics  http://{address}/metrics");
+    }
+    if let Some(address) = server.control_address() {
+        let _ = writeln!(out, "control  http://{address}/v2/repository/index");
     }
     let _ = out.flush();
 }

@@ -59,6 +59,21 @@ fn the_page_runs_as_it_is_written() {
     assert_eq!(again("3"), written[1], "the same seed gives the same text");
     assert_ne!(again("4"), written[1], "another seed gives another");
 
+    // Served, it writes what it writes here.
+    let served = crate::serving::serve_in(&place, &["runs/latest"]);
+    let body = r#"{"text_input": "KING", "parameters": {"max_tokens": 80, "temperature": 0.6, "seed": 3}}"#;
+    let (status, answer) = served.ask("POST", "/v2/models/plays/generate", body.as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let same = format!("KING{}", answer["text_output"].as_str().unwrap());
+    assert_eq!(same.trim_end(), written[1].trim_end());
+    let (status, events) = served.ask("POST", "/v2/models/plays/generate_stream", body.as_bytes());
+    let pieces = events.lines().filter_map(|line| line.strip_prefix("data: "));
+    let pieces: Vec<serde_json::Value> = pieces.map(|piece| serde_json::from_str(piece).unwrap()).collect();
+    let text: String = pieces.iter().map(|piece| piece["text_output"].as_str().unwrap()).collect();
+    assert_eq!((status, text.as_str()), (200, answer["text_output"].as_str().unwrap()));
+    assert_eq!(served.stop("TERM"), Some(0));
+
     // What the page does not say: prompts that are too long or none, other kinds, names of others.
     let long = "my lord of York ".repeat(20);
     let output = place.run(&["generate", "runs/latest", "--prompt", &long, "--max-tokens", "3"]);

@@ -10,15 +10,19 @@ use std::{
 use crate::place::{Place, says};
 
 /// A server on free ports.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     http: String,
     metrics: String,
 }
 
 fn serve(words: &[&str]) -> Served {
+    serve_in(Place::with_run(), words)
+}
+
+pub(crate) fn serve_in(place: &Place, words: &[&str]) -> Served {
     let ports = ["--http", "127.0.0.1:0", "--grpc", "off", "--metrics", "127.0.0.1:0", "--pre-stop", "0.1"];
-    let mut command = Place::with_run().command(&[&["serve"], &ports[..], words].concat());
+    let mut command = place.command(&[&["serve"], &ports[..], words].concat());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut address = |name: &str| {
@@ -36,12 +40,12 @@ fn serve(words: &[&str]) -> Served {
 }
 
 impl Served {
-    fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &[u8]) -> (u16, String) {
         ask(&self.http, method, path, body)
     }
 
     /// Stops it by a signal, and gives its exit code.
-    fn stop(mut self, signal: &str) -> Option<i32> {
+    pub(crate) fn stop(mut self, signal: &str) -> Option<i32> {
         let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.child.id())]).status().unwrap();
         assert!(sent.success());
         self.child.wait().unwrap().code()
@@ -122,6 +126,9 @@ fn what_cannot_be_served_is_refused_in_one_line() {
         (&["runs/latest", "--rate", "fast"], "`fast`"),
         (&["runs/latest", "--target-p99", "0"], "--target-p99 0: latency.target"),
         (&["runs/latest", "--metrics", "here"], "--metrics here"),
+        (&["runs/latest", "--control", "here"], "--control here"),
+        (&["runs/latest", "--otlp", "collector:4318"], "--otlp: `collector:4318` is no address of a collector"),
+        (&["runs/latest", "--tokens", "0"], "0 is not in 1..=1048576"),
         (&["runs/latest", "--tls-certificate", "keys", "--tls-key", "keys"], "no certificate"),
         (&["runs/latest", "--poll", "0"], "--poll 0: give seconds"),
     ] {

@@ -8,17 +8,13 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use rayon::ThreadPoolBuilder;
 use tokio::sync::oneshot;
 
 use super::{
     Answer, Failure, Shared, held,
     queue::{Memory, Taken, Waiting},
 };
-use crate::{Endpoint, Query, Served};
-
-/// A deep network recurses.
-const STACK_BYTES: usize = 8 << 20;
+use crate::{Endpoint, Query, Served, threads};
 
 /// The place of an instance: what it is busy with, so that others can answer for it if it is stuck.
 #[derive(Default)]
@@ -48,22 +44,8 @@ pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Arc<Slot>> {
     let endpoint = held(&shared.template).replicate();
     let slot = Arc::new(Slot::default());
     let (shared, of_thread) = (Arc::clone(shared), Arc::clone(&slot));
-    thread::Builder::new().name("instance".into()).spawn(move || {
-        // A pool of its own, which it is part of: no operation has to be handed over, and instances do not disturb each other.
-        let threads = shared.config.threads_of_an_instance();
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .stack_size(STACK_BYTES)
-            .thread_name(|index| format!("compute-{index}"))
-            .build();
-        match pool {
-            Ok(pool) => pool.install(|| work(&shared, &of_thread, endpoint)),
-            Err(error) => {
-                tracing::warn!(%error, "an instance computes on the threads of others");
-                work(&shared, &of_thread, endpoint);
-            }
-        }
-    })?;
+    let threads = threads::share(shared.config.threads, shared.config.instances);
+    threads::spawn("instance", threads, move || work(&shared, &of_thread, endpoint))?;
     Ok(slot)
 }
 
@@ -86,11 +68,11 @@ fn work(shared: &Shared, slot: &Slot, mut endpoint: Box<dyn Endpoint>) {
         };
         match result {
             Ok(served) => {
-                shared.succeeded();
+                shared.troubles.succeeded();
                 answer(shared, callers, served, Batch { begun, rows });
             }
             Err(_) => {
-                shared.failed(&Failure::Crashed);
+                shared.troubles.failed(&Failure::Crashed);
                 tracing::error!(rows, "an instance panicked on a batch and is replaced");
                 refuse(shared, callers, &Failure::Crashed);
                 endpoint = held(&shared.template).replicate();
@@ -178,7 +160,7 @@ fn look(shared: &Weak<Shared>, limit: Duration) -> bool {
         }
         let callers = busy.take().map_or_else(Vec::new, |busy| busy.callers);
         drop(busy);
-        shared.failed(&Failure::Stuck);
+        shared.troubles.failed(&Failure::Stuck);
         tracing::error!(seconds = limit.as_secs_f64(), "an instance is stuck and is replaced");
         refuse(&shared, callers, &Failure::Stuck);
         match start(&shared) {

@@ -6,6 +6,7 @@ mod predictor;
 mod text_index;
 mod texts;
 mod verify;
+mod writers;
 
 use std::{
     collections::BTreeMap,

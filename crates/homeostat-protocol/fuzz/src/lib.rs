@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use homeostat_protocol::{
-    Contents, Datatype, InferRequest, InferResponse, Limits, ModelMetadata, OutputForms, Tensor, TensorMetadata,
-    decode_request, encode_response,
+    Contents, Datatype, GenerateRequest, GenerateResponse, InferRequest, InferResponse, Limits, ModelMetadata,
+    OutputForms, Tensor, TensorMetadata, decode_request, encode_response,
 };
 use serde_json::Value;
 
@@ -33,6 +33,29 @@ pub fn binary(bytes: &[u8]) {
     let Some((&length, body)) = bytes.split_first() else { return };
     let Some(request) = check(body, Some(&length.to_string())) else { return };
     request.inputs.iter().for_each(same_after_a_journey);
+}
+
+/// A request to go on with a text. What is taken has the text that another parser reads, and an answer of it is JSON in one line.
+pub fn generate(bytes: &[u8]) {
+    let limits = Limits { text: 1 << 12, ..Limits::default() };
+    let request = match GenerateRequest::decode(bytes, &limits) {
+        Ok(request) => request,
+        Err(error) => {
+            one_line(&error.to_string());
+            assert!((400..500).contains(&error.status()));
+            return;
+        }
+    };
+    let (text, id) = (request.text.as_str(), request.id.as_deref());
+    // What is null counts as not there, also behind a value.
+    let has_null = String::from_utf8_lossy(bytes).contains("null");
+    if let Some(tree) = serde_json::from_slice::<Value>(bytes).ok().filter(|_| !has_null) {
+        assert_eq!((Some(text), id), (tree["text_input"].as_str(), tree["id"].as_str()));
+    }
+    let answer = GenerateResponse { model_name: "m", model_version: "1", id, text }.encode();
+    assert!(!answer.contains(&b'\n') && !answer.contains(&b'\r'), "not one line");
+    let tree: Value = serde_json::from_slice(&answer).expect("JSON");
+    assert_eq!((tree["text_output"].as_str(), tree["id"].as_str()), (Some(text), id));
 }
 
 /// Reads a body. What comes out is no larger than what the body can hold, and an error is one line.

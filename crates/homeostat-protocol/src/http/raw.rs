@@ -11,7 +11,9 @@ use crate::{
 /// The request of a raw body. The answer's outputs travel as bytes, too.
 pub(super) fn raw_request(body: &Bytes, model: &ModelMetadata, limits: &Limits) -> Result<InferRequest, ProtocolError> {
     let [input] = model.inputs.as_slice() else {
-        let problem = format!("a body without JSON needs a model with one input, this one has {}", model.inputs.len());
+        let names: Vec<String> = model.inputs.iter().map(|input| format!("`{}`", input.name)).collect();
+        let (count, names) = (names.len(), names.join(", "));
+        let problem = format!("a body without JSON needs a model with one input, this one has {count}: {names}");
         return Err(ProtocolError::binary(problem));
     };
     let shape = shape(input, body.len())?;

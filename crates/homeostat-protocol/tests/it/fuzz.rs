@@ -11,7 +11,8 @@ const MUTATIONS: u64 = 4000;
 
 #[test]
 fn no_parser_panics_or_misreads_damaged_bytes() {
-    let targets: [(&str, Target); 2] = [("json", targets::json), ("binary", targets::binary)];
+    let targets: [(&str, Target); 3] =
+        [("json", targets::json), ("binary", targets::binary), ("generate", targets::generate)];
     for (name, target) in targets {
         let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
         let mut files: Vec<_> = std::fs::read_dir(&corpus).unwrap().map(|entry| entry.unwrap().path()).collect();

@@ -6,5 +6,6 @@ mod body;
 mod classification;
 mod codec;
 mod fuzz;
+mod generate;
 mod malformed;
 mod values;

@@ -27,6 +27,13 @@ const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 
 /// Lets in who may ask, and counts what he brings.
 pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let traced = app.tracer.as_ref().and_then(|tracer| {
+        let parent = request.headers().get("traceparent").and_then(|parent| parent.to_str().ok());
+        tracer.begin(request.uri().path().trim_start_matches('/').to_owned(), parent)
+    });
+    if let Some(traced) = &traced {
+        traced.say("rpc.system", "grpc");
+    }
     if let Err(error) = app.admit(&request) {
         app.engine.metrics().rejected(error.reason());
         return status(&error).into_http();
@@ -35,6 +42,9 @@ pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: N
     let patience = (request.uri().path() != STREAM).then(|| Box::pin(tokio::time::sleep(app.options.body_time)));
     let mut request = request.map(|body| Body::new(Metered { body, held: held.clone(), patience }));
     request.extensions_mut().insert(held);
+    if let Some(traced) = traced {
+        request.extensions_mut().insert(traced);
+    }
     next.run(request).await
 }
 

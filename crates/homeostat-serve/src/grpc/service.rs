@@ -14,7 +14,7 @@ use super::{
     messages::{self, grpc_inference_service_server::GrpcInferenceService},
     status::{status, timeout},
 };
-use crate::{ServeError, http::App};
+use crate::{ServeError, http::App, traces::Traced};
 
 /// Requests of one stream that are worked on at the same time.
 const TOGETHER: usize = 32;
@@ -38,6 +38,7 @@ impl Service {
         &self,
         message: messages::ModelInferRequest,
         left: Option<Duration>,
+        traced: Option<&Traced>,
     ) -> Result<messages::ModelInferResponse, ServeError> {
         let (name, version) = (message.model_name.clone(), message.model_version.clone());
         let (mut request, form) = convert::request(message, &self.app.options.limits)?;
@@ -47,8 +48,12 @@ impl Service {
             // The queue drops the work by itself, also while nobody polls this call.
             request.parameters.insert("timeout", Parameter::Int(i64::try_from(micros).unwrap_or(i64::MAX)));
         }
-        let response = self.app.engine.infer(&name, chosen(&version), request);
-        Ok(convert::response(within(left, response).await?, form))
+        let answer = self.app.engine.answer(&name, chosen(&version), request);
+        let (response, spent) = within(left, answer).await?;
+        if let Some(traced) = traced {
+            traced.answered(&spent);
+        }
+        Ok(convert::response(response, form))
     }
 
     /// The status of an error, which is counted by its reason.
@@ -65,8 +70,7 @@ impl Service {
         if self.app.options.allow_control {
             return Ok(());
         }
-        let remedy = "start the server with --allow-control";
-        Err(self.refuse(&ServeError::Forbidden { what: "loading and unloading of models", remedy }))
+        Err(self.refuse(&ServeError::no_control()))
     }
 }
 
@@ -157,9 +161,14 @@ impl GrpcInferenceService for Service {
         request: Request<messages::ModelInferRequest>,
     ) -> Result<Response<messages::ModelInferResponse>, Status> {
         // The extensions hold what the message takes of the memory.
-        let (metadata, _held, message) = request.into_parts();
-        let left = left(&metadata)?;
-        let answer = self.infer(message, left).await.map_err(|error| self.refuse(&error))?;
+        let (metadata, extensions, message) = request.into_parts();
+        let (left, traced) = (left(&metadata)?, extensions.get::<Traced>());
+        let answer = self.infer(message, left, traced).await.map_err(|error| {
+            if let Some(traced) = traced.filter(|_| error.status() >= 500) {
+                traced.fail(&error.to_string());
+            }
+            self.refuse(&error)
+        })?;
         Ok(answered(answer, &metadata))
     }
 
@@ -168,16 +177,18 @@ impl GrpcInferenceService for Service {
         request: Request<Streaming<messages::ModelInferRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let (metadata, extensions, incoming) = request.into_parts();
-        let held = extensions.get::<Held>().cloned();
+        let (held, traced) = (extensions.get::<Held>().cloned(), extensions.get::<Traced>().cloned());
         let deadline = left(&metadata)?.and_then(|left| tokio::time::Instant::now().checked_add(left));
         let service = self.clone();
         let answers = incoming.map(move |message| {
-            let (service, held) = (service.clone(), held.clone());
+            let (service, held, traced) = (service.clone(), held.clone(), traced.clone());
             let left = deadline.map(|deadline| deadline.saturating_duration_since(tokio::time::Instant::now()));
             async move {
                 let message = message?;
                 let bytes = FRAME + message.encoded_len();
                 let answer = service.answer(message, left).await;
+                // The span of a stream lasts as long as the stream.
+                drop(traced);
                 if let Some(held) = held {
                     held.release(bytes);
                 }
@@ -304,7 +315,7 @@ impl Service {
         left: Option<Duration>,
     ) -> messages::ModelStreamInferResponse {
         let id = message.id.clone();
-        match self.infer(message, left).await {
+        match self.infer(message, left, None).await {
             Ok(response) => {
                 messages::ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
             }

@@ -37,10 +37,7 @@ impl Coding {
             "" | "identity" => Ok(None),
             "gzip" | "x-gzip" => Ok(Some(Self::Gzip)),
             "deflate" => Ok(Some(Self::Deflate)),
-            other => Err(ServeError::MediaType {
-                found: other.chars().take(64).collect(),
-                wanted: "it unpacked, or packed by gzip or deflate",
-            }),
+            other => Err(ServeError::media_type(other, "it unpacked, or packed by gzip or deflate")),
         }
     }
 

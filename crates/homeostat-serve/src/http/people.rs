@@ -5,17 +5,18 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::{FromRequest, Multipart, Path, Query as Parameters, Request, State},
+    extract::{FromRequest, Multipart, Query as Parameters, Request, State},
     http::{Request as HttpRequest, header},
     response::{Html, IntoResponse, Response},
 };
 use bytes::Bytes;
 use homeostat_deploy::{Job, Query, Reply};
+use homeostat_protocol::best_classes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{App, body};
-use crate::{ServeError, door::top, engine::deadline};
+use super::{App, body, v2};
+use crate::{ServeError, engine::deadline, traces::Traced};
 
 /// What may stand behind the `?`.
 #[derive(Debug, Deserialize)]
@@ -31,7 +32,7 @@ const WANTED: &str =
 
 pub(super) async fn predict(
     State(app): State<Arc<App>>,
-    Path(name): Path<String>,
+    v2::Named { model: name, .. }: v2::Named,
     asked: Result<Parameters<Asked>, axum::extract::rejection::QueryRejection>,
     request: Request,
 ) -> Result<Response, ServeError> {
@@ -49,7 +50,10 @@ pub(super) async fn predict(
     }
     let (names, items): (Vec<Option<String>>, Vec<Bytes>) = items.into_iter().unzip();
     let job = Job { query: Query::Raw(items), priority: 0, deadline: deadline(None) };
-    let reply = app.engine.ask(&model, &loaded, job, asked.version.is_some()).await?;
+    let (reply, spent) = app.engine.ask(&model, &loaded, job, asked.version.is_some()).await?;
+    if let Some(traced) = parts.extensions.get::<Traced>() {
+        traced.answered(&spent);
+    }
     drop(read.hold);
     let answers = answers(&reply, loaded.doors.labels(), asked.top.unwrap_or(5));
     let named = |(name, mut answer): (Option<String>, Value)| {
@@ -74,7 +78,7 @@ async fn items(kind: &str, bytes: Bytes) -> Result<Vec<(Option<String>, Bytes)>,
         // What `curl --data-binary` says of any file, where nothing else is said.
         "" | "application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain" => Ok(vec![(None, bytes)]),
         kind if kind.starts_with("image/") => Ok(vec![(None, bytes)]),
-        other => Err(ServeError::MediaType { found: other.chars().take(64).collect(), wanted: WANTED }),
+        other => Err(ServeError::media_type(other, WANTED)),
     }
 }
 
@@ -132,7 +136,7 @@ fn answers(reply: &Reply, labels: &[String], most: usize) -> Vec<Value> {
     let one = |row: &[f32]| {
         let label = |class: usize| labels.get(class).map_or_else(|| class.to_string(), Clone::clone);
         let of = |class: usize| json!({ "label": label(class), "probability": rounded(row[class]) });
-        let order = top(row, most.clamp(1, classes));
+        let order = best_classes(row, most.clamp(1, classes));
         json!({
             "label": label(order[0]),
             "probability": rounded(row[order[0]]),

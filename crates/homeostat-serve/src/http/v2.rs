@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::{
     body::Body,
-    extract::{Path, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    extract::{FromRequestParts, Path, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -21,13 +22,24 @@ use super::{
     coding::Coding,
     json,
 };
-use crate::ServeError;
+use crate::{ServeError, traces::Traced};
 
 /// The model in a path, and its version if it is there.
 #[derive(Debug, Deserialize)]
 pub(super) struct Named {
-    model: String,
-    version: Option<String>,
+    pub(super) model: String,
+    pub(super) version: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = ServeError;
+
+    async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, ServeError> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(named)) => Ok(named),
+            Err(_) => Err(ServeError::Input("the path is no UTF-8".to_owned())),
+        }
+    }
 }
 
 type Answer = Result<Response, ServeError>;
@@ -46,21 +58,21 @@ pub(super) async fn server(State(app): State<Arc<App>>) -> Response {
     json(&app.engine.server())
 }
 
-pub(super) async fn model(State(app): State<Arc<App>>, Path(named): Path<Named>) -> Answer {
+pub(super) async fn model(State(app): State<Arc<App>>, named: Named) -> Answer {
     Ok(json(&app.engine.model(&named.model, named.version.as_deref())?))
 }
 
-pub(super) async fn model_ready(State(app): State<Arc<App>>, Path(named): Path<Named>) -> Answer {
+pub(super) async fn model_ready(State(app): State<Arc<App>>, named: Named) -> Answer {
     let ready = app.engine.model_ready(&named.model, named.version.as_deref())?;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, json(&ModelReady { name: named.model, ready })).into_response())
 }
 
-pub(super) async fn config(State(app): State<Arc<App>>, Path(named): Path<Named>) -> Answer {
+pub(super) async fn config(State(app): State<Arc<App>>, named: Named) -> Answer {
     Ok(json(&app.engine.config(&named.model, named.version.as_deref())?))
 }
 
-pub(super) async fn statistics(State(app): State<Arc<App>>, Path(named): Path<Named>) -> Answer {
+pub(super) async fn statistics(State(app): State<Arc<App>>, named: Named) -> Answer {
     Ok(json(&app.engine.statistics(Some(&named.model), named.version.as_deref())?))
 }
 
@@ -68,15 +80,19 @@ pub(super) async fn all_statistics(State(app): State<Arc<App>>) -> Answer {
     Ok(json(&app.engine.statistics(None, None)?))
 }
 
-pub(super) async fn infer(State(app): State<Arc<App>>, Path(named): Path<Named>, request: Request) -> Answer {
+pub(super) async fn infer(State(app): State<Arc<App>>, named: Named, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     // A stranger's word is refused before his body is read.
-    let is_bare = parts.headers.get(HEADER_LENGTH).is_some_and(|length| length == "0");
-    let only = app.engine.only_input(&named.model, named.version.as_deref(), is_bare)?;
+    let length = parts.headers.get(HEADER_LENGTH).and_then(|length| length.to_str().ok());
+    let is_bare = length.is_some_and(|length| length.trim().parse() == Ok(0_usize));
+    let only = app.engine.bare_model(&named.model, named.version.as_deref(), is_bare)?;
     let body::Read { bytes, hold } = body::read(&app, &parts.headers, body).await?;
     let request = decode(&app.options.limits, &parts.headers, bytes, only).await?;
     let forms = OutputForms::of(&request)?;
-    let answer = app.engine.infer(&named.model, named.version.as_deref(), request).await?;
+    let (answer, spent) = app.engine.answer(&named.model, named.version.as_deref(), request).await?;
+    if let Some(traced) = parts.extensions.get::<Traced>() {
+        traced.answered(&spent);
+    }
     drop(hold);
     let encoded = encode_response(&answer, &forms)?;
     let mut response = packed(&parts.headers, encoded.body);
@@ -107,7 +123,7 @@ async fn decode(
 }
 
 /// A body, packed if the caller takes it so.
-fn packed(headers: &HeaderMap, plain: Bytes) -> Response {
+pub(super) fn packed(headers: &HeaderMap, plain: Bytes) -> Response {
     let Some(coding) = Coding::of_answer(headers, plain.len()) else { return Body::from(plain).into_response() };
     match coding.pack(&plain) {
         Ok(packed) => {
@@ -129,8 +145,15 @@ pub(super) async fn index(State(app): State<Arc<App>>, request: Request) -> Answ
     Ok(json(&app.engine.index(query)))
 }
 
-pub(super) async fn load(State(app): State<Arc<App>>, Path(named): Path<Named>, request: Request) -> Answer {
-    app.may_control("loading a model")?;
+/// Lets through who loads and unloads, where that is allowed to clients.
+pub(super) async fn may_control(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if app.options.allow_control {
+        return next.run(request).await;
+    }
+    ServeError::no_control().into_response()
+}
+
+pub(super) async fn load(State(app): State<Arc<App>>, named: Named, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let read = body::read(&app, &parts.headers, body).await?;
     if !read.bytes.iter().all(u8::is_ascii_whitespace) {
@@ -149,8 +172,7 @@ struct LoadBody {
     parameters: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-pub(super) async fn unload(State(app): State<Arc<App>>, Path(named): Path<Named>) -> Answer {
-    app.may_control("unloading a model")?;
+pub(super) async fn unload(State(app): State<Arc<App>>, named: Named) -> Answer {
     app.engine.unload(&named.model)?;
     Ok(json(&serde_json::json!({})))
 }
@@ -165,15 +187,6 @@ pub(super) async fn no_logging() -> ServeError {
 
 pub(super) async fn no_memory() -> ServeError {
     ServeError::Unsupported("shared memory that a client names")
-}
-
-impl App {
-    fn may_control(&self, what: &'static str) -> Result<(), ServeError> {
-        if self.options.allow_control {
-            return Ok(());
-        }
-        Err(ServeError::Forbidden { what, remedy: "start the server with --allow-control" })
-    }
 }
 
 fn malformed(error: &serde_json::Error) -> ServeError {

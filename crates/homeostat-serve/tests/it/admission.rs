@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use homeostat_protocol::Limits;
-use homeostat_serve::{HttpOptions, Keys, Rate};
+use homeostat_serve::{HttpOptions, Keys, Rate, apps};
 use hyper::Method;
 
 use crate::place::{Place, infer_body, opening, values};
@@ -18,6 +18,36 @@ async fn without_leave_nothing_is_loaded_or_unloaded() {
         assert!(error.contains("--allow-control"), "{error}");
     }
     place.get("/v2/models/pictures/ready").await.json(200);
+}
+
+/// The listener of its own has what the one of the clients refuses, and nothing else.
+#[tokio::test]
+async fn whoever_runs_the_server_loads_and_unloads_at_another_door() {
+    let place = Place::with(opening(), HttpOptions::default()).await;
+    let clients = place.router.clone();
+    let control = apps(Arc::clone(&place.engine), HttpOptions::default()).unwrap().control;
+    let place = Place { router: control, ..place };
+    assert_eq!(place.post("/v2/repository/index", "").await.json(200).as_array().unwrap().len(), 2);
+    place.post("/v2/repository/models/pictures/unload", "").await.json(200);
+    let asked = Place { router: clients, engine: Arc::clone(&place.engine), folder: tempfile::tempdir().unwrap() };
+    asked.get("/v2/models/pictures/ready").await.json(503);
+    place.post("/v2/repository/models/pictures/load", "").await.json(200);
+    asked.get("/v2/models/pictures/ready").await.json(200);
+    place.get("/v2/health/ready").await.json(200);
+    place.post("/v2/repository/models/none/load", "").await.error(404);
+    for path in ["/v2/models/pictures", "/v2", "/", "/predict/pictures"] {
+        place.get(path).await.error(404);
+    }
+    assert!(asked.post("/v2/repository/models/pictures/load", "").await.error(403).contains("--control"));
+    // The same keys open it.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    fs::write(&path, "ann 0123456789abcdef\n").unwrap();
+    let options = HttpOptions { keys: Some(Arc::new(Keys::open(&path).unwrap())), ..HttpOptions::default() };
+    let place = Place { router: apps(Arc::clone(&place.engine), options).unwrap().control, ..place };
+    place.post("/v2/repository/models/pictures/unload", "").await.error(401);
+    let key = [("authorization", "Bearer 0123456789abcdef")];
+    place.ask(Method::POST, "/v2/repository/models/pictures/unload", &key, "").await.json(200);
 }
 
 #[tokio::test]

@@ -11,16 +11,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use homeostat_serve::{Engine, HttpOptions, Server, ServerOptions, Source, serve};
+use homeostat_artifact::Parts;
+use homeostat_serve::{Engine, HttpOptions, Opening, Server, ServerOptions, Source, serve};
 use tempfile::TempDir;
 
-use crate::place::{infer_body, opening, pictures, publish, values};
+use crate::place::{infer_body, opening, pictures, published, values};
 
 /// A server on free ports, in a thread of its own.
 pub(crate) struct Running {
     pub(crate) http: SocketAddr,
-    metrics: SocketAddr,
-    stop: Arc<AtomicBool>,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) metrics: SocketAddr,
+    control: Option<SocketAddr>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) stop: Arc<AtomicBool>,
     thread: thread::JoinHandle<()>,
     _folder: TempDir,
 }
@@ -36,26 +40,30 @@ pub(crate) fn options() -> ServerOptions {
 }
 
 pub(crate) fn start(options: ServerOptions) -> Running {
+    start_with(&[("pictures", pictures(1))], opening(), options)
+}
+
+pub(crate) fn start_with(models: &[(&str, Parts)], opening: Opening, options: ServerOptions) -> Running {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("pictures");
-    publish(&path, &pictures(1));
-    let engine = Engine::new(Source::named([("pictures".to_owned(), path)]).unwrap(), opening());
+    let engine = Engine::new(published(folder.path(), models), opening);
     let watched = Arc::clone(&engine);
     let stop = Arc::new(AtomicBool::new(false));
     let (told, heard) = std::sync::mpsc::channel();
     let of_thread = Arc::clone(&stop);
     let thread = thread::spawn(move || {
-        let listening =
-            |server: &Server| told.send((server.http_address().unwrap(), server.metrics_address().unwrap())).unwrap();
+        let listening = |server: &Server| {
+            let (http, grpc) = (server.http_address().unwrap(), server.grpc_address().unwrap());
+            told.send((http, grpc, server.metrics_address().unwrap(), server.control_address())).unwrap();
+        };
         serve(engine, options, true, listening, &of_thread).unwrap();
     });
-    let (http, metrics) = heard.recv().unwrap();
+    let (http, grpc, metrics, control) = heard.recv().unwrap();
     let begun = Instant::now();
     while !watched.is_ready() {
         assert!(begun.elapsed() < Duration::from_secs(20));
         thread::sleep(Duration::from_millis(5));
     }
-    Running { http, metrics, stop, thread, _folder: folder }
+    Running { http, grpc, metrics, control, engine: watched, stop, thread, _folder: folder }
 }
 
 impl Running {
@@ -67,7 +75,7 @@ impl Running {
 }
 
 /// One request on a connection of its own: status and body.
-fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+pub(crate) fn ask(address: SocketAddr, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -160,6 +168,24 @@ fn metrics_have_a_door_of_their_own() {
     assert!(text.contains("# TYPE homeostat_request_duration_seconds histogram"), "{text}");
     assert!(text.contains("process_resident_memory_bytes "));
     assert_eq!(ask(server.metrics, &format!("GET /v2 {close}")).0, 404);
+    server.end();
+}
+
+#[test]
+fn control_has_a_door_of_its_own_where_it_was_asked_for() {
+    let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let server = start(ServerOptions { control: any, ..options() });
+    let control = server.control.unwrap();
+    let post = |address, verb: &str| {
+        let path = format!("/v2/repository/models/pictures/{verb}");
+        ask(address, &format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")).0
+    };
+    assert_eq!((post(server.http, "unload"), post(server.metrics, "unload")), (403, 404));
+    assert_eq!((post(control, "unload"), post(control, "load")), (200, 200));
+    server.end();
+    assert!(TcpStream::connect(control).is_err());
+    let server = start(options());
+    assert!(server.control.is_none(), "off by default");
     server.end();
 }
 

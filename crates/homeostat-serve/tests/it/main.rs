@@ -3,6 +3,7 @@
 
 mod admission;
 mod batching;
+mod generate;
 mod grpc;
 mod lifecycle;
 mod malformed;
@@ -10,5 +11,7 @@ mod operations;
 mod people;
 mod place;
 mod repository;
+mod strangers;
 mod tls;
+mod traces;
 mod v2;

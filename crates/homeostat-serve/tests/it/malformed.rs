@@ -187,8 +187,23 @@ async fn every_malformed_header_is_the_clients_fault() {
         "/v2/models/pictures/versions/%2e/infer",
         "/v2/models/%ff/infer",
     ] {
-        let status = place.post(path, good.clone()).await.status.as_u16();
+        let answer = place.post(path, good.clone()).await;
+        let status = answer.status.as_u16();
         assert!(matches!(status, 400 | 404 | 405), "{status} for {path}");
+        answer.error(status);
+    }
+    // A model with several inputs: which of them the bytes are, nobody can know.
+    for length in ["0", "00"] {
+        let headers = [("inference-header-content-length", length)];
+        let answer = place.ask(Method::POST, "/v2/models/texts/infer", &headers, vec![0; 16]).await;
+        let error = answer.error(400);
+        assert!(
+            error.contains("needs a model with one input, this one has") && error.contains("`input_ids`, `"),
+            "{error}"
+        );
+        place.ask(Method::POST, INFER, &headers, vec![0; 72]).await;
+        let answer = place.ask(Method::POST, INFER, &headers, vec![0; 71]).await;
+        assert!(answer.error(400).contains("71 bytes"));
     }
     for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::GET] {
         place.ask(method, INFER, &[], good.clone()).await.error(405);

@@ -12,15 +12,19 @@ use homeostat_artifact::{Artifact, Golden, Parts, Weights as ArtifactWeights};
 use homeostat_config::to_toml;
 use homeostat_data::{
     Image, ImagePrepare, Normalize, PrepareStep, Resize, Rng, Shape, Size, TOKENIZER_FILE, Tokenizer, TokenizerConfig,
+    TokenizerKind,
 };
-use homeostat_deploy::{BatcherConfig, Endpoint, Predictor};
-use homeostat_models::{ImageModelConfig, MlpConfig};
+use homeostat_deploy::{BatcherConfig, Endpoint, Predictor, WritersConfig};
+use homeostat_models::{ImageModelConfig, LanguageNetworkConfig, MlpConfig};
 use homeostat_serve::{Engine, HttpOptions, Opening, Source, app};
 use homeostat_task::{Task, Weights};
-use homeostat_tasks::{ImageClassificationConfig, InputShape, LossConfig, TaskConfig, TextClassificationConfig};
+use homeostat_tasks::{
+    GenerationConfig, ImageClassificationConfig, InputShape, LanguageModelConfig, LossConfig, TaskConfig,
+    TextClassificationConfig,
+};
 use http_body_util::BodyExt;
 use hyper::{Method, Request, StatusCode, header::HeaderMap};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 
@@ -92,6 +96,25 @@ pub(crate) fn texts(seed: u64) -> Parts {
     parts
 }
 
+/// A network that writes texts, a letter a token, and has learnt nothing.
+pub(crate) fn words(seed: u64) -> Parts {
+    let tokenizer = TokenizerConfig { kind: TokenizerKind::Characters, size: 60, lowercase: false };
+    let tokenizer = Tokenizer::train(&tokenizer, ["the cat sat on a mat, and the dog \u{e4}te it!\n"]).unwrap();
+    let config = LanguageModelConfig {
+        vocabulary: Some(tokenizer.size()),
+        length: 12,
+        model: LanguageNetworkConfig::examples().remove(0),
+        generation: GenerationConfig { max_tokens: 20, ..GenerationConfig::default() },
+        ..LanguageModelConfig::default()
+    };
+    let request = |text| json!({ "prompt": text, "temperature": 0, "max-tokens": 8 }).to_string().into_bytes();
+    let task = config.init(tokenizer.clone()).unwrap();
+    let requests = ["the cat", "a"].map(request).to_vec();
+    let mut parts = parts(&task, &TaskConfig::LanguageModel(config), seed, requests);
+    parts.assets.insert(TOKENIZER_FILE.into(), tokenizer.to_json().into());
+    parts
+}
+
 /// A picture file of noise.
 pub(crate) fn picture(number: u64) -> Vec<u8> {
     let mut rng = Rng::keyed(11, [number, 0, 0]);
@@ -108,10 +131,21 @@ pub(crate) fn opening() -> Opening {
     Opening {
         device: device(),
         batcher: BatcherConfig { threads: 1, ..BatcherConfig::default() },
+        writers: WritersConfig { threads: 1, ..WritersConfig::default() },
         most_rows: 100,
         latency: None,
         wrap: None,
     }
+}
+
+/// Publishes models into a folder, each under its name.
+pub(crate) fn published(folder: &Path, models: &[(&str, Parts)]) -> Source {
+    let named = models.iter().map(|(name, parts)| {
+        let path = folder.join(name);
+        publish(&path, parts);
+        ((*name).to_owned(), path)
+    });
+    Source::named(named).unwrap()
 }
 
 /// A server in process, with all that it serves.
@@ -128,12 +162,13 @@ impl Place {
     }
 
     pub(crate) async fn with(opening: Opening, options: HttpOptions) -> Self {
+        Self::of(&[("pictures", pictures(1)), ("texts", texts(1))], opening, options).await
+    }
+
+    /// These models.
+    pub(crate) async fn of(models: &[(&str, Parts)], opening: Opening, options: HttpOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| (name.to_owned(), folder.path().join(name));
-        publish(&path("pictures").1, &pictures(1));
-        publish(&path("texts").1, &texts(1));
-        let source = Source::named([path("pictures"), path("texts")]).unwrap();
-        let engine = Engine::new(source, opening);
+        let engine = Engine::new(published(folder.path(), models), opening);
         engine.refresh().await.unwrap();
         Self { router: app(Arc::clone(&engine), options), engine, folder }
     }

@@ -1,10 +1,9 @@
 //! The text that a network writes, as it comes: where it ends, and what of it can be shown. It does not know who reads it.
 
-use std::ops::ControlFlow;
-
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use homeostat_data::{TokenStream, Tokenizer};
 use homeostat_models::{LanguageNetwork, Writer};
+use homeostat_task::Say;
 use serde::{Deserialize, Serialize};
 
 use super::{LanguageInput, LanguageModel, Sampler};
@@ -68,18 +67,14 @@ impl LanguageResponse {
 }
 
 impl LanguageModel {
-    /// Goes on with a prompt; `say` gets the text piece by piece as it is certain, and may break off.
+    /// Goes on with a prompt; `say` gets the text piece by piece as it is certain, and may break off. It is called behind each token,
+    /// also with nothing.
     ///
     /// A text longer than the network has places is read again from the middle of what it saw last.
     ///
     /// # Panics
     /// If the prompt has no token, or more than there are places: [`prepare`](homeostat_task::Task::prepare) refuses both.
-    pub fn go_on(
-        &self,
-        model: &LanguageNetwork,
-        prompt: &LanguageInput,
-        say: &mut dyn FnMut(&str) -> ControlFlow<()>,
-    ) -> LanguageResponse {
+    pub fn go_on(&self, model: &LanguageNetwork, prompt: &LanguageInput, say: Say<'_>) -> LanguageResponse {
         let how = prompt.how.as_ref().unwrap_or(&self.config.generation);
         let (ends, barred) = (numbers(&self.tokenizer, &LAST), numbers(&self.tokenizer, &NO_TEXT));
         let mut reading = Reading { writer: model.writer(), all: Vec::new() };
@@ -107,7 +102,7 @@ impl LanguageModel {
             if is_over {
                 response.ended = Ended::Stop;
             }
-            if !piece.is_empty() && say(&piece).is_break() {
+            if say(&piece).is_break() {
                 response.ended = Ended::Interrupted;
             }
             if response.ended != Ended::Length || response.tokens.len() == how.max_tokens {

@@ -1,0 +1,38 @@
+//! Threads that compute for one instance alone. It does not know what they compute.
+
+use std::{num::NonZero, thread};
+
+use rayon::ThreadPoolBuilder;
+
+/// A deep network recurses.
+const STACK_BYTES: usize = 8 << 20;
+
+/// How many threads one of so many instances computes on; 0 shares the cores among them.
+pub(crate) fn share(threads: usize, instances: usize) -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    if threads > 0 { threads } else { (cores / instances.max(1)).max(1) }
+}
+
+/// Works in a thread of this name.
+///
+/// It has a pool of its own, which it is part of: no operation has to be handed over, and instances do not disturb each other.
+///
+/// # Errors
+/// The system has no more threads.
+pub(crate) fn spawn(name: &str, threads: usize, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    thread::Builder::new().name(name.into()).spawn(move || {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .stack_size(STACK_BYTES)
+            .thread_name(|index| format!("compute-{index}"))
+            .build();
+        match pool {
+            Ok(pool) => pool.install(work),
+            Err(error) => {
+                tracing::warn!(%error, "an instance computes on the threads of others");
+                work();
+            }
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! The generate extension: a text to go on with in, what comes behind it out, at once or piece by piece as server-sent events. It
+//! does not know how a model writes.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::stream;
+use homeostat_protocol::{GenerateRequest, GenerateResponse};
+
+use super::{App, body, v2};
+use crate::{ServeError, budget::Taken, generation::Generation, traces::Traced};
+
+pub(super) async fn whole(
+    State(app): State<Arc<App>>,
+    named: v2::Named,
+    request: Request,
+) -> Result<Response, ServeError> {
+    let mut begun = begin(&app, &named, request, false).await?;
+    let mut text = String::new();
+    while let Some(piece) = begun.next().await {
+        text.push_str(&piece?);
+    }
+    let mut response = v2::packed(&begun.headers, begun.answer(&text).into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+pub(super) async fn pieces(
+    State(app): State<Arc<App>>,
+    named: v2::Named,
+    request: Request,
+) -> Result<Response, ServeError> {
+    let mut begun = begin(&app, &named, request, true).await?;
+    // What is wrong with a request shows before the first piece: as long as that is not there, the status can tell it.
+    let first = begun.next().await.transpose()?;
+    let first = event(&begun.answer(first.as_deref().unwrap_or_default()));
+    let rest = stream::unfold(Some((app, begun)), |state| async move {
+        let (app, mut begun) = state?;
+        match begun.next().await? {
+            Ok(piece) => {
+                let event = event(&begun.answer(&piece));
+                Some((Ok::<_, std::convert::Infallible>(event), Some((app, begun))))
+            }
+            Err(error) => {
+                app.engine.metrics().rejected(error.reason());
+                let (model, _) = begun.generation.by();
+                tracing::debug!(model, %error, "a text broke off");
+                let error = serde_json::json!({ "error": error.to_string() });
+                Some((Ok(event(error.to_string().as_bytes())), None))
+            }
+        }
+    });
+    let events = futures_util::StreamExt::chain(stream::iter([Ok(first)]), rest);
+    let head = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    Ok((head, Body::from_stream(events)).into_response())
+}
+
+/// A text that has been taken.
+struct Begun {
+    generation: Generation,
+    headers: HeaderMap,
+    id: Option<String>,
+    traced: Option<Traced>,
+    /// The prompt's memory.
+    _hold: Taken,
+}
+
+impl Begun {
+    async fn next(&mut self) -> Option<Result<String, ServeError>> {
+        let next = self.generation.next().await;
+        if let (None | Some(Err(_)), Some(traced)) = (&next, &self.traced) {
+            self.generation.trace(traced);
+        }
+        next
+    }
+
+    fn answer(&self, text: &str) -> Vec<u8> {
+        let (model_name, model_version) = self.generation.by();
+        GenerateResponse { model_name, model_version: &model_version, id: self.id.as_deref(), text }.encode()
+    }
+}
+
+async fn begin(app: &App, named: &v2::Named, request: Request, is_stream: bool) -> Result<Begun, ServeError> {
+    let v2::Named { model, version } = named;
+    let (parts, body) = request.into_parts();
+    // A stranger's word is refused before his body is read.
+    app.engine.check_writes(model, version.as_deref())?;
+    let body::Read { bytes, hold } = body::read(app, &parts.headers, body).await?;
+    let request = GenerateRequest::decode(&bytes, &app.options.limits)?;
+    if request.stream.is_some_and(|stream| stream != is_stream) {
+        let path = if is_stream { "generate" } else { "generate_stream" };
+        return Err(ServeError::Input(format!("`stream` says otherwise than the path: use `{path}`, or leave it out")));
+    }
+    let generation = app.engine.generate(model, version.as_deref(), &request)?;
+    let traced = parts.extensions.get().cloned();
+    Ok(Begun { generation, headers: parts.headers, id: request.id, traced, _hold: hold })
+}
+
+/// A server-sent event of one line of JSON.
+fn event(json: &[u8]) -> Bytes {
+    [&b"data: "[..], json, b"\n\n"].concat().into()
+}
