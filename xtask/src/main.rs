@@ -18,6 +18,7 @@ mod loading;
 mod parity;
 mod peers;
 mod python;
+mod serving;
 mod test;
 mod tidy;
 mod train;
@@ -56,6 +57,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "docs" => (docs::HELP, docs::run),
         "bench" if args.first().is_some_and(|name| name == "peers") => (peers::HELP, bench::run),
         "bench" if args.first().is_some_and(|name| name == "data") => (loading::HELP, bench::run),
+        "bench" if args.first().is_some_and(|name| name == "serve") => (serving::HELP, bench::run),
         "bench" => (bench::HELP, bench::run),
         "parity" => (parity::HELP, parity::run),
         "python" => (python::HELP, python::run),

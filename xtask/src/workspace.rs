@@ -26,7 +26,8 @@ impl Workspace {
     /// A cargo command in the root folder, by the same cargo.
     pub(crate) fn cargo<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.current_dir(&self.root).args(args);
+        // Build scripts that look at this variable of ours would run again, and all that is built on them.
+        command.current_dir(&self.root).env_remove("CARGO_MANIFEST_DIR").args(args);
         command
     }
 

@@ -29,7 +29,7 @@ pub use engine::Engine;
 pub use error::ServeError;
 pub use http::{Apps, HttpOptions, app, apps};
 pub use keys::{Keys, Rate, parse_rate};
-pub use loaded::Opening;
+pub use loaded::{Opening, Wrap};
 pub use metrics::Metrics;
 pub use server::{Server, ServerError, ServerOptions, serve};
 pub use source::{Source, SourceError, Traffic};

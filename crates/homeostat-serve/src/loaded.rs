@@ -12,8 +12,8 @@ use bytes::Bytes;
 use homeostat_artifact::Artifact;
 use homeostat_control::LatencyConfig;
 use homeostat_deploy::{
-    Answer, Batcher, BatcherConfig, Draft, Finished, Job, OpenEndpoint, Order, Query, Spent, Writers, WritersConfig,
-    verify,
+    Answer, Batcher, BatcherConfig, Draft, Endpoint, Finished, Job, OpenEndpoint, Order, Query, Spent, Writers,
+    WritersConfig, verify,
 };
 use homeostat_protocol::{
     BatchStatistics, ConfigParameter, ConfigTensor, Duration as Counted, DynamicBatching, GenerateRequest,
@@ -47,7 +47,13 @@ pub struct Opening {
     pub most_rows: usize,
     /// The controller that moves the wait and the queue's limit; nothing leaves both as they are.
     pub latency: Option<LatencyConfig>,
+    /// What a version's network is put into once it is verified, for who wants to see what a server does with one that fails or
+    /// is slow; nothing in service.
+    pub wrap: Option<Wrap>,
 }
+
+/// Puts a network into another.
+pub type Wrap = fn(Box<dyn Endpoint>) -> Box<dyn Endpoint>;
 
 /// A version of a model that answers.
 #[derive(Debug)]
@@ -103,6 +109,10 @@ impl Loaded {
             Some(Writers::start(endpoint.replicate(), config, listener).map_err(no_threads)?)
         } else {
             None
+        };
+        let endpoint = match opening.wrap {
+            Some(wrap) => wrap(endpoint),
+            None => endpoint,
         };
         let batcher = Batcher::start(endpoint, opening.batcher.clone()).map_err(no_threads)?;
         let pace = opening.latency.as_ref().map(|config| Loop::new(config, &batcher)).transpose();

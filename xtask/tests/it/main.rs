@@ -110,6 +110,11 @@ fn a_wrong_call_is_one_line_and_code_2() {
         ("tidy now", "unexpected argument `now`"),
         ("docs --close", "unexpected arguments `--close`"),
         ("test --data", "set HOMEOSTAT_DATA"),
+        ("bench serve --only fast", "--only fast: give one of speed, idle, start, fire, lifecycle, loop"),
+        ("bench serve --rounds 0", "--rounds 0: give a whole number above 0"),
+        ("bench serve --share inf", "--share inf: give a number above 0"),
+        ("bench serve --seconds", "`--seconds` needs a value"),
+        ("bench serve speed", "needs a value"),
     ] {
         let output = checkout.xtask(line).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{line}");

@@ -26,7 +26,8 @@ pub(crate) fn run(arguments: &Serve, threads: Option<u16>) -> anyhow::Result<Don
     let batcher = batcher(&arguments.batching, &arguments.admission, threads)?;
     let latency = arguments.batching.target_p99.map(|millis| latency(millis, &batcher)).transpose()?;
     let writers = writers(&arguments.writing, &batcher);
-    let opening = Opening { device, batcher, writers, most_rows: arguments.admission.samples as usize, latency };
+    let most_rows = arguments.admission.samples as usize;
+    let opening = Opening { device, batcher, writers, most_rows, latency, wrap: None };
     let engine = Engine::new(source(arguments)?, opening);
     let options = options(arguments)?;
     let stop = stop_by_signal()?;

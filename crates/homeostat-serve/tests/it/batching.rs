@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use homeostat_control::LatencyConfig;
-use homeostat_deploy::BatcherConfig;
-use homeostat_serve::{HttpOptions, Opening};
+use homeostat_deploy::{BatcherConfig, Endpoint, Query, Served};
+use homeostat_serve::{HttpOptions, Opening, Wrap};
+use homeostat_task::{InputError, Signature};
+use serde_json::Value;
 
 use crate::place::{Place, infer_body, opening, values};
 
@@ -95,4 +97,51 @@ async fn the_loop_sets_what_it_decides() {
     place.engine.turn();
     assert_eq!(settings(&place.engine.metrics_text()), (queue, wait));
     place.post(INFER, infer_body(&values(1)).to_string()).await.json(200);
+}
+
+/// A network that panics on what has 13 samples.
+struct Superstitious(Box<dyn Endpoint>);
+
+impl Endpoint for Superstitious {
+    fn answer(&self, requests: &[&[u8]]) -> Vec<Result<Value, InputError>> {
+        self.0.answer(requests)
+    }
+
+    fn agree(&self, expected: &Value, found: &Value, tolerance: f64) -> bool {
+        self.0.agree(expected, found, tolerance)
+    }
+
+    fn signature(&self) -> Option<Signature> {
+        self.0.signature()
+    }
+
+    fn serve(&self, queries: &[Query], largest_batch: usize) -> Served {
+        assert!(queries.iter().all(|query| query.rows() != 13), "to order");
+        self.0.serve(queries, largest_batch)
+    }
+
+    fn replicate(&self) -> Box<dyn Endpoint> {
+        Box::new(Self(self.0.replicate()))
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_and_health_tells_the_truth() {
+    let wrap: Wrap = |endpoint| Box::new(Superstitious(endpoint));
+    let place = Place::with(Opening { wrap: Some(wrap), ..opening() }, HttpOptions::default()).await;
+    let healthy = place.post(INFER, infer_body(&values(12)).to_string()).await.json(200);
+    for panics in 1..=3 {
+        assert_eq!(place.get("/v2/health/ready").await.status, 200, "after {} panics", panics - 1);
+        let line = place.post(INFER, infer_body(&values(13)).to_string()).await.error(500);
+        assert!(!line.contains("to order"), "{line}");
+        let text = place.engine.metrics_text();
+        let replaced =
+            format!("homeostat_instances_replaced_total{{model=\"pictures\",reason=\"panic\",version=\"1\"}} {panics}");
+        assert!(text.contains(&replaced), "{text}");
+    }
+    assert_eq!(place.get("/v2/health/ready").await.status, 503);
+    assert_eq!(place.get("/v2/health/live").await.status, 200);
+    // A new instance has the place of the old one, and its first answer makes it well.
+    assert_eq!(place.post(INFER, infer_body(&values(12)).to_string()).await.json(200), healthy);
+    assert_eq!(place.get("/v2/health/ready").await.status, 200);
 }

@@ -134,6 +134,7 @@ pub(crate) fn opening() -> Opening {
         writers: WritersConfig { threads: 1, ..WritersConfig::default() },
         most_rows: 100,
         latency: None,
+        wrap: None,
     }
 }
 
