@@ -201,6 +201,7 @@ fn transformer(length: usize, device: &Device) -> SequenceClassifier {
         epsilon: 1e-5,
         dropout: 0.0,
         adapter: 0,
+        prefix: 0,
     };
     let network = SequenceModelConfig::Transformer(config);
     SequenceClassifier::init(&network, 0.0, [8000, 2], device).expect("settings of a network")
