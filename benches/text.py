@@ -9,8 +9,6 @@ Prints one JSON line, as `peer` does: five runs to warm up, then runs until the 
 import argparse
 import json
 import os
-import resource
-import time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("what", choices=["train-text", "write"])
@@ -27,6 +25,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel
+
+from turn import turn
 
 torch.set_num_threads(options.threads)
 torch.manual_seed(0)
@@ -93,15 +93,6 @@ else:
     model.eval()
     prompt, run = texts(1, PROMPT, 8000), write
 
-first = run()
-for _ in range(4):
-    run()
-times, end = [], time.perf_counter() + options.seconds
-while time.perf_counter() < end or len(times) < 10:
-    begin = time.perf_counter()
-    last = run()
-    times.append(1e3 * (time.perf_counter() - begin))
-times.sort()
 print(json.dumps({
     "system": options.system,
     "version": torch.__version__,
@@ -110,9 +101,5 @@ print(json.dumps({
     "batch": options.batch,
     "length": options.length,
     "threads": options.threads,
-    "steps": len(times),
-    "median_ms": times[len(times) // 2],
-    "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    "loss_first": first,
-    "loss_last": last,
+    **turn(run, options.seconds),
 }))

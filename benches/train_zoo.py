@@ -8,8 +8,6 @@ Prints one JSON line, as `peer train-zoo` does: five steps to warm up, then step
 import argparse
 import json
 import os
-import resource
-import time
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--system", choices=["torch"], default="torch")
@@ -26,6 +24,8 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
+
+from turn import turn
 
 torch.set_num_threads(options.threads)
 
@@ -98,15 +98,6 @@ def step():
     return loss.item()
 
 
-first = step()
-for _ in range(4):
-    step()
-times, end = [], time.perf_counter() + options.seconds
-while time.perf_counter() < end or len(times) < 10:
-    begin = time.perf_counter()
-    last = step()
-    times.append(1e3 * (time.perf_counter() - begin))
-times.sort()
 print(json.dumps({
     "system": "torch",
     "version": torch.__version__,
@@ -115,9 +106,5 @@ print(json.dumps({
     "batch": options.batch,
     "size": options.size,
     "threads": options.threads,
-    "steps": len(times),
-    "median_ms": times[len(times) // 2],
-    "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    "loss_first": first,
-    "loss_last": last,
+    **turn(step, options.seconds),
 }))

@@ -1,6 +1,6 @@
-//! Threads that compute for one instance alone. It does not know what they compute.
+//! Threads that compute for one instance alone, and one that looks after instances. It does not know what they compute.
 
-use std::{num::NonZero, thread};
+use std::{num::NonZero, sync::Arc, thread, time::Duration};
 
 use rayon::ThreadPoolBuilder;
 
@@ -32,6 +32,27 @@ pub(crate) fn spawn(name: &str, threads: usize, work: impl FnOnce() + Send + 'st
                 tracing::warn!(%error, "an instance computes on the threads of others");
                 work();
             }
+        }
+    })?;
+    Ok(())
+}
+
+/// Looks after what is shared by instances as long as there is any, often enough to see what takes longer than `limit`.
+///
+/// # Errors
+/// The system has no more threads.
+pub(crate) fn watch<S: Send + Sync + 'static>(
+    shared: &Arc<S>,
+    limit: Duration,
+    look: impl Fn(&Arc<S>) + Send + 'static,
+) -> std::io::Result<()> {
+    let pause = (limit / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
+    let shared = Arc::downgrade(shared);
+    thread::Builder::new().name("watchdog".into()).spawn(move || {
+        while let Some(shared) = shared.upgrade() {
+            look(&shared);
+            drop(shared);
+            thread::sleep(pause);
         }
     })?;
     Ok(())

@@ -438,7 +438,7 @@ fn with_last(x: &FlexTensor, last: usize) -> Shape {
 }
 
 /// A contiguous tensor.
-fn tensor(floats: Vec<f32>, shape: Shape) -> FlexTensor {
+pub(crate) fn tensor(floats: Vec<f32>, shape: Shape) -> FlexTensor {
     assert_eq!(floats.len(), shape.num_elements(), "{shape:?}");
     FlexTensor::new(Bytes::from_elems(floats), Layout::contiguous(shape), DType::F32)
 }

@@ -58,6 +58,7 @@ mod own {
         curves::exp,
         flex::{floats, stored},
         sequence_extension::Operation,
+        sequence_flex::tensor,
         simd::{Isa, Kernel, Vector},
     };
 
@@ -77,26 +78,18 @@ mod own {
         }
 
         fn gradients(self, kept: Vec<FlexTensor>, gradient: FlexTensor, _: [bool; 1]) -> [Option<FlexTensor>; 1] {
-            let (isa, [y]) = (Isa::detect(), take(kept));
+            let (isa, y) = (Isa::detect(), &kept[0]);
             let alike = gradient.layout().strides() == y.layout().strides();
             let from = if alike { stored(&gradient).into() } else { floats(&gradient) };
-            let levels = if alike { stored(&y).into() } else { floats(&y) };
+            let levels = if alike { stored(y).into() } else { floats(y) };
             let slopes = by_chunks(from.len(), CHUNK, |index, to| {
                 let part = index * CHUNK..index * CHUNK + to.len();
                 isa.run(Slope { squash: self, y: &levels[part.clone()], gradient: &from[part], to });
             });
-            let found = if alike {
-                lying_as(slopes, &gradient)
-            } else {
-                let layout = Layout::contiguous(gradient.layout().shape().clone());
-                FlexTensor::new(Bytes::from_elems(slopes), layout, DType::F32)
-            };
+            let found =
+                if alike { lying_as(slopes, &gradient) } else { tensor(slopes, gradient.layout().shape().clone()) };
             [Some(found)]
         }
-    }
-
-    fn take(kept: Vec<FlexTensor>) -> [FlexTensor; 1] {
-        kept.try_into().unwrap_or_else(|kept: Vec<_>| panic!("{} tensors were kept instead of one", kept.len()))
     }
 
     /// The tensor, copied where its floats do not lie one behind the other in some order of its axes.

@@ -165,8 +165,7 @@ impl<N: Module> Snapshot<N> {
         };
         let none = BTreeMap::new();
         // Running statistics are one update behind until somebody asks for them: this does.
-        drop(self.model.valid());
-        write("model.safetensors", &Weights::of(&*self.model).to_safetensors(&none))?;
+        write("model.safetensors", &Weights::of(&self.model.valid()).to_safetensors(&none))?;
         write("optimizer.safetensors", &self.optimizer.to_safetensors())?;
         match &self.average {
             Some(average) => write("average.safetensors", &Weights::of(&**average).to_safetensors(&none)),

@@ -3,9 +3,8 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, Weak},
-    thread,
-    time::{Duration, Instant, SystemTime},
+    sync::{Arc, Mutex},
+    time::{Instant, SystemTime},
 };
 
 use tokio::sync::oneshot;
@@ -138,20 +137,12 @@ fn refuse(shared: &Shared, callers: Vec<Caller>, failure: &Failure) {
 
 /// Looks after the instances as long as there is a batcher.
 pub(super) fn watch(shared: &Arc<Shared>) -> std::io::Result<()> {
-    let limit = shared.config.stuck_after;
-    let pause = (limit / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
-    let shared = Arc::downgrade(shared);
-    thread::Builder::new().name("watchdog".into()).spawn(move || {
-        while look(&shared, limit) {
-            thread::sleep(pause);
-        }
-    })?;
-    Ok(())
+    threads::watch(shared, shared.config.stuck_after, look)
 }
 
-/// Replaces the instances that are stuck; false where there is nothing more to look after.
-fn look(shared: &Weak<Shared>, limit: Duration) -> bool {
-    let Some(shared) = shared.upgrade() else { return false };
+/// Replaces the instances that are stuck.
+fn look(shared: &Arc<Shared>) {
+    let limit = shared.config.stuck_after;
     let mut slots = held(&shared.slots);
     for slot in slots.iter_mut() {
         let mut busy = held(&slot.busy);
@@ -162,11 +153,10 @@ fn look(shared: &Weak<Shared>, limit: Duration) -> bool {
         drop(busy);
         shared.troubles.failed(&Failure::Stuck);
         tracing::error!(seconds = limit.as_secs_f64(), "an instance is stuck and is replaced");
-        refuse(&shared, callers, &Failure::Stuck);
-        match start(&shared) {
+        refuse(shared, callers, &Failure::Stuck);
+        match start(shared) {
             Ok(new) => *slot = new,
             Err(error) => tracing::error!(%error, "a stuck instance cannot be replaced"),
         }
     }
-    true
 }
