@@ -26,8 +26,14 @@ impl Workspace {
     /// A cargo command in the root folder, by the same cargo.
     pub(crate) fn cargo<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // Build scripts that look at this variable of ours would run again, and all that is built on them.
-        command.current_dir(&self.root).env_remove("CARGO_MANIFEST_DIR").args(args);
+        // Build scripts that look at what cargo says of ourselves would run again, and all that is built on them.
+        for (name, _) in env::vars_os() {
+            let is_of_us = |name: &str| name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_");
+            if name.to_str().is_some_and(is_of_us) {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir(&self.root).args(args);
         command
     }
 

@@ -9,23 +9,28 @@ use serde::{Deserialize, Serialize};
 use crate::error::require;
 use crate::{ControlError, Number, number};
 
-/// Additive increase, multiplicative decrease (Chiu and Jain 1989), on the length of the queue and on the wait for a batch.
+/// How many may wait follows what the instances manage, and is trimmed by what came of it.
 ///
-/// What a request waits is about the queue's length over the throughput (Little 1961), so the length is what holds the target
-/// under overload. Both are lowered from what was really used, not from a limit that nothing came near: a limit that was
-/// never reached has no say (anti-windup).
+/// What a request waits is the queue's length over the throughput (Little 1961). So of the requests that are answered in the time
+/// of the target, a share may wait, and that limit moves with the throughput, before anything is late (feed-forward). The share is
+/// found by additive increase and multiplicative decrease (Chiu and Jain 1989). It falls from what was really used, not from a limit
+/// that nothing came near, and not where the queue was too short to be what made requests late (anti-windup).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LatencyConfig {
     /// The 99th percentile that is to be held, in seconds; above 0.
     pub target: f64,
-    /// What the queue and the wait are multiplied by when an interval was above the target; above 0, below 1.
+    /// The share that may wait in the beginning, of the requests that are answered in the time that is aimed at; above 0, at most
+    /// 1.
+    pub share: f64,
+    /// What the share and the wait are multiplied by when an interval was above what is aimed at; above 0, below 1.
     pub decrease: f64,
-    /// The share of the queue's limit that is added when an interval was well below the target and requests were refused, or
-    /// nearly; above 0, at most 1.
+    /// What is added to the share when an interval was well below what is aimed at, and requests were refused, or nearly; above 0,
+    /// at most 1.
     pub increase: f64,
-    /// The share of the target below which an interval is well below it; above 0, below 1.
-    pub margin: f64,
+    /// The share of the target that is aimed at; above 0, at most 1. The rest is for what is not measured here: the ways from and
+    /// to the client.
+    pub aim: f64,
     /// The share of the target that the wait for a batch may reach; 0 or more, at most 1.
     pub longest_wait: f64,
     /// The fewest requests that may wait; at least 1.
@@ -40,9 +45,10 @@ impl Default for LatencyConfig {
     fn default() -> Self {
         Self {
             target: 0.1,
+            share: 0.6,
             decrease: 0.7,
             increase: 0.05,
-            margin: 0.85,
+            aim: 0.75,
             longest_wait: 0.2,
             shortest_queue: 2,
             longest_queue: 65_536,
@@ -66,6 +72,9 @@ pub struct Pace {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Interval {
+    /// How long it was, in seconds.
+    #[serde(with = "number")]
+    pub seconds: f64,
     /// Requests that were answered.
     pub answered: u32,
     /// Requests that were refused because the queue was full.
@@ -98,6 +107,7 @@ pub struct PaceDecision {
 pub struct Latency {
     config: LatencyConfig,
     pace: Pace,
+    share: f64,
 }
 
 impl LatencyConfig {
@@ -106,19 +116,20 @@ impl LatencyConfig {
     /// # Errors
     /// A setting out of its range.
     pub fn init(&self, pace: Pace) -> Result<Latency, ControlError> {
-        let Self { target, decrease, increase, margin, longest_wait, .. } = *self;
+        let Self { target, share, decrease, increase, aim, longest_wait, .. } = *self;
         let Self { shortest_queue, longest_queue, evidence, .. } = *self;
         require(target > 0.0 && target.is_finite(), "latency.target", target, "above 0")?;
         let inside = "above 0 and below 1";
+        require(0.0 < share && share <= 1.0, "latency.share", share, "above 0 and at most 1")?;
         require(0.0 < decrease && decrease < 1.0, "latency.decrease", decrease, inside)?;
         require(0.0 < increase && increase <= 1.0, "latency.increase", increase, "above 0 and at most 1")?;
-        require(0.0 < margin && margin < 1.0, "latency.margin", margin, inside)?;
+        require(0.0 < aim && aim <= 1.0, "latency.aim", aim, "above 0 and at most 1")?;
         require((0.0..=1.0).contains(&longest_wait), "latency.longest-wait", longest_wait, "in 0..=1")?;
         require(shortest_queue >= 1, "latency.shortest-queue", shortest_queue, "at least 1")?;
         let expected = "at least latency.shortest-queue";
         require(longest_queue >= shortest_queue, "latency.longest-queue", longest_queue, expected)?;
         require(evidence >= 1, "latency.evidence", evidence, "at least 1")?;
-        Ok(Latency { config: self.clone(), pace })
+        Ok(Latency { config: self.clone(), pace, share })
     }
 }
 
@@ -131,55 +142,75 @@ impl Latency {
 
     /// Judges an interval; nothing where all stays as it is.
     pub fn decide(&mut self, interval: &Interval) -> Option<PaceDecision> {
-        if interval.answered < self.config.evidence {
+        // Requests a second of instances that never rest.
+        let rate = f64::from(interval.answered) / (interval.busy * interval.seconds);
+        if interval.answered < self.config.evidence || !rate.is_finite() || interval.p99.is_nan() {
             return None;
         }
-        let target = self.config.target;
-        let (pace, reason) = if interval.p99 > target {
-            (self.lower(interval), "above the target: fewer may wait, and shorter")
-        } else if interval.p99 < self.config.margin * target {
-            (self.raise(interval), "well below the target: there is room")
+        let LatencyConfig { target, aim, shortest_queue, longest_queue, .. } = self.config;
+        let aim = aim * target;
+        let room = aim * rate;
+        let (wait, reason) = if interval.p99 > aim {
+            (self.lower(interval, room), "above what is aimed at: fewer may wait, and shorter")
+        } else if interval.p99 < WELL_BELOW * aim {
+            (self.raise(interval), "well below what is aimed at: there is room")
         } else {
-            return None;
+            (self.pace.wait, "near what is aimed at: the queue follows the throughput")
         };
+        let mut queue = whole(self.share * room).clamp(shortest_queue, longest_queue);
+        if f64::from(queue.abs_diff(self.pace.queue)) < DEAD_BAND * f64::from(self.pace.queue) {
+            queue = self.pace.queue;
+        }
+        let pace = Pace { wait, queue };
         if pace == self.pace {
             return None;
         }
         let evidence = [
             ("p99", interval.p99),
-            ("target", target),
+            ("aim", aim),
             ("answered", interval.answered.into()),
             ("refused", interval.refused.into()),
             ("deepest", interval.deepest.into()),
             ("busy", interval.busy),
+            ("rate", rate),
+            ("share", self.share),
         ];
         self.pace = pace;
-        let reason = format!("p99 {} s is {reason} (target {} s)", Number(interval.p99), Number(target));
+        let reason = format!("p99 {} s is {reason} ({} s)", Number(interval.p99), Number(aim));
         let evidence = evidence.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         Some(PaceDecision { pace, reason, evidence })
     }
 
-    /// From what was used: a limit that nothing came near would have to fall for long until it is felt.
-    fn lower(&self, interval: &Interval) -> Pace {
-        let LatencyConfig { target, decrease, shortest_queue, .. } = self.config;
-        let used = self.pace.queue.min(interval.deepest.max(shortest_queue));
-        // Far above the target, the queue is too long by that factor (Little): one step goes there.
-        let factor = decrease.min(target / interval.p99).max(0.01);
-        Pace { wait: self.pace.wait * decrease, queue: whole(f64::from(used) * factor).max(shortest_queue) }
+    /// Lowers the share, where the queue was long enough to matter; gives the new wait.
+    fn lower(&mut self, interval: &Interval, room: f64) -> f64 {
+        let LatencyConfig { decrease, .. } = self.config;
+        let used = f64::from(self.pace.queue.min(interval.deepest)) / room;
+        if used >= SHARE_THAT_MATTERS {
+            self.share = self.share.min(used * decrease);
+        }
+        self.pace.wait * decrease
     }
 
-    fn raise(&self, interval: &Interval) -> Pace {
-        let LatencyConfig { target, increase, longest_wait, longest_queue, .. } = self.config;
+    /// Raises the share, where somebody would have needed it; gives the new wait.
+    fn raise(&mut self, interval: &Interval) -> f64 {
+        let LatencyConfig { target, increase, longest_wait, .. } = self.config;
         let Pace { wait, queue } = self.pace;
-        let is_pressed = interval.refused > 0 || f64::from(interval.deepest) >= 0.9 * f64::from(queue);
-        let more = whole(f64::from(queue) * increase).max(1);
-        Pace {
-            queue: if is_pressed { queue.saturating_add(more).min(longest_queue) } else { queue },
-            // Larger batches help only who has no time left.
-            wait: if interval.busy > 0.8 { (wait + 0.01 * target).min(longest_wait * target).max(wait) } else { wait },
+        if interval.refused > 0 || f64::from(interval.deepest) >= 0.9 * f64::from(queue) {
+            self.share = (self.share + increase).min(1.0);
         }
+        // Larger batches help only who has no time left.
+        if interval.busy > 0.8 { (wait + 0.01 * target).min(longest_wait * target).max(wait) } else { wait }
     }
 }
+
+/// The part of what is aimed at below which there is room.
+const WELL_BELOW: f64 = 0.8;
+
+/// A queue of less than this part of what is answered in the time that is aimed at is not what makes requests late.
+const SHARE_THAT_MATTERS: f64 = 0.1;
+
+/// A limit that would move by less than this part of itself stays.
+const DEAD_BAND: f64 = 0.1;
 
 /// Down to a whole number.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is cut on purpose, and not below 0")]

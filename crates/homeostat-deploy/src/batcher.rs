@@ -205,6 +205,14 @@ impl Batcher {
         Ok(Ticket(ticket))
     }
 
+    /// Refuses a query that would find no place now, before it is read.
+    ///
+    /// # Errors
+    /// [`Failure::Full`]; it counts as refused.
+    pub fn check_room(&self) -> Result<(), Failure> {
+        if self.shared.queue.refuses() { Err(Failure::Full) } else { Ok(()) }
+    }
+
     /// What goes through the tensor door; nothing where there is none.
     #[must_use]
     pub fn signature(&self) -> Option<&Signature> {

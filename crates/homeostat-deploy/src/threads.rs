@@ -7,6 +7,13 @@ use rayon::ThreadPoolBuilder;
 /// A deep network recurses.
 const STACK_BYTES: usize = 8 << 20;
 
+/// How much less urgent computing is than talking to clients, as `nice` counts.
+///
+/// Under overload both want all of the cores. Were they equals, requests would wait unread and refusals unsent; so computing
+/// gets what talking leaves, and what cannot be computed is refused at once.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
 /// How many threads one of so many instances computes on; 0 shares the cores among them.
 pub(crate) fn share(threads: usize, instances: usize) -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -21,6 +28,11 @@ pub(crate) fn share(threads: usize, instances: usize) -> usize {
 /// The system has no more threads.
 pub(crate) fn spawn(name: &str, threads: usize, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     thread::Builder::new().name(name.into()).spawn(move || {
+        // The threads of the pool are as urgent as the one that starts them.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+            tracing::debug!(%error, "computing is as urgent as talking to clients");
+        }
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .stack_size(STACK_BYTES)

@@ -49,6 +49,15 @@ pub struct Engine {
     is_draining: AtomicBool,
 }
 
+/// Who is to answer a request.
+#[derive(Clone, Debug)]
+pub(crate) struct Picked {
+    model: Arc<Model>,
+    pub(crate) loaded: Shared,
+    /// Whether the caller named the version.
+    is_named: bool,
+}
+
 /// What it took to answer a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Spent {
@@ -213,22 +222,27 @@ impl Engine {
         version: Option<&str>,
         request: InferRequest,
     ) -> Result<InferResponse, ServeError> {
-        self.answer(name, version, request).await.map(|(response, _)| response)
+        self.answer(&self.pick(name, version)?, request).await.map(|(response, _)| response)
+    }
+
+    /// Who is to answer a request: the version that is named, else the newest, or the canary for its share.
+    pub(crate) fn pick(&self, name: &str, version: Option<&str>) -> Result<Picked, ServeError> {
+        let model = self.find(name)?;
+        let loaded = model.pick(version)?;
+        Ok(Picked { model, loaded, is_named: version.is_some() })
     }
 
     /// As [`infer`](Self::infer), with what it took.
     pub(crate) async fn answer(
         &self,
-        name: &str,
-        version: Option<&str>,
+        picked: &Picked,
         request: InferRequest,
     ) -> Result<(InferResponse, Spent), ServeError> {
-        let model = self.find(name)?;
-        let loaded = model.pick(version)?;
+        let loaded = &picked.loaded;
         let query = loaded.doors.query(&request, &loaded.metadata)?;
         let priority = usize::try_from(request.priority()?).unwrap_or(usize::MAX);
         let job = Job { query, priority, deadline: deadline(request.timeout()?) };
-        let (reply, spent) = self.ask(&model, &loaded, job, version.is_some()).await?;
+        let (reply, spent) = self.ask(picked, job).await?;
         let response = InferResponse {
             outputs: loaded.doors.outputs_of(reply, &request)?,
             model_name: loaded.model.clone(),
@@ -263,17 +277,12 @@ impl Engine {
         Ok(Generation::new(loaded, draft, since, in_flight))
     }
 
-    /// Asks a version, and its shadow if there is one and the version was not chosen by the caller.
-    pub(crate) async fn ask(
-        &self,
-        model: &Model,
-        loaded: &Shared,
-        job: Job,
-        is_chosen: bool,
-    ) -> Result<(homeostat_deploy::Reply, Spent), ServeError> {
+    /// Asks a version, and its shadow if there is one and the version was not named by the caller.
+    pub(crate) async fn ask(&self, picked: &Picked, job: Job) -> Result<(homeostat_deploy::Reply, Spent), ServeError> {
+        let Picked { model, loaded, is_named } = picked;
         let since = Instant::now();
         let _in_flight = self.metrics.enter();
-        let shadow = if is_chosen { None } else { model.shadow() };
+        let shadow = if *is_named { None } else { model.shadow() };
         let copy = shadow.map(|shadow| (shadow, job.query.clone()));
         let answer = loaded.ask(job).await?;
         if let Some((shadow, query)) = copy {

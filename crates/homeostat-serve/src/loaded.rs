@@ -199,6 +199,11 @@ impl Loaded {
         Ok(writers.submit(Order { request: raw_request(request), deadline })?)
     }
 
+    /// Refuses a request that would find no place in the queue, before it is decoded.
+    pub(crate) fn check_room(&self) -> Result<(), ServeError> {
+        Ok(self.batcher.check_room()?)
+    }
+
     /// Asks the model; dropping the future takes the query out of the queue.
     pub(crate) async fn ask(&self, job: Job) -> Result<Answer, ServeError> {
         let (begun, deadline) = (Instant::now(), job.deadline);
@@ -236,16 +241,22 @@ impl Loaded {
         self.batcher.health().is_well && self.writers.as_ref().is_none_or(|writers| writers.health().is_well)
     }
 
-    pub(crate) fn state(&self) -> VersionState {
-        let (health, level) = (self.batcher.health(), self.batcher.level());
+    /// Tells the metrics what happened to its instances.
+    fn tell_replaced(&self) {
+        let health = self.batcher.health();
         let writers = self.writers.as_ref().map(Writers::health).unwrap_or_default();
+        self.metrics.replaced(health.panics + writers.panics, health.stuck + writers.stuck);
+    }
+
+    /// How it is, for the metrics.
+    pub(crate) fn state(&self) -> VersionState {
+        self.tell_replaced();
+        let level = self.batcher.level();
         VersionState {
             is_ready: self.is_well(),
             waiting: level.queries,
             limit: level.limit,
             wait: self.batcher.longest_wait(),
-            panics: health.panics + writers.panics,
-            stuck: health.stuck + writers.stuck,
             writers: self.writers.as_ref().map(Writers::level),
         }
     }
@@ -318,6 +329,12 @@ impl Loaded {
             },
             batch_stats: found.by_size.iter().map(batch).collect(),
         }
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        self.tell_replaced();
     }
 }
 

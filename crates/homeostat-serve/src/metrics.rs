@@ -1,6 +1,9 @@
 //! What Prometheus is told. It does not know who serves it, nor what a request was about.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 use homeostat_deploy::{Answer, Finished, Outcome, WritersLevel};
 use prometheus::{
@@ -61,6 +64,15 @@ pub(crate) struct VersionMetrics {
     shadow: [IntCounter; 3],
     shadow_difference: Histogram,
     shadow_duration: Histogram,
+    /// By reason: panic, stuck.
+    replaced: [Replaced; 2],
+}
+
+/// Instances that were replaced. They are counted where they are, anew for each version that is opened; here by what was added.
+#[derive(Debug)]
+struct Replaced {
+    counter: IntCounter,
+    told: AtomicU64,
 }
 
 /// The figures of the texts that a version writes, found once.
@@ -301,6 +313,10 @@ impl Metrics {
             shadow: [shadow("agrees"), shadow("differs"), shadow("failed")],
             shadow_difference: self.shadow_difference.with_label_values(&of),
             shadow_duration: self.shadow_duration.with_label_values(&of),
+            replaced: ["panic", "stuck"].map(|reason| Replaced {
+                counter: self.replaced.with_label_values(&[model, version, reason]),
+                told: AtomicU64::new(0),
+            }),
         }
     }
 
@@ -356,10 +372,6 @@ impl Metrics {
             self.generations.with_label_values(&of).set(number(busy));
             self.generations_waiting.with_label_values(&of).set(number(waiting));
         }
-        for (reason, count) in [("panic", state.panics), ("stuck", state.stuck)] {
-            let counter = self.replaced.with_label_values(&[model, version, reason]);
-            counter.inc_by(count.saturating_sub(counter.get()));
-        }
     }
 
     /// Forgets the gauges of a version that is gone; its counters stay.
@@ -380,8 +392,6 @@ pub(crate) struct VersionState {
     pub(crate) waiting: usize,
     pub(crate) limit: usize,
     pub(crate) wait: Duration,
-    pub(crate) panics: u64,
-    pub(crate) stuck: u64,
     /// Nothing where it writes no texts.
     pub(crate) writers: Option<WritersLevel>,
 }
@@ -395,6 +405,13 @@ impl VersionMetrics {
             histogram.observe(time.as_secs_f64());
         }
         self.rows.observe(answer.batch as f64);
+    }
+
+    /// Tells how many instances were replaced so far.
+    pub(crate) fn replaced(&self, panics: u64, stuck: u64) {
+        for (Replaced { counter, told }, count) in self.replaced.iter().zip([panics, stuck]) {
+            counter.inc_by(count.saturating_sub(told.fetch_max(count, Ordering::Relaxed)));
+        }
     }
 
     pub(crate) fn shadowed(&self, result: Shadowed, difference: Option<f64>, took: Duration) {

@@ -59,16 +59,18 @@ impl Loop {
             std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (now, pressure, busy) = (Instant::now(), batcher.pressure(), batcher.statistics().busy);
-        let passed = now.duration_since(state.since) * u32::try_from(batcher.config().instances).unwrap_or(1).max(1);
+        let passed = now.duration_since(state.since);
+        let could = passed * u32::try_from(batcher.config().instances).unwrap_or(1).max(1);
         let busy_now = busy.saturating_sub(state.busy);
         (state.since, state.busy) = (now, busy);
         let whole = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let interval = Interval {
+            seconds: passed.as_secs_f64(),
             answered: whole(count as u64),
             refused: whole(pressure.refused),
             p99: percentile(&mut seconds),
             deepest: whole(pressure.deepest as u64),
-            busy: (busy_now.as_secs_f64() / passed.as_secs_f64().max(1e-9)).min(1.0),
+            busy: (busy_now.as_secs_f64() / could.as_secs_f64().max(1e-9)).min(1.0),
         };
         let Some(decision) = state.latency.decide(&interval) else { return };
         let Pace { wait, queue } = decision.pace;

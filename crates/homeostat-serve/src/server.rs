@@ -222,7 +222,7 @@ async fn listen_at(address: Option<SocketAddr>) -> Result<Option<TcpListener>, S
 const FEW: usize = 64;
 
 /// How long controllers measure before they decide.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Lets controllers decide and asks after ill models, again and again.
 async fn turn_again(engine: Arc<Engine>) {

@@ -11,19 +11,17 @@ fn controller() -> Latency {
     LatencyConfig { target: 0.05, ..LatencyConfig::default() }.init(START).unwrap()
 }
 
+/// Of instances that manage 400 requests a second: 15 in the 37.5 ms that are aimed at.
 fn interval(p99: f64) -> Interval {
-    Interval { answered: 100, refused: 0, p99, deepest: 10, busy: 0.5 }
+    Interval { seconds: 0.5, answered: 100, refused: 0, p99, deepest: 12, busy: 0.5 }
 }
 
 #[test]
 fn above_the_target_both_fall_from_what_was_used() {
     let mut latency = controller();
     let decision = latency.decide(&interval(0.06)).unwrap();
-    assert_eq!(decision.pace, Pace { wait: 0.0005 * 0.7, queue: 7 });
-    assert!(decision.reason.contains("0.06") && decision.evidence["deepest"].0 == 10.0, "{decision:?}");
-    // Four times too slow: a quarter is left.
-    let mut far = controller();
-    assert_eq!(far.decide(&Interval { deepest: 1000, ..interval(0.2) }).unwrap().pace.queue, 250);
+    assert_eq!(decision.pace, Pace { wait: 0.0005 * 0.7, queue: 8 });
+    assert!(decision.reason.contains("0.06") && decision.evidence["deepest"].0 == 12.0, "{decision:?}");
     // However bad it is, somebody may wait.
     for _ in 0..50 {
         latency.decide(&interval(10.0));
@@ -32,18 +30,39 @@ fn above_the_target_both_fall_from_what_was_used() {
 }
 
 #[test]
+fn a_queue_that_is_too_short_to_matter_does_not_fall() {
+    let mut latency = controller();
+    let decision = latency.decide(&Interval { deepest: 1, ..interval(0.06) }).unwrap();
+    assert_eq!(decision.pace, Pace { wait: 0.0005 * 0.7, queue: 9 }, "six tenths of 15");
+}
+
+#[test]
+fn the_queue_follows_the_throughput_before_anything_is_late() {
+    let mut latency = controller();
+    assert_eq!(latency.decide(&interval(0.035)).unwrap().pace, Pace { queue: 9, ..START });
+    assert_eq!(latency.decide(&interval(0.035)), None);
+    let slower = Interval { answered: 50, ..interval(0.035) };
+    assert_eq!(latency.decide(&slower).unwrap().pace.queue, 4);
+    let a_little_faster = Interval { answered: 53, ..interval(0.035) };
+    assert_eq!(latency.decide(&a_little_faster), None, "no limit moves for nothing");
+}
+
+#[test]
 fn below_the_target_only_what_presses_rises() {
     let mut latency = controller();
-    assert_eq!(latency.decide(&interval(0.01)), None, "nobody needs more");
-    assert_eq!(latency.decide(&interval(0.045)), None, "near enough");
+    let calm = Interval { deepest: 5, ..interval(0.01) };
+    latency.decide(&calm);
+    assert_eq!(latency.decide(&calm), None, "nobody needs more");
     let pressed = Interval { refused: 5, ..interval(0.01) };
-    assert_eq!(latency.decide(&pressed).unwrap().pace, Pace { queue: 1024 + 51, ..START });
+    latency.decide(&pressed);
+    assert_eq!(latency.decide(&pressed).unwrap().pace, Pace { queue: 10, ..START });
     let busy = Interval { busy: 0.95, ..interval(0.01) };
     assert!(latency.decide(&busy).unwrap().pace.wait > START.wait);
     for _ in 0..100 {
         latency.decide(&Interval { busy: 1.0, refused: 1, ..interval(0.01) });
     }
-    assert!((latency.pace().wait - 0.2 * 0.05).abs() < 1e-12 && latency.pace().queue <= 65_536);
+    assert!((latency.pace().wait - 0.2 * 0.05).abs() < 1e-12);
+    assert_eq!(latency.pace().queue, 7, "as many as are answered in the time that is aimed at, and no more");
 }
 
 #[test]
@@ -65,9 +84,10 @@ fn it_survives_json_and_refuses_what_is_out_of_range() {
     for wrong in [
         LatencyConfig { target: 0.0, ..default.clone() },
         LatencyConfig { target: f64::NAN, ..default.clone() },
+        LatencyConfig { share: 0.0, ..default.clone() },
         LatencyConfig { decrease: 1.0, ..default.clone() },
         LatencyConfig { increase: 0.0, ..default.clone() },
-        LatencyConfig { margin: 1.0, ..default.clone() },
+        LatencyConfig { aim: 1.1, ..default.clone() },
         LatencyConfig { longest_wait: 1.5, ..default.clone() },
         LatencyConfig { shortest_queue: 0, ..default.clone() },
         LatencyConfig { longest_queue: 1, ..default.clone() },
@@ -153,6 +173,7 @@ impl Server {
         times.sort_by(f64::total_cmp);
         let p99 = times.get((times.len() * 99) / 100).copied().unwrap_or(0.0);
         let interval = Interval {
+            seconds,
             answered: times.len() as u32,
             refused: std::mem::take(&mut self.refused),
             p99,
@@ -172,9 +193,13 @@ struct Day {
 }
 
 /// Load from a tenth of the capacity to one and a half and back, a burst, and a time in which the model is twice as slow.
-fn day(seed: u64, mut latency: Option<Latency>) -> Day {
-    let (target, seconds) = (0.05, 0.5);
-    let mut server = Server::new(START);
+fn day(seed: u64, latency: Option<Latency>) -> Day {
+    day_from(seed, latency, START)
+}
+
+fn day_from(seed: u64, mut latency: Option<Latency>, start: Pace) -> Day {
+    let (target, seconds) = (0.05, 0.25);
+    let mut server = Server::new(start);
     let mut random = seed;
     let mut uniform = || {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -218,9 +243,21 @@ fn the_loop_holds_the_target_where_a_fixed_pace_does_not() {
     for seed in 1..=3 {
         let (fixed, steered) = (day(seed, None), day(seed, Some(controller())));
         let share = |day: &Day| day.in_time as f64 / day.answered as f64;
-        assert!(share(&steered) > 0.93, "seed {seed}: {steered:?}");
+        assert!(share(&steered) > 0.98, "seed {seed}: {steered:?}");
         assert!(share(&fixed) < 0.6, "seed {seed}: {fixed:?}");
         assert!(steered.answered as f64 > 0.9 * fixed.answered as f64, "seed {seed}: {steered:?} {fixed:?}");
         assert!(steered.answered <= steered.asked);
+    }
+}
+
+#[test]
+fn no_fixed_queue_gives_as_many_answers_in_time() {
+    let mean = |latency: Option<Latency>, start| {
+        (1..=3).map(|seed| day_from(seed, latency.clone(), start).in_time as f64 / 3.0).sum::<f64>()
+    };
+    let steered = mean(Some(controller()), START);
+    for queue in [4, 8, 12, 16, 32, 1024] {
+        let fixed = mean(None, Pace { queue, ..START });
+        assert!(steered > fixed, "queue {queue}: {fixed}, steered {steered}");
     }
 }

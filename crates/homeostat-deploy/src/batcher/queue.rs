@@ -65,6 +65,8 @@ struct Inner {
     queries: usize,
     rows: usize,
     limit: usize,
+    /// Refusals to come that do not look for callers that have gone.
+    refusals_unlooked: usize,
     pressure: Pressure,
     wait: Duration,
     is_closed: bool,
@@ -72,6 +74,9 @@ struct Inner {
     sleepers: usize,
     wake_at: usize,
 }
+
+/// Queries of a full queue that a refusal looks at, on the average.
+const LOOKED_AT_A_REFUSAL: usize = 16;
 
 /// What an instance remembers between two batches.
 #[derive(Debug, Default)]
@@ -91,6 +96,7 @@ impl Queue {
             queries: 0,
             rows: 0,
             limit: config.queue.max(1),
+            refusals_unlooked: 0,
             pressure: Pressure::default(),
             wait: config.longest_wait,
             is_closed: false,
@@ -105,13 +111,8 @@ impl Queue {
         if inner.is_closed {
             return Err(Failure::Closed);
         }
-        if inner.queries >= inner.limit {
-            // Places of callers that have gone are free.
-            inner.forget();
-            if inner.queries >= inner.limit {
-                inner.pressure.refused += 1;
-                return Err(Failure::Full);
-            }
+        if inner.refuses() {
+            return Err(Failure::Full);
         }
         inner.queries += 1;
         inner.pressure.deepest = inner.pressure.deepest.max(inner.queries);
@@ -124,6 +125,11 @@ impl Queue {
             self.arrived.notify_one();
         }
         Ok(())
+    }
+
+    /// Whether a query would be refused now; if so, it counts as refused.
+    pub(super) fn refuses(&self) -> bool {
+        held(&self.inner).refuses()
     }
 
     /// Waits for a batch; nothing where the queue is closed and empty.
@@ -243,6 +249,23 @@ impl Inner {
             }
         }
         taken
+    }
+
+    fn refuses(&mut self) -> bool {
+        if self.queries < self.limit {
+            return false;
+        }
+        // Places of callers that have gone are free. To look for them takes as long as the queue is: not at each refusal.
+        match self.refusals_unlooked.checked_sub(1) {
+            Some(left) => self.refusals_unlooked = left,
+            None => {
+                self.forget();
+                self.refusals_unlooked = self.queries / LOOKED_AT_A_REFUSAL;
+            }
+        }
+        let is_full = self.queries >= self.limit;
+        self.pressure.refused += u64::from(is_full);
+        is_full
     }
 
     fn forget(&mut self) {

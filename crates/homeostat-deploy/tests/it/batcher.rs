@@ -300,8 +300,11 @@ fn a_full_queue_refuses_at_once_and_who_has_gone_frees_his_place() {
     let (second, third) = (ask(&batcher, "second"), ask(&batcher, "third"));
     let begun = Instant::now();
     assert_eq!(batcher.submit(job("fourth")).unwrap_err(), Failure::Full);
+    assert_eq!(batcher.check_room().unwrap_err(), Failure::Full);
     assert!(begun.elapsed() < Duration::from_millis(10));
+    assert_eq!(batcher.pressure().refused, 2);
     drop(second);
+    assert_eq!(batcher.check_room(), Ok(()), "a place that is looked at is not taken");
     let fifth = ask(&batcher, "fifth");
     batcher.set_queue(1);
     assert_eq!(batcher.submit(job("sixth")).unwrap_err(), Failure::Full);

@@ -40,7 +40,8 @@ impl Service {
         left: Option<Duration>,
         traced: Option<&Traced>,
     ) -> Result<messages::ModelInferResponse, ServeError> {
-        let (name, version) = (message.model_name.clone(), message.model_version.clone());
+        let picked = self.app.engine.pick(&message.model_name, chosen(&message.model_version))?;
+        picked.loaded.check_room()?;
         let (mut request, form) = convert::request(message, &self.app.options.limits)?;
         if let Some(left) = left {
             let own = request.timeout()?.unwrap_or(Duration::MAX);
@@ -48,7 +49,7 @@ impl Service {
             // The queue drops the work by itself, also while nobody polls this call.
             request.parameters.insert("timeout", Parameter::Int(i64::try_from(micros).unwrap_or(i64::MAX)));
         }
-        let answer = self.app.engine.answer(&name, chosen(&version), request);
+        let answer = self.app.engine.answer(&picked, request);
         let (response, spent) = within(left, answer).await?;
         if let Some(traced) = traced {
             traced.answered(&spent);

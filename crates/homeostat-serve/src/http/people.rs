@@ -37,8 +37,7 @@ pub(super) async fn predict(
     request: Request,
 ) -> Result<Response, ServeError> {
     let Parameters(asked) = asked.map_err(|_| ServeError::Input("`top` must be a number".to_owned()))?;
-    let model = app.engine.find(&name)?;
-    let loaded = model.pick(asked.version.as_deref())?;
+    let picked = app.engine.pick(&name, asked.version.as_deref())?;
     let (parts, body) = request.into_parts();
     let kind =
         parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
@@ -50,12 +49,12 @@ pub(super) async fn predict(
     }
     let (names, items): (Vec<Option<String>>, Vec<Bytes>) = items.into_iter().unzip();
     let job = Job { query: Query::Raw(items), priority: 0, deadline: deadline(None) };
-    let (reply, spent) = app.engine.ask(&model, &loaded, job, asked.version.is_some()).await?;
+    let (reply, spent) = app.engine.ask(&picked, job).await?;
     if let Some(traced) = parts.extensions.get::<Traced>() {
         traced.answered(&spent);
     }
     drop(read.hold);
-    let answers = answers(&reply, loaded.doors.labels(), asked.top.unwrap_or(5));
+    let answers = answers(&reply, picked.loaded.doors.labels(), asked.top.unwrap_or(5));
     let named = |(name, mut answer): (Option<String>, Value)| {
         if let (Some(name), Value::Object(fields)) = (name, &mut answer) {
             fields.insert("name".to_owned(), name.into());
@@ -63,7 +62,7 @@ pub(super) async fn predict(
         answer
     };
     let predictions: Vec<Value> = names.into_iter().zip(answers).map(named).collect();
-    Ok(super::json(&json!({ "model": name, "version": loaded.version.to_string(), "predictions": predictions })))
+    Ok(super::json(&json!({ "model": name, "version": picked.loaded.version.to_string(), "predictions": predictions })))
 }
 
 /// What a body asks about, each with its file's name if it has one.

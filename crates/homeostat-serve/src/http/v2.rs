@@ -87,9 +87,12 @@ pub(super) async fn infer(State(app): State<Arc<App>>, named: Named, request: Re
     let is_bare = length.is_some_and(|length| length.trim().parse() == Ok(0_usize));
     let only = app.engine.bare_model(&named.model, named.version.as_deref(), is_bare)?;
     let body::Read { bytes, hold } = body::read(&app, &parts.headers, body).await?;
+    let picked = app.engine.pick(&named.model, named.version.as_deref())?;
+    // Under overload most are refused, and that should cost little: it is not decoded for that.
+    picked.loaded.check_room()?;
     let request = decode(&app.options.limits, &parts.headers, bytes, only).await?;
     let forms = OutputForms::of(&request)?;
-    let (answer, spent) = app.engine.answer(&named.model, named.version.as_deref(), request).await?;
+    let (answer, spent) = app.engine.answer(&picked, request).await?;
     if let Some(traced) = parts.extensions.get::<Traced>() {
         traced.answered(&spent);
     }
