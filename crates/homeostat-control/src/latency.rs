@@ -31,6 +31,9 @@ pub struct LatencyConfig {
     /// The share of the target that is aimed at; above 0, at most 1. The rest is for what is not measured here: the ways from and
     /// to the client.
     pub aim: f64,
+    /// The requests that are computed together; at least 1. While instances never rest, the queue shrinks to no less than these:
+    /// a longer one gives no more answers, only later ones.
+    pub batch: u32,
     /// The share of the target that the wait for a batch may reach; 0 or more, at most 1.
     pub longest_wait: f64,
     /// The fewest requests that may wait; at least 1.
@@ -49,6 +52,7 @@ impl Default for LatencyConfig {
             decrease: 0.7,
             increase: 0.05,
             aim: 0.75,
+            batch: 32,
             longest_wait: 0.2,
             shortest_queue: 2,
             longest_queue: 65_536,
@@ -129,6 +133,7 @@ impl LatencyConfig {
         let expected = "at least latency.shortest-queue";
         require(longest_queue >= shortest_queue, "latency.longest-queue", longest_queue, expected)?;
         require(evidence >= 1, "latency.evidence", evidence, "at least 1")?;
+        require(self.batch >= 1, "latency.batch", self.batch, "at least 1")?;
         Ok(Latency { config: self.clone(), pace, share })
     }
 }
@@ -153,11 +158,11 @@ impl Latency {
         let (wait, reason) = if interval.p99 > aim {
             (self.lower(interval, room), "above what is aimed at: fewer may wait, and shorter")
         } else if interval.p99 < WELL_BELOW * aim {
-            (self.raise(interval), "well below what is aimed at: there is room")
+            (self.use_room(interval, room), "well below what is aimed at: there is room")
         } else {
             (self.pace.wait, "near what is aimed at: the queue follows the throughput")
         };
-        let mut queue = whole(self.share * room).clamp(shortest_queue, longest_queue);
+        let mut queue = whole(self.share * room + 1e-6).clamp(shortest_queue, longest_queue);
         if f64::from(queue.abs_diff(self.pace.queue)) < DEAD_BAND * f64::from(self.pace.queue) {
             queue = self.pace.queue;
         }
@@ -183,25 +188,36 @@ impl Latency {
 
     /// Lowers the share, where the queue was long enough to matter; gives the new wait.
     fn lower(&mut self, interval: &Interval, room: f64) -> f64 {
-        let LatencyConfig { decrease, .. } = self.config;
         let used = f64::from(self.pace.queue.min(interval.deepest)) / room;
         if used >= SHARE_THAT_MATTERS {
-            self.share = self.share.min(used * decrease);
+            self.share = self.share.min(used * self.config.decrease);
         }
-        self.pace.wait * decrease
+        self.pace.wait * self.config.decrease
     }
 
-    /// Raises the share, where somebody would have needed it; gives the new wait.
-    fn raise(&mut self, interval: &Interval) -> f64 {
-        let LatencyConfig { target, increase, longest_wait, .. } = self.config;
+    /// Raises the share where that saves a refusal, and lowers it to a batch where a shorter queue does as well; gives the new wait.
+    fn use_room(&mut self, interval: &Interval, room: f64) -> f64 {
+        let LatencyConfig { target, increase, batch, longest_wait, .. } = self.config;
         let Pace { wait, queue } = self.pace;
-        if interval.refused > 0 || f64::from(interval.deepest) >= 0.9 * f64::from(queue) {
+        let is_restless = interval.busy > RESTLESS;
+        if is_restless && interval.refused > 0 {
+            let enough = (f64::from(batch) / room).min(1.0);
+            self.share =
+                if self.share > enough { (self.share * SHRINK).max(enough) } else { (self.share + increase).min(enough) };
+        } else if interval.refused > 0 || f64::from(interval.deepest) >= 0.9 * f64::from(queue) {
             self.share = (self.share + increase).min(1.0);
         }
         // Larger batches help only who has no time left.
-        if interval.busy > 0.8 { (wait + 0.01 * target).min(longest_wait * target).max(wait) } else { wait }
+        if is_restless { (wait + 0.01 * target).min(longest_wait * target).max(wait) } else { wait }
     }
 }
+
+/// The share of time in which instances compute from which on they count as never at rest: between two batches there is something
+/// to do, too.
+const RESTLESS: f64 = 0.8;
+
+/// What the share is multiplied by while a shorter queue does as well.
+const SHRINK: f64 = 0.9;
 
 /// The part of what is aimed at below which there is room.
 const WELL_BELOW: f64 = 0.8;

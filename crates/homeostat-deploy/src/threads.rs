@@ -1,4 +1,4 @@
-//! Threads that compute for one instance alone, and one that looks after instances. It does not know what they compute.
+//! Threads that compute for one work alone, and one that looks after instances. It does not know what they compute.
 
 use std::{num::NonZero, sync::Arc, thread, time::Duration};
 
@@ -20,13 +20,14 @@ pub(crate) fn share(threads: usize, instances: usize) -> usize {
     if threads > 0 { threads } else { (cores / instances.max(1)).max(1) }
 }
 
-/// Works in a thread of this name.
+/// Works in a thread of this name, which computes on so many; 0 takes all cores. It is less urgent than who starts it.
 ///
-/// It has a pool of its own, which it is part of: no operation has to be handed over, and instances do not disturb each other.
+/// It has a pool of its own, which it is part of: no operation has to be handed over, and such threads do not disturb each other.
 ///
 /// # Errors
 /// The system has no more threads.
-pub(crate) fn spawn(name: &str, threads: usize, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+pub fn start_computing(name: &str, threads: usize, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let threads = share(threads, 1);
     thread::Builder::new().name(name.into()).spawn(move || {
         // The threads of the pool are as urgent as the one that starts them.
         #[cfg(target_os = "linux")]
@@ -41,7 +42,7 @@ pub(crate) fn spawn(name: &str, threads: usize, work: impl FnOnce() + Send + 'st
         match pool {
             Ok(pool) => pool.install(work),
             Err(error) => {
-                tracing::warn!(%error, "an instance computes on the threads of others");
+                tracing::warn!(%error, "it computes on the threads of others");
                 work();
             }
         }

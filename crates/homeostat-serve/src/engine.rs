@@ -9,12 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use homeostat_deploy::{Answer, Job, Phases};
+use homeostat_deploy::{Answer, Job, Phases, start_computing};
 use homeostat_protocol::{
     GenerateRequest, InferRequest, InferResponse, ModelConfig, ModelMetadata, ModelStatistics, RepositoryEntry,
     RepositoryQuery, ServerMetadata,
 };
-use tokio::task::spawn_blocking;
+use tokio::sync::oneshot;
 
 use crate::{
     ServeError,
@@ -317,7 +317,7 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         let name = name.to_owned();
-        spawn_blocking(move || engine.load_now(&name, true)).await.unwrap_or_else(|error| Err(lost(&error)))
+        aside(move || engine.load_now(&name, true)).await
     }
 
     /// Takes a model out of service; what it has taken is answered.
@@ -339,7 +339,7 @@ impl Engine {
     /// The first model that could not be loaded; the others are.
     pub async fn refresh(self: &Arc<Self>) -> Result<(), ServeError> {
         let engine = Arc::clone(self);
-        spawn_blocking(move || engine.refresh_now()).await.unwrap_or_else(|error| Err(lost(&error)))
+        aside(move || engine.refresh_now()).await
     }
 
     fn refresh_now(&self) -> Result<(), ServeError> {
@@ -402,7 +402,14 @@ pub(crate) fn deadline(allowed: Option<Duration>) -> Option<Instant> {
     Instant::now().checked_add(allowed?)
 }
 
-fn lost(error: &tokio::task::JoinError) -> ServeError {
-    tracing::error!(%error, "loading ended early");
-    ServeError::Failed("loading ended early".to_owned())
+/// Loads beside the requests: it takes no more of the cores than what answers them.
+async fn aside(load: impl FnOnce() -> Result<(), ServeError> + Send + 'static) -> Result<(), ServeError> {
+    let (result, loaded) = oneshot::channel();
+    // Nobody waits for it where the server has stopped meanwhile.
+    let started = start_computing("loader", 0, move || drop(result.send(load())));
+    started.map_err(|error| ServeError::Failed(format!("no thread for loading: {error}")))?;
+    loaded.await.unwrap_or_else(|_| {
+        tracing::error!("loading ended early");
+        Err(ServeError::Failed("loading ended early".to_owned()))
+    })
 }

@@ -76,7 +76,7 @@ impl Loop {
         let Pace { wait, queue } = decision.pace;
         batcher.set_longest_wait(Duration::from_secs_f64(wait.max(0.0)));
         batcher.set_queue(queue as usize);
-        tracing::debug!(model, queue, wait, reason = decision.reason, "the pace is changed");
+        tracing::debug!(model, queue, wait, reason = decision.reason, evidence = ?decision.evidence, "the pace is changed");
     }
 }
 

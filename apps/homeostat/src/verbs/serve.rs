@@ -136,7 +136,9 @@ fn writers(writing: &Writing, batcher: &BatcherConfig) -> WritersConfig {
 fn latency(millis: f64, batcher: &BatcherConfig) -> anyhow::Result<LatencyConfig> {
     let longest_queue = u32::try_from(batcher.queue).unwrap_or(u32::MAX);
     let config = LatencyConfig { target: millis / 1000.0, ..LatencyConfig::default() };
-    let config = LatencyConfig { longest_queue, shortest_queue: config.shortest_queue.min(longest_queue), ..config };
+    let (shortest_queue, batch) = (config.shortest_queue.min(longest_queue), batcher.largest_batch);
+    let config =
+        LatencyConfig { longest_queue, shortest_queue, batch: u32::try_from(batch).unwrap_or(u32::MAX), ..config };
     let pace = Pace { wait: batcher.longest_wait.as_secs_f64(), queue: longest_queue };
     config.init(pace).map_err(|error| anyhow!("--target-p99 {millis}: {error}"))?;
     Ok(config)

@@ -7,8 +7,12 @@ use homeostat_control::{Interval, Latency, LatencyConfig, Pace};
 
 const START: Pace = Pace { wait: 0.0005, queue: 1024 };
 
+fn config() -> LatencyConfig {
+    LatencyConfig { target: 0.05, ..LatencyConfig::default() }
+}
+
 fn controller() -> Latency {
-    LatencyConfig { target: 0.05, ..LatencyConfig::default() }.init(START).unwrap()
+    config().init(START).unwrap()
 }
 
 /// Of instances that manage 400 requests a second: 15 in the 37.5 ms that are aimed at.
@@ -59,10 +63,25 @@ fn below_the_target_only_what_presses_rises() {
     let busy = Interval { busy: 0.95, ..interval(0.01) };
     assert!(latency.decide(&busy).unwrap().pace.wait > START.wait);
     for _ in 0..100 {
-        latency.decide(&Interval { busy: 1.0, refused: 1, ..interval(0.01) });
+        latency.decide(&Interval { busy: 0.95, refused: 0, deepest: 100, ..interval(0.01) });
     }
     assert!((latency.pace().wait - 0.2 * 0.05).abs() < 1e-12);
     assert_eq!(latency.pace().queue, 7, "as many as are answered in the time that is aimed at, and no more");
+}
+
+#[test]
+fn who_never_rests_needs_a_batch_that_waits_and_no_more() {
+    let mut latency = LatencyConfig { batch: 4, ..config() }.init(START).unwrap();
+    let overload = Interval { answered: 200, refused: 100, busy: 1.0, ..interval(0.02) };
+    for _ in 0..20 {
+        latency.decide(&overload);
+    }
+    assert_eq!(latency.pace().queue, 4);
+    // What is refused while they rest could have been answered.
+    for _ in 0..20 {
+        latency.decide(&Interval { busy: 0.7, ..overload });
+    }
+    assert!(latency.pace().queue > 15, "{:?}", latency.pace());
 }
 
 #[test]
@@ -92,6 +111,7 @@ fn it_survives_json_and_refuses_what_is_out_of_range() {
         LatencyConfig { shortest_queue: 0, ..default.clone() },
         LatencyConfig { longest_queue: 1, ..default.clone() },
         LatencyConfig { evidence: 0, ..default.clone() },
+        LatencyConfig { batch: 0, ..default.clone() },
     ] {
         let error = wrong.init(START).unwrap_err().to_string();
         assert!(error.starts_with("latency.") && !error.contains('\n'), "{error}");

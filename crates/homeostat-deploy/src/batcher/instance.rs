@@ -44,7 +44,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Arc<Slot>> {
     let slot = Arc::new(Slot::default());
     let (shared, of_thread) = (Arc::clone(shared), Arc::clone(&slot));
     let threads = threads::share(shared.config.threads, shared.config.instances);
-    threads::spawn("instance", threads, move || work(&shared, &of_thread, endpoint))?;
+    threads::start_computing("instance", threads, move || work(&shared, &of_thread, endpoint))?;
     Ok(slot)
 }
 

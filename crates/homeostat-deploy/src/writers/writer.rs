@@ -40,7 +40,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> std::io::Result<Arc<Slot>> {
     let slot = Arc::new(Slot::default());
     let (shared, of_thread) = (Arc::clone(shared), Arc::clone(&slot));
     let threads = threads::share(shared.config.threads, shared.config.at_once);
-    threads::spawn("writer", threads, move || work(&shared, &of_thread, endpoint))?;
+    threads::start_computing("writer", threads, move || work(&shared, &of_thread, endpoint))?;
     Ok(slot)
 }
 
