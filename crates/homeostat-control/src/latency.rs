@@ -155,10 +155,13 @@ impl Latency {
         let LatencyConfig { target, aim, shortest_queue, longest_queue, .. } = self.config;
         let aim = aim * target;
         let room = aim * rate;
+        let is_restless = interval.busy > RESTLESS;
         let (wait, reason) = if interval.p99 > aim {
             (self.lower(interval, room), "above what is aimed at: fewer may wait, and shorter")
+        } else if is_restless && interval.refused > 0 {
+            (self.settle(room), "not above what is aimed at, and no instance rests: a batch may wait")
         } else if interval.p99 < WELL_BELOW * aim {
-            (self.use_room(interval, room), "well below what is aimed at: there is room")
+            (self.raise(interval), "well below what is aimed at: there is room")
         } else {
             (self.pace.wait, "near what is aimed at: the queue follows the throughput")
         };
@@ -195,20 +198,30 @@ impl Latency {
         self.pace.wait * self.config.decrease
     }
 
-    /// Raises the share where that saves a refusal, and lowers it to a batch where a shorter queue does as well; gives the new wait.
-    fn use_room(&mut self, interval: &Interval, room: f64) -> f64 {
-        let LatencyConfig { target, increase, batch, longest_wait, .. } = self.config;
-        let Pace { wait, queue } = self.pace;
-        let is_restless = interval.busy > RESTLESS;
-        if is_restless && interval.refused > 0 {
-            let enough = (f64::from(batch) / room).min(1.0);
-            self.share =
-                if self.share > enough { (self.share * SHRINK).max(enough) } else { (self.share + increase).min(enough) };
-        } else if interval.refused > 0 || f64::from(interval.deepest) >= 0.9 * f64::from(queue) {
-            self.share = (self.share + increase).min(1.0);
+    /// Moves the share to a batch: a longer queue gives no more answers, only later ones, and a shorter one smaller batches. Gives the
+    /// new wait.
+    fn settle(&mut self, room: f64) -> f64 {
+        let enough = (f64::from(self.config.batch) / room).min(1.0);
+        self.share = if self.share > enough {
+            (self.share * SHRINK).max(enough)
+        } else {
+            (self.share + self.config.increase).min(enough)
+        };
+        self.longer_wait()
+    }
+
+    /// Raises the share where somebody would have needed it; gives the new wait.
+    fn raise(&mut self, interval: &Interval) -> f64 {
+        if interval.refused > 0 || f64::from(interval.deepest) >= 0.9 * f64::from(self.pace.queue) {
+            self.share = (self.share + self.config.increase).min(1.0);
         }
         // Larger batches help only who has no time left.
-        if is_restless { (wait + 0.01 * target).min(longest_wait * target).max(wait) } else { wait }
+        if interval.busy > RESTLESS { self.longer_wait() } else { self.pace.wait }
+    }
+
+    fn longer_wait(&self) -> f64 {
+        let LatencyConfig { target, longest_wait, .. } = self.config;
+        (self.pace.wait + 0.01 * target).min(longest_wait * target).max(self.pace.wait)
     }
 }
 
@@ -216,8 +229,8 @@ impl Latency {
 /// to do, too.
 const RESTLESS: f64 = 0.8;
 
-/// What the share is multiplied by while a shorter queue does as well.
-const SHRINK: f64 = 0.9;
+/// What the share is multiplied by while a shorter queue would do as well.
+const SHRINK: f64 = 0.8;
 
 /// The part of what is aimed at below which there is room.
 const WELL_BELOW: f64 = 0.8;
