@@ -12,7 +12,7 @@ use crate::{ControlError, Number, number};
 /// How many may wait follows what the instances manage, and is trimmed by what came of it.
 ///
 /// What a request waits is the queue's length over the throughput (Little 1961). So of the requests that are answered in the time
-/// of the target, a share may wait, and that limit moves with the throughput, before anything is late (feed-forward). The share is
+/// that is aimed at, a share may wait, and that limit moves with the throughput, before anything is late (feed-forward). The share is
 /// found by additive increase and multiplicative decrease (Chiu and Jain 1989). It falls from what was really used, not from a limit
 /// that nothing came near, and not where the queue was too short to be what made requests late (anti-windup).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -165,6 +165,7 @@ impl Latency {
         } else {
             (self.pace.wait, "near what is aimed at: the queue follows the throughput")
         };
+        // A batch that was divided by the room and multiplied again is a whole batch.
         let mut queue = whole(self.share * room + 1e-6).clamp(shortest_queue, longest_queue);
         if f64::from(queue.abs_diff(self.pace.queue)) < DEAD_BAND * f64::from(self.pace.queue) {
             queue = self.pace.queue;

@@ -95,6 +95,7 @@ impl Engine {
     pub fn metrics_text(&self) -> String {
         for model in self.all() {
             for loaded in model.ready() {
+                loaded.tell_replaced();
                 self.metrics.set_version(&loaded.model, &loaded.version.to_string(), loaded.state());
             }
         }

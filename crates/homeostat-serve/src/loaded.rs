@@ -242,7 +242,7 @@ impl Loaded {
     }
 
     /// Tells the metrics what happened to its instances.
-    fn tell_replaced(&self) {
+    pub(crate) fn tell_replaced(&self) {
         let health = self.batcher.health();
         let writers = self.writers.as_ref().map(Writers::health).unwrap_or_default();
         self.metrics.replaced(health.panics + writers.panics, health.stuck + writers.stuck);
@@ -250,7 +250,6 @@ impl Loaded {
 
     /// How it is, for the metrics.
     pub(crate) fn state(&self) -> VersionState {
-        self.tell_replaced();
         let level = self.batcher.level();
         VersionState {
             is_ready: self.is_well(),

@@ -134,11 +134,15 @@ fn writers(writing: &Writing, batcher: &BatcherConfig) -> WritersConfig {
 
 /// The controller that holds a percentile, in milliseconds.
 fn latency(millis: f64, batcher: &BatcherConfig) -> anyhow::Result<LatencyConfig> {
-    let longest_queue = u32::try_from(batcher.queue).unwrap_or(u32::MAX);
-    let config = LatencyConfig { target: millis / 1000.0, ..LatencyConfig::default() };
-    let (shortest_queue, batch) = (config.shortest_queue.min(longest_queue), batcher.largest_batch);
-    let config =
-        LatencyConfig { longest_queue, shortest_queue, batch: u32::try_from(batch).unwrap_or(u32::MAX), ..config };
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let (default, longest_queue) = (LatencyConfig::default(), number(batcher.queue));
+    let config = LatencyConfig {
+        target: millis / 1000.0,
+        batch: number(batcher.largest_batch),
+        shortest_queue: default.shortest_queue.min(longest_queue),
+        longest_queue,
+        ..default
+    };
     let pace = Pace { wait: batcher.longest_wait.as_secs_f64(), queue: longest_queue };
     config.init(pace).map_err(|error| anyhow!("--target-p99 {millis}: {error}"))?;
     Ok(config)

@@ -316,6 +316,21 @@ fn a_full_queue_refuses_at_once_and_who_has_gone_frees_his_place() {
 }
 
 #[test]
+fn who_has_gone_frees_his_place_in_a_long_queue_soon() {
+    let puppet = Puppet::default();
+    let batcher = start(&puppet, BatcherConfig { queue: 64, ..BatcherConfig::default() });
+    let first = ask(&batcher, "first");
+    puppet.wait_until_begun(1);
+    let waiting: Vec<_> = (0..64).map(|_| ask(&batcher, "waiting")).collect();
+    assert_eq!(batcher.check_room(), Err(Failure::Full));
+    drop(waiting);
+    let refused = (0..64).take_while(|_| batcher.check_room().is_err()).count();
+    assert!(refused <= 4, "{refused} refusals, and all had gone");
+    puppet.release();
+    together(first);
+}
+
+#[test]
 fn what_is_too_late_is_never_computed() {
     let puppet = Puppet::default();
     let batcher = start(&puppet, BatcherConfig { deadline: Some(Duration::from_secs(60)), ..BatcherConfig::default() });
