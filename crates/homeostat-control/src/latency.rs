@@ -88,7 +88,7 @@ pub struct Interval {
     pub p99: f64,
     /// The most requests that waited at once.
     pub deepest: u32,
-    /// The share of the interval in which instances computed, in 0..=1.
+    /// The share of the interval in which instances did not wait for requests, in 0..=1.
     #[serde(with = "number")]
     pub busy: f64,
 }
@@ -226,8 +226,7 @@ impl Latency {
     }
 }
 
-/// The share of time in which instances compute from which on they count as never at rest: between two batches there is something
-/// to do, too.
+/// The share of time from which on instances that do not wait for requests count as never at rest.
 const RESTLESS: f64 = 0.8;
 
 /// What the share is multiplied by while a shorter queue would do as well.

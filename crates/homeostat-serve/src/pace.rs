@@ -29,7 +29,6 @@ struct Times {
 struct State {
     latency: Latency,
     since: Instant,
-    busy: Duration,
 }
 
 impl Loop {
@@ -37,7 +36,7 @@ impl Loop {
     pub(crate) fn new(config: &LatencyConfig, batcher: &Batcher) -> Result<Self, ControlError> {
         let queue = u32::try_from(batcher.level().limit).unwrap_or(u32::MAX);
         let latency = config.init(Pace { wait: batcher.longest_wait().as_secs_f64(), queue })?;
-        let state = State { latency, since: Instant::now(), busy: Duration::ZERO };
+        let state = State { latency, since: Instant::now() };
         Ok(Self { times: Mutex::default(), state: Mutex::new(state) })
     }
 
@@ -58,11 +57,10 @@ impl Loop {
         let Times { mut seconds, count } =
             std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, pressure, busy) = (Instant::now(), batcher.pressure(), batcher.statistics().busy);
+        let (now, pressure) = (Instant::now(), batcher.pressure());
         let passed = now.duration_since(state.since);
         let could = passed * u32::try_from(batcher.config().instances).unwrap_or(1).max(1);
-        let busy_now = busy.saturating_sub(state.busy);
-        (state.since, state.busy) = (now, busy);
+        state.since = now;
         let whole = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let interval = Interval {
             seconds: passed.as_secs_f64(),
@@ -70,7 +68,7 @@ impl Loop {
             refused: whole(pressure.refused),
             p99: percentile(&mut seconds),
             deepest: whole(pressure.deepest as u64),
-            busy: (busy_now.as_secs_f64() / could.as_secs_f64().max(1e-9)).min(1.0),
+            busy: (1.0 - pressure.rested.as_secs_f64() / could.as_secs_f64().max(1e-9)).max(0.0),
         };
         let Some(decision) = state.latency.decide(&interval) else { return };
         let Pace { wait, queue } = decision.pace;

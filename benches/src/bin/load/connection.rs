@@ -50,7 +50,7 @@ impl Connection {
         self.read().await
     }
 
-    /// Sends a request and closes this side; the answer comes all the same.
+    /// Sends a request and closes this side, before the answer.
     pub(crate) async fn ask_last(&mut self, request: &[u8]) -> Result<Answer, Error> {
         self.buffer.clear();
         self.stream.write_all(request).await?;

@@ -47,8 +47,10 @@ fn the_queue_follows_the_throughput_before_anything_is_late() {
     assert_eq!(latency.decide(&interval(0.035)), None);
     let slower = Interval { answered: 50, ..interval(0.035) };
     assert_eq!(latency.decide(&slower).unwrap().pace.queue, 4);
-    let a_little_faster = Interval { answered: 53, ..interval(0.035) };
-    assert_eq!(latency.decide(&a_little_faster), None, "no limit moves for nothing");
+    let answering = |answered| Interval { answered, ..interval(0.035) };
+    assert_eq!(latency.decide(&answering(1000)).unwrap().pace.queue, 90);
+    assert_eq!(latency.decide(&answering(1080)), None, "no limit moves for nothing: 97 are too near");
+    assert_eq!(latency.decide(&answering(1120)).unwrap().pace.queue, 100);
 }
 
 #[test]

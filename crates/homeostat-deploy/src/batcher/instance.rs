@@ -102,7 +102,6 @@ fn answer(shared: &Shared, callers: Vec<Caller>, served: Served, batch: Batch) {
     let (phases, ended) = (served.phases, Instant::now());
     let mut statistics = held(&shared.statistics);
     statistics.batches += 1;
-    statistics.busy += ended.saturating_duration_since(batch.begun);
     statistics.last = Some(SystemTime::now());
     statistics.by_size.entry(batch.rows).or_default().add(phases);
     for (caller, reply) in callers.iter().zip(&served.replies) {

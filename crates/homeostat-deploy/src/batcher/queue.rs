@@ -40,6 +40,8 @@ pub struct Pressure {
     pub deepest: usize,
     /// Queries that were refused because it was full.
     pub refused: u64,
+    /// How long instances waited for queries, all of them together.
+    pub rested: Duration,
 }
 
 /// What an instance takes from the queue.
@@ -70,8 +72,9 @@ struct Inner {
     pressure: Pressure,
     wait: Duration,
     is_closed: bool,
-    /// Instances that wait for queries, and the fewest rows that one of them waits for.
+    /// Instances that wait for queries, since when they are so many, and the fewest rows that one of them waits for.
     sleepers: usize,
+    asleep_since: Instant,
     wake_at: usize,
 }
 
@@ -101,6 +104,7 @@ impl Queue {
             wait: config.longest_wait,
             is_closed: false,
             sleepers: 0,
+            asleep_since: Instant::now(),
             wake_at: usize::MAX,
         };
         Self { largest_batch, preferred, inner: Mutex::new(inner), arrived: Condvar::new() }
@@ -177,12 +181,14 @@ impl Queue {
         rows: usize,
         longest: Option<Duration>,
     ) -> std::sync::MutexGuard<'a, Inner> {
+        inner.count_rest();
         inner.sleepers += 1;
         inner.wake_at = inner.wake_at.min(rows);
         let mut inner = match longest {
             None => self.arrived.wait(inner).unwrap_or_else(PoisonError::into_inner),
             Some(longest) => self.arrived.wait_timeout(inner, longest).unwrap_or_else(PoisonError::into_inner).0,
         };
+        inner.count_rest();
         inner.sleepers -= 1;
         if inner.sleepers == 0 {
             inner.wake_at = usize::MAX;
@@ -197,8 +203,9 @@ impl Queue {
 
     pub(super) fn pressure(&self) -> Pressure {
         let mut inner = held(&self.inner);
-        let now = Pressure { deepest: inner.queries, refused: 0 };
-        std::mem::replace(&mut inner.pressure, now)
+        inner.count_rest();
+        let from_now = Pressure { deepest: inner.queries, ..Pressure::default() };
+        std::mem::replace(&mut inner.pressure, from_now)
     }
 
     pub(super) fn wait(&self) -> Duration {
@@ -220,6 +227,14 @@ impl Queue {
 }
 
 impl Inner {
+    /// Adds up the rest until now, before there are more sleepers or fewer.
+    fn count_rest(&mut self) {
+        let now = Instant::now();
+        let asleep = now.duration_since(self.asleep_since);
+        self.pressure.rested += asleep * u32::try_from(self.sleepers).unwrap_or(u32::MAX);
+        self.asleep_since = now;
+    }
+
     fn oldest(&self) -> Option<Instant> {
         self.levels.iter().filter_map(|level| level.front()).map(|waiting| waiting.since).min()
     }

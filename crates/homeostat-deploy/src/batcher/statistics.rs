@@ -28,8 +28,6 @@ pub struct Statistics {
     pub batches: u64,
     /// The same by the rows of a batch.
     pub by_size: BTreeMap<usize, BatchSpent>,
-    /// How long instances were busy, all of them together.
-    pub busy: Duration,
     /// Queries whose time was over before they could begin.
     pub expired: u64,
     /// Queries whose caller had gone before they could begin.

@@ -316,6 +316,36 @@ fn a_full_queue_refuses_at_once_and_who_has_gone_frees_his_place() {
 }
 
 #[test]
+fn an_instance_rests_while_it_waits_for_queries_and_only_then() {
+    let puppet = Puppet::default();
+    let batcher = start(&puppet, BatcherConfig { instances: 2, ..BatcherConfig::default() });
+    let tickets = [1, 2].map(|number| {
+        let ticket = ask(&batcher, "a");
+        puppet.wait_until_begun(number);
+        ticket
+    });
+    batcher.pressure();
+    thread::sleep(Duration::from_millis(10));
+    assert_eq!(batcher.pressure().rested, Duration::ZERO);
+    puppet.release();
+    tickets.into_iter().for_each(|ticket| {
+        together(ticket);
+    });
+    let begun = Instant::now();
+    loop {
+        let slice = Instant::now();
+        batcher.pressure();
+        thread::sleep(Duration::from_millis(10));
+        let rested = batcher.pressure().rested;
+        assert!(rested <= 2 * slice.elapsed(), "{rested:?}");
+        if 2 * rested > 3 * slice.elapsed() {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "two that rest, rest twice as long as one: {rested:?}");
+    }
+}
+
+#[test]
 fn who_has_gone_frees_his_place_in_a_long_queue_soon() {
     let puppet = Puppet::default();
     let batcher = start(&puppet, BatcherConfig { queue: 64, ..BatcherConfig::default() });
