@@ -82,21 +82,26 @@ pub(crate) fn sums(isa: Isa, x: &[f32], scales: &Scales<'_>, y: Option<&[f32]>, 
     total
 }
 
-/// The gradient of the input: `gamma * deviation * (gradient - its mean - normalised * mean of gradient * normalised)`.
+/// The gradient of the input: `gamma * deviation * (gradient - its mean - normalised * mean of gradient * normalised)`. The means come
+/// of the moments, which move with the batch: without [`sums`], the moments are constants.
 pub(crate) fn input_gradient(
     isa: Isa,
     x: &[f32],
     scales: &Scales<'_>,
     gradient: &[f32],
-    [beta, gamma]: &[Vec<f32>; 2],
+    sums: Option<&[Vec<f32>; 2]>,
 ) -> Vec<f32> {
     let channels = scales.mean.len();
     let (block, rows) = (ROWS * channels, (x.len() / channels) as f32);
     let factor: Vec<f32> =
         scales.gamma.iter().zip(&scales.deviation).map(|(gamma, deviation)| gamma * deviation).collect();
-    let mean: Vec<f32> = beta.iter().map(|beta| beta / rows).collect();
-    let slope: Vec<f32> =
-        gamma.iter().zip(&scales.deviation).map(|(gamma, deviation)| gamma / rows * deviation).collect();
+    let (mean, slope): (Vec<f32>, Vec<f32>) = match sums {
+        Some([beta, gamma]) => {
+            let slope = gamma.iter().zip(&scales.deviation).map(|(gamma, deviation)| gamma / rows * deviation);
+            (beta.iter().map(|beta| beta / rows).collect(), slope.collect())
+        }
+        None => (vec![0.0; channels], vec![0.0; channels]),
+    };
     by_chunks(x.len(), block, |index, out| {
         let range = index * block..index * block + out.len();
         let (x, gradient) = (&x[range.clone()], &gradient[range]);

@@ -17,12 +17,19 @@ pub fn batch_norm(
     kernels: Kernels,
 ) -> Tensor<4> {
     #[cfg(feature = "cpu")]
-    if learns(&x, norm) && kernels.take(&x) {
+    if kernels.take(&x) {
         use burn::backend::Dispatch;
-        let moments = <Dispatch as ImageOps>::kernel_moments(x.clone().into_dispatch());
-        update(norm, &Tensor::from_dispatch(moments.clone()));
+        let by_batch = learns(&x, norm);
+        let moments = if by_batch {
+            let moments = <Dispatch as ImageOps>::kernel_moments(x.clone().into_dispatch());
+            update(norm, &Tensor::from_dispatch(moments.clone()));
+            moments
+        } else {
+            let running = [&norm.running_mean, &norm.running_var];
+            Tensor::cat(running.map(|running| running.value().to_device(&x.device())).into(), 0).into_dispatch()
+        };
         let relu = activation == Activation::Relu;
-        let normalisation = Normalisation { epsilon: norm.epsilon, relu, residual: residual.is_some() };
+        let normalisation = Normalisation { epsilon: norm.epsilon, relu, residual: residual.is_some(), by_batch };
         return Tensor::from_dispatch(<Dispatch as ImageOps>::kernel_batch_norm(
             x.into_dispatch(),
             norm.gamma.val().into_dispatch(),

@@ -54,8 +54,10 @@ pub(crate) fn batch_norm_gradients(
         let range = gradient.layout().start_offset()..;
         let sums =
             batch_norm::sums(isa, &x, scales, y.as_deref(), &mut gradient.storage_mut::<f32>()[range][..x.len()]);
-        let x_gradient = x_wanted
-            .then(|| from_channels_last(batch_norm::input_gradient(isa, &x, scales, stored(&gradient), &sums), dims));
+        let x_gradient = x_wanted.then(|| {
+            let minded = normalisation.by_batch.then_some(&sums);
+            from_channels_last(batch_norm::input_gradient(isa, &x, scales, stored(&gradient), minded), dims)
+        });
         let [beta, gamma] = sums.map(|sum| contiguous(sum, [dims[1]]));
         [x_gradient, gamma_wanted.then_some(gamma), beta_wanted.then_some(beta), residual_wanted.then_some(gradient)]
     })

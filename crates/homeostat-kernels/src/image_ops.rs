@@ -26,6 +26,8 @@ pub(crate) struct Normalisation {
     pub(crate) relu: bool,
     /// Whether there is one: else another tensor, that has no gradient, stands in its place.
     pub(crate) residual: bool,
+    /// Whether the moments are those of the batch itself, so that they move with it: else they are constants.
+    pub(crate) by_batch: bool,
 }
 
 /// The forward operations, in the tensor primitives of a backend.
@@ -33,7 +35,7 @@ pub(crate) struct Normalisation {
 pub(crate) trait ImageOps: Backend {
     /// `[2 * channels]`: means, then biased variances. It has no gradient: that of `kernel_batch_norm` minds it.
     fn kernel_moments(x: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// Normalises by the moments of `x` itself.
+    /// Normalises by these moments.
     fn kernel_batch_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,

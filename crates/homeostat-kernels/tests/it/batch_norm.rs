@@ -1,5 +1,5 @@
 use burn::{
-    module::Module,
+    module::{Module, Param},
     nn::{BatchNorm, BatchNormConfig},
     tensor::Tensor,
 };
@@ -49,6 +49,27 @@ fn values_gradients_and_running_statistics_are_those_of_burn() {
         for activation in [Activation::Linear, Activation::Relu] {
             check(&(random(shape) + 0.5), None, activation);
             check(&random(shape), Some(&random(shape)), activation);
+        }
+    }
+}
+
+/// As where a network is fine-tuned and its statistics stay: they are constants, and gradients go through them.
+#[test]
+fn frozen_statistics_give_what_burn_gives() {
+    for shape in [[1, 3, 5, 7], [4, 17, 3, 3], [40, 5, 6, 6]] {
+        let (x, residual) = (random(shape) + 0.5, random(shape));
+        let (gamma, beta) = (random([shape[1]]), random([shape[1]]));
+        for (activation, residual) in [(Activation::Linear, None), (Activation::Relu, Some(&residual))] {
+            let [ours, reference] = [Kernels::Own, Kernels::Burn].map(|kernels| {
+                let mut norm = norm(&gamma, &beta);
+                // One step, so that the running statistics are not the initial ones.
+                let _ = batch_norm(x.clone() * 2.0, &norm, None, activation, Kernels::Burn);
+                norm.training = Param::from_bool(false);
+                run(&x, residual, activation, &norm, kernels)
+            });
+            for (index, (ours, reference)) in ours.iter().zip(&reference).enumerate() {
+                assert_close(ours, reference, &format!("{shape:?}, {activation:?}, result {index}"));
+            }
         }
     }
 }
