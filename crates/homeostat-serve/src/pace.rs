@@ -37,7 +37,7 @@ impl Loop {
         let queue = u32::try_from(batcher.level().limit).unwrap_or(u32::MAX);
         let latency = config.init(Pace { wait: batcher.longest_wait().as_secs_f64(), queue })?;
         // What was before counts for nothing.
-        batcher.pressure();
+        let _ = batcher.pressure();
         let state = State { latency, since: Instant::now() };
         Ok(Self { times: Mutex::default(), state: Mutex::new(state) })
     }
