@@ -324,7 +324,7 @@ fn an_instance_rests_while_it_waits_for_queries_and_only_then() {
         puppet.wait_until_begun(number);
         ticket
     });
-    batcher.pressure();
+    let _ = batcher.pressure();
     thread::sleep(Duration::from_millis(10));
     assert_eq!(batcher.pressure().rested, Duration::ZERO);
     puppet.release();
@@ -334,7 +334,7 @@ fn an_instance_rests_while_it_waits_for_queries_and_only_then() {
     let begun = Instant::now();
     loop {
         let slice = Instant::now();
-        batcher.pressure();
+        let _ = batcher.pressure();
         thread::sleep(Duration::from_millis(10));
         let rested = batcher.pressure().rested;
         assert!(rested <= 2 * slice.elapsed(), "{rested:?}");
