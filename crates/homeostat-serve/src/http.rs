@@ -2,6 +2,7 @@
 
 mod body;
 mod coding;
+mod describe;
 mod generate;
 mod people;
 mod v2;
@@ -148,10 +149,7 @@ fn routes(app: Arc<App>) -> Router {
         .route("/predict/{model}", post(people::predict))
         .merge(loading().route_layer(from_fn_with_state(Arc::clone(&app), v2::may_control)))
         .route_layer(from_fn_with_state(Arc::clone(&app), admit));
-    let open = Router::new()
-        .route("/", get(people::page))
-        .route("/docs", get(people::docs))
-        .route("/openapi.json", get(people::openapi));
+    let open = Router::new().route("/", get(people::page)).merge(describe::pages());
     watched(guarded.merge(open), app)
 }
 

@@ -13,9 +13,24 @@ use bytes::Bytes;
 use futures_util::stream;
 use homeostat_protocol::{GenerateRequest, GenerateResponse};
 
-use super::{App, body, v2};
+use super::{
+    App, body,
+    describe::{self, Refused},
+    v2,
+};
 use crate::{ServeError, budget::Taken, generation::Generation, traces::Traced};
 
+/// Goes on with a text, and answers once it is written. For language models.
+#[utoipa::path(
+    post, path = "/v2/models/{model}/generate", operation_id = "generate", tag = "protocol", params(v2::Named),
+    request_body(content(
+        (describe::GenerateRequest = "application/json", example = json!({
+            "text_input": "The king",
+            "parameters": { "max_tokens": 40, "temperature": 0.8, "seed": 7 },
+        })),
+    )),
+    responses((status = 200, description = "The model's name and version, and the text in `text_output`."), Refused),
+)]
 pub(super) async fn whole(
     State(app): State<Arc<App>>,
     named: v2::Named,
@@ -31,6 +46,20 @@ pub(super) async fn whole(
     Ok(response)
 }
 
+/// Goes on with a text, and sends it piece by piece while it is written. For language models.
+///
+/// What comes are server-sent events, each `data: {"model_name": ..., "model_version": ..., "text_output": ...}` with the next piece; where
+/// the text breaks off, the last one is `data: {"error": ...}`.
+#[utoipa::path(
+    post, path = "/v2/models/{model}/generate_stream", operation_id = "generate_stream", tag = "protocol", params(v2::Named),
+    request_body(content(
+        (describe::GenerateRequest = "application/json", example = json!({
+            "text_input": "The king",
+            "parameters": { "max_tokens": 40, "temperature": 0.8, "seed": 7 },
+        })),
+    )),
+    responses((status = 200, content_type = "text/event-stream", description = "The pieces."), Refused),
+)]
 pub(super) async fn pieces(
     State(app): State<Arc<App>>,
     named: v2::Named,

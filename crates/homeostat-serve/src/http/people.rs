@@ -1,5 +1,4 @@
-//! Plain HTTP for people: a picture or a text in, labels with probabilities out, a page to try it, and the description of all
-//! paths. It does not know how a model answers.
+//! Plain HTTP for people: a picture or a text in, labels with probabilities out, and a page to try it. It does not know how a model answers.
 
 use std::sync::Arc;
 
@@ -7,29 +6,50 @@ use axum::{
     body::Body,
     extract::{FromRequest, Multipart, Query as Parameters, Request, State},
     http::{Request as HttpRequest, header},
-    response::{Html, IntoResponse, Response},
+    response::{Html, Response},
 };
 use bytes::Bytes;
 use homeostat_deploy::{Job, Query, Reply};
 use homeostat_protocol::best_classes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
-use super::{App, body, v2};
+use super::{
+    App, body,
+    describe::{Fault, File, Files, Refused},
+    v2,
+};
 use crate::{ServeError, engine::deadline, traces::Traced};
 
 /// What may stand behind the `?`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
-    /// How many classes, the most probable first.
+    /// How many classes, the most probable first; 5 if nothing is said.
     top: Option<usize>,
-    /// The version.
+    /// The version, if not the newest.
     version: Option<String>,
 }
 
 const WANTED: &str =
     "a picture as it is, multipart/form-data with files, text/plain, or JSON such as {\"text\": \"...\"}";
 
+/// A picture or a text in, labels with probabilities out.
+#[utoipa::path(
+    post, path = "/predict/{model}", tag = "people", params(v2::Named, Asked),
+    request_body(content(
+        (File = "image/*"),
+        (Files = "multipart/form-data"),
+        (Texts = "application/json", example = json!({ "text": "what is classified" })),
+        (String = "text/plain"),
+    )),
+    responses(
+        (status = 200, description = "A prediction for each picture or text: its label, and the most probable classes."),
+        (status = 415, description = "A body of another type.", body = Fault),
+        Refused,
+    ),
+)]
 pub(super) async fn predict(
     State(app): State<Arc<App>>,
     v2::Named { model: name, .. }: v2::Named,
@@ -99,7 +119,7 @@ async fn parts(kind: &str, bytes: Bytes) -> Result<Vec<(Option<String>, Bytes)>,
 }
 
 /// A text, several, or a pair.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
 enum Texts {
     Many { texts: Vec<String> },
@@ -152,12 +172,4 @@ fn rounded(probability: f32) -> f64 {
 
 pub(super) async fn page() -> Html<&'static str> {
     Html(include_str!("page.html"))
-}
-
-pub(super) async fn docs() -> Html<&'static str> {
-    Html(include_str!("docs.html"))
-}
-
-pub(super) async fn openapi() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
 }

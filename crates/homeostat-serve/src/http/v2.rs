@@ -20,14 +20,18 @@ use super::{
     App,
     body::{self, LARGE},
     coding::Coding,
+    describe::{self, File, NoModel, NotControlled, Refused},
     json,
 };
 use crate::{ServeError, traces::Traced};
 
 /// The model in a path, and its version if it is there.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
 pub(super) struct Named {
+    /// The model's name.
     pub(super) model: String,
+    #[param(ignore)]
     pub(super) version: Option<String>,
 }
 
@@ -44,42 +48,91 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
 
 type Answer = Result<Response, ServeError>;
 
+/// Whether the process answers.
+#[utoipa::path(get, path = "/v2/health/live", tag = "health", security(()), responses((status = 200, description = "It does.")))]
 pub(super) async fn live() -> Response {
     json(&serde_json::json!({ "live": true }))
 }
 
+/// Whether all models answer and the server is not about to stop.
+#[utoipa::path(
+    get, path = "/v2/health/ready", tag = "health", security(()),
+    responses((status = 200, description = "It is ready."), (status = 503, description = "It is not.")),
+)]
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Response {
     let ready = app.engine.is_ready();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, json(&serde_json::json!({ "ready": ready }))).into_response()
 }
 
+/// The server's name, version and extensions.
+#[utoipa::path(get, path = "/v2", tag = "protocol", responses((status = 200, description = "They are.")))]
 pub(super) async fn server(State(app): State<Arc<App>>) -> Response {
     json(&app.engine.server())
 }
 
+/// What the model takes and gives.
+#[utoipa::path(
+    get, path = "/v2/models/{model}", tag = "protocol", params(Named),
+    responses((status = 200, description = "Its inputs and outputs, with types and shapes; -1 stands for any size."), NoModel),
+)]
 pub(super) async fn model(State(app): State<Arc<App>>, named: Named) -> Answer {
     Ok(json(&app.engine.model(&named.model, named.version.as_deref())?))
 }
 
+/// Whether the model answers.
+#[utoipa::path(
+    get, path = "/v2/models/{model}/ready", tag = "health", params(Named),
+    responses((status = 200, description = "It does."), NoModel, (status = 503, description = "It does not.")),
+)]
 pub(super) async fn model_ready(State(app): State<Arc<App>>, named: Named) -> Answer {
     let ready = app.engine.model_ready(&named.model, named.version.as_deref())?;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, json(&ModelReady { name: named.model, ready })).into_response())
 }
 
+/// How the model is served: instances, batches, queue.
+#[utoipa::path(
+    get, path = "/v2/models/{model}/config", tag = "protocol", params(Named),
+    responses((status = 200, description = "It is so."), NoModel),
+)]
 pub(super) async fn config(State(app): State<Arc<App>>, named: Named) -> Answer {
     Ok(json(&app.engine.config(&named.model, named.version.as_deref())?))
 }
 
+/// How often the model was asked, and where the time went.
+#[utoipa::path(
+    get, path = "/v2/models/{model}/stats", tag = "protocol", params(Named),
+    responses((status = 200, description = "Since it was loaded."), NoModel),
+)]
 pub(super) async fn statistics(State(app): State<Arc<App>>, named: Named) -> Answer {
     Ok(json(&app.engine.statistics(Some(&named.model), named.version.as_deref())?))
 }
 
+/// How often each model was asked, and where the time went.
+#[utoipa::path(
+    get, path = "/v2/models/stats", tag = "protocol", responses((status = 200, description = "Since they were loaded.")),
+)]
 pub(super) async fn all_statistics(State(app): State<Arc<App>>) -> Answer {
     Ok(json(&app.engine.statistics(None, None)?))
 }
 
+/// Answers tensors that are prepared (as in training), or files and texts as BYTES.
+///
+/// As `application/octet-stream`: the JSON, of the length that the header `Inference-Header-Content-Length` says, and behind it the bytes
+/// of the tensors.
+#[utoipa::path(
+    post, path = "/v2/models/{model}/infer", tag = "protocol", params(Named),
+    request_body(content(
+        (describe::InferRequest = "application/json", example = json!({
+            "id": "1",
+            "inputs": [{ "name": "image", "shape": [1, 1, 2, 2], "datatype": "FP32", "data": [0.1, 0.2, 0.3, 0.4] }],
+            "outputs": [{ "name": "probabilities", "parameters": { "classification": 3 } }],
+        })),
+        (File = "application/octet-stream"),
+    )),
+    responses((status = 200, description = "The outputs."), Refused),
+)]
 pub(super) async fn infer(State(app): State<Arc<App>>, named: Named, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     // A stranger's word is refused before his body is read.
@@ -137,6 +190,12 @@ pub(super) fn packed(headers: &HeaderMap, plain: Bytes) -> Response {
     }
 }
 
+/// Which models there are, and in what state.
+#[utoipa::path(
+    post, path = "/v2/repository/index", tag = "control",
+    request_body(content(("application/json", example = json!({ "ready": true })))),
+    responses((status = 200, description = "One entry a version.")),
+)]
 pub(super) async fn index(State(app): State<Arc<App>>, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let read = body::read(&app, &parts.headers, body).await?;
@@ -156,6 +215,11 @@ pub(super) async fn may_control(State(app): State<Arc<App>>, request: Request, n
     ServeError::no_control().into_response()
 }
 
+/// Loads a model, or what has changed of it; the old version answers until the new one is verified and warm.
+#[utoipa::path(
+    post, path = "/v2/repository/models/{model}/load", tag = "control", params(Named),
+    responses((status = 200, description = "Done."), NotControlled),
+)]
 pub(super) async fn load(State(app): State<Arc<App>>, named: Named, request: Request) -> Answer {
     let (parts, body) = request.into_parts();
     let read = body::read(&app, &parts.headers, body).await?;
@@ -175,6 +239,11 @@ struct LoadBody {
     parameters: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
+/// Takes a model out of service; what it has taken is answered.
+#[utoipa::path(
+    post, path = "/v2/repository/models/{model}/unload", tag = "control", params(Named),
+    responses((status = 200, description = "Done."), NotControlled),
+)]
 pub(super) async fn unload(State(app): State<Arc<App>>, named: Named) -> Answer {
     app.engine.unload(&named.model)?;
     Ok(json(&serde_json::json!({})))

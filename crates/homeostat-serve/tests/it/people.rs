@@ -89,17 +89,31 @@ async fn what_cannot_be_predicted_is_told_in_one_line() {
 #[tokio::test]
 async fn pages_fetch_nothing_from_elsewhere() {
     let place = Place::new().await;
-    for path in ["/", "/docs"] {
+    assert_eq!(place.get("/docs").await.headers["location"], "/docs/");
+    for path in ["/", "/docs/"] {
         let page = place.get(path).await;
         assert_eq!(page.status, 200);
         let text = String::from_utf8(page.body.to_vec()).unwrap();
-        assert!(text.contains("<title>") && text.contains("viewport"), "{path}");
+        assert!(text.contains("<title>"), "{path}");
         assert!(!text.contains("http://") && !text.contains("https://"), "{path}");
+        for file in text.split(['"', '\'']).filter_map(|word| word.strip_prefix("./")) {
+            assert_eq!(place.get(&format!("{path}{file}")).await.status, 200, "{file}");
+        }
     }
+    // By default the page asks a server of others whether the description is right.
+    let set_up = place.get("/docs/swagger-initializer.js").await;
+    let set_up = String::from_utf8(set_up.body.to_vec()).unwrap();
+    assert!(set_up.contains("\"/openapi.json\"") && set_up.contains("\"validatorUrl\": \"none\""), "{set_up}");
     let openapi = place.get("/openapi.json").await.json(200);
     assert!(openapi["openapi"].as_str().unwrap().starts_with("3."));
-    // Each path that is described is there, by its method.
-    for (path, methods) in openapi["paths"].as_object().unwrap() {
+    let described = openapi["paths"].as_object().unwrap();
+    assert!(described.contains_key("/v2/models/{model}/versions/{version}/infer"));
+    // Each path that is described is there, by its method, and says what stands in its path.
+    for (path, methods) in described {
+        for operation in methods.as_object().unwrap().values() {
+            let stated = operation["parameters"].as_array().into_iter().flatten().filter(|one| one["in"] == "path");
+            assert_eq!(stated.count(), path.matches('{').count(), "{path}");
+        }
         let path = path.replace("{model}", "pictures").replace("{version}", "1");
         for method in methods.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
