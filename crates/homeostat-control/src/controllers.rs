@@ -30,6 +30,10 @@ impl Controllers {
                 let guard = self.guard.as_mut();
                 guard.and_then(|guard| guard.decide(*loss, *gradient_norm, *rate)).into_iter().collect()
             }
+            Observation::Unfrozen { .. } => {
+                self.guard.iter_mut().for_each(Guard::forget_gradients);
+                Vec::new()
+            }
             Observation::Evaluation { figures } => {
                 let plateau = self.plateau.as_mut().and_then(|plateau| plateau.decide(figures));
                 let early_stop = self.early_stop.as_mut().and_then(|early_stop| early_stop.decide(figures));

@@ -95,6 +95,11 @@ impl Guard {
         Some(self.escalate(fault))
     }
 
+    /// Where more learns, the norm of all gradients is another quantity, larger by factors; it is warmed up for again.
+    pub(crate) fn forget_gradients(&mut self) {
+        self.gradient_norm = Gauge::default();
+    }
+
     pub(crate) fn steady(&self) -> bool {
         self.calm >= self.config.recovery_steps && self.loss.is_warm()
     }

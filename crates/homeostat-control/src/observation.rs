@@ -26,6 +26,11 @@ pub enum Observation {
         #[serde(with = "number")]
         rate: f64,
     },
+    /// More learns from here on: parameters that were frozen.
+    Unfrozen {
+        /// The numbers that learn now.
+        learning: u64,
+    },
     /// One evaluation on the validation split.
     Evaluation {
         /// Each figure by name, as `loss` or `accuracy`.

@@ -134,7 +134,7 @@ fn curves(lines: &[MetricsLine], events: &[ControlEvent]) -> Vec<Series> {
     }
     let steps = events.iter().filter_map(|event| match event.observation {
         Observation::Step { loss, .. } => Some(Point { step: event.step + 1, epoch: event.epoch as f64, value: loss }),
-        Observation::Evaluation { .. } => None,
+        Observation::Unfrozen { .. } | Observation::Evaluation { .. } => None,
     });
     let steps = Series { name: "loss of each step".to_owned(), part: "train".to_owned(), points: steps.collect() };
     curves.extend((!steps.points.is_empty()).then_some(steps));

@@ -279,6 +279,10 @@ where
         let config = self.job.config;
         let place = self.state.memory.place;
         self.thaw();
+        if place.batch == 0 && config.unfreeze.iter().any(|thaw| thaw.after_epochs == place.epoch) {
+            let learning = learning(&*self.state.now.model) as u64;
+            self.decide(Observation::Unfrozen { learning }, observe)?;
+        }
         // A run that was stopped where a limit was reached does not go beyond it.
         if let Some(flow) = self.pause().filter(|_| place.batch > 0) {
             return Ok(flow);

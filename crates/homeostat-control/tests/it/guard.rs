@@ -42,6 +42,20 @@ fn alarms(kind: impl Fn(&mut Noise, f64) -> (f64, f64)) -> (usize, usize) {
 }
 
 #[test]
+fn gradients_are_larger_where_more_learns() {
+    let unfrozen = Observation::Unfrozen { learning: 1000 };
+    let larger = vec![step(1.0, 40.0); 200];
+    let mut told = warmed(100);
+    assert_eq!(told.decide(&unfrozen), []);
+    assert!(actions(&mut told, &larger).iter().all(Option::is_none));
+    assert_eq!(actions(&mut told, &[step(1.0, 1e9)]), [Some(SKIP)], "it is warm again");
+    assert_eq!(actions(&mut warmed(100), &larger[..1]), [Some(SKIP)], "nobody told it");
+    let mut told = warmed(100);
+    told.decide(&unfrozen);
+    assert_eq!(actions(&mut told, &[step(1e9, 40.0)]), [Some(SKIP)], "the loss is the same quantity");
+}
+
+#[test]
 fn normal_noise_gives_no_alarm() {
     assert_eq!(alarms(|noise, _| ((0.3 * noise.normal()).exp(), (0.5 * noise.normal()).exp())), (0, 0));
 }

@@ -80,6 +80,7 @@ fn floats_survive_the_log_exactly() {
             let back = match ControlEvent::from_line(&line).unwrap().observation {
                 Observation::Step { loss, .. } => loss,
                 Observation::Evaluation { figures } => figures["loss"],
+                Observation::Unfrozen { .. } => unreachable!("it holds no such figure"),
             };
             assert!(back.to_bits() == value.to_bits() || (back.is_nan() && value.is_nan()), "{value} became {back}");
         }

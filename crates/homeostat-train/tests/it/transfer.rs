@@ -1,6 +1,7 @@
 //! What learns when: frozen, thawed, by layers; and what is published in the end.
 
 use homeostat_artifact::{Checkpoint, RunWriter};
+use homeostat_control::{ControlEvent, Observation};
 use homeostat_task::{Task, Weights};
 use homeostat_train::{AverageConfig, CheckpointConfig, EmaConfig, End, OptimizerConfig, TrainConfig, UnfreezeConfig};
 
@@ -19,6 +20,15 @@ fn weights(checkpoint: &Checkpoint) -> Weights {
 fn epochs(run: &RunWriter) -> Vec<Weights> {
     let checkpoints = run.checkpoints().unwrap();
     checkpoints.steps().unwrap().into_iter().map(|step| weights(&checkpoints.open(step).unwrap())).collect()
+}
+
+/// The epochs at whose beginning the controllers were told that more learns, and how much.
+fn unfrozen(run: &RunWriter) -> Vec<(u64, u64)> {
+    let told = |event: ControlEvent| match event.observation {
+        Observation::Unfrozen { learning } => Some((event.epoch, learning)),
+        _ => None,
+    };
+    run.events().unwrap().into_iter().filter_map(told).collect()
 }
 
 fn values<'a>(weights: &'a Weights, name: &str) -> &'a [f32] {
@@ -47,6 +57,7 @@ fn what_is_frozen_learns_after_its_epochs() {
     assert_eq!(moves("hidden.weight"), [false; 3]);
     assert_eq!(moves("hidden.bias"), [false, true, true]);
     assert_eq!(moves("head.weight"), [true; 3]);
+    assert_eq!(unfrozen(&run), [(2, 8 + 8 * 3 + 3)], "two layers' biases, and the weights between them");
     let average = latest(&run).unwrap().file("average.safetensors").unwrap();
     let (average, _) = Weights::from_safetensors(&std::fs::read(average).unwrap()).unwrap();
     assert_eq!(values(&average, "hidden.weight"), values(&epochs[0], "hidden.weight"), "an average of one value");
@@ -66,6 +77,7 @@ fn a_training_that_is_stopped_goes_on_with_what_learns_then() {
     let end = trial.run(&cut, latest(&cut).as_ref(), None, |_| {}).unwrap();
     assert!(matches!(end, End::Finished(_)));
     assert_eq!(weights(&latest(&cut).unwrap()), weights(&latest(&whole).unwrap()));
+    assert_eq!(unfrozen(&cut), unfrozen(&whole));
 }
 
 #[test]
