@@ -2,13 +2,14 @@
 //! here are the shapes of what goes in and out. Of these only the names are used: `homeostat-protocol` reads and writes them.
 #![expect(dead_code, reason = "shapes of JSON, which nobody makes")]
 
+use homeostat_protocol::Datatype;
 use serde_json::{Map, Value};
 use utoipa::{
     IntoResponses, Modify, OpenApi, ToSchema,
     openapi::{
         Components, OpenApi as Description, Required,
         path::{Operation, ParameterBuilder, ParameterIn},
-        schema::{Object, Type},
+        schema::{Object, ObjectBuilder, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -184,6 +185,7 @@ pub(super) struct InferRequest {
 pub(super) struct Tensor {
     name: String,
     shape: Vec<i64>,
+    #[schema(schema_with = datatype)]
     datatype: Datatype,
     /// Flat, or nested as the shape; nothing where the bytes come behind the JSON.
     data: Option<Vec<Value>>,
@@ -192,23 +194,8 @@ pub(super) struct Tensor {
 }
 
 /// What the elements of a tensor are.
-#[derive(ToSchema)]
-#[schema(rename_all = "UPPERCASE")]
-pub(super) enum Datatype {
-    Bool,
-    Uint8,
-    Uint16,
-    Uint32,
-    Uint64,
-    Int8,
-    Int16,
-    Int32,
-    Int64,
-    Fp16,
-    Bf16,
-    Fp32,
-    Fp64,
-    Bytes,
+fn datatype() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Datatype::ALL.map(|kind| kind.to_string()))).build()
 }
 
 /// An output that is asked for.

@@ -106,6 +106,8 @@ async fn pages_fetch_nothing_from_elsewhere() {
     assert!(set_up.contains("\"/openapi.json\"") && set_up.contains("\"validatorUrl\": \"none\""), "{set_up}");
     let openapi = place.get("/openapi.json").await.json(200);
     assert!(openapi["openapi"].as_str().unwrap().starts_with("3."));
+    let datatypes = openapi["components"]["schemas"]["Tensor"]["properties"]["datatype"]["enum"].as_array().unwrap();
+    assert!(datatypes.len() == 14 && datatypes.contains(&json!("FP32")), "{datatypes:?}");
     let described = openapi["paths"].as_object().unwrap();
     assert!(described.contains_key("/v2/models/{model}/versions/{version}/infer"));
     // Each path that is described is there, by its method, and says what stands in its path.
