@@ -1,11 +1,16 @@
 //! Experiments with language models: from plain text to an artifact that writes.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use burn::tensor::TensorData;
 use homeostat_artifact::{Artifact, Run};
 use homeostat_config::Resolved;
 use homeostat_data::{SourceConfig, Tokenizer};
 use homeostat_experiment::Experiment;
+use homeostat_task::{PEFT_FILES, PeftPrefix, Weights, read_foreign};
 use homeostat_tasks::TaskConfig;
 
 use crate::place::{Place, recorded};
@@ -113,17 +118,23 @@ fn files_may_say_which_part_they_are_and_tokens_may_be_more_than_characters() {
     assert!(shown.contains("the texts come divided"), "{shown}");
 }
 
-#[test]
-fn a_network_begins_with_the_weights_of_gpt2() {
-    let place = Place::new();
-    play(&place);
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../homeostat-tasks/tests/fixtures/gpt2");
-    fs::copy(fixture.join("model.safetensors"), place.data().join("gpt2.safetensors")).unwrap();
+/// Texts for the GPT-2 of the tasks' fixtures, whose weights lie beside them.
+fn letters_for_gpt2(place: &Place) -> PathBuf {
+    play(place);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../homeostat-tasks/tests/fixtures");
+    fs::copy(fixtures.join("gpt2/model.safetensors"), place.data().join("gpt2.safetensors")).unwrap();
     // 29 characters, and two that stand for none.
     let letters: String = ('a'..='z').chain(" .\n".chars()).collect();
     for (name, count) in [("a.txt", 120), ("b.txt", 60)] {
         fs::write(place.data().join("plays").join(name), letters.repeat(count)).unwrap();
     }
+    fixtures
+}
+
+#[test]
+fn a_network_begins_with_the_weights_of_gpt2() {
+    let place = Place::new();
+    let fixture = letters_for_gpt2(&place).join("gpt2");
     let words = [
         "model={ decoder = { width = 16, depth = 2, heads = 4, hidden = 64, positions = 64 } }",
         "train.pretrained={ from = \"gpt2.safetensors\" }",
@@ -132,9 +143,9 @@ fn a_network_begins_with_the_weights_of_gpt2() {
     ];
     let (run, _) = place.train(plays(&words));
     let published = fs::read(run.path().join("artifact/model.safetensors")).unwrap();
-    let (ours, _) = homeostat_task::Weights::from_safetensors(&published).unwrap();
-    let theirs = homeostat_task::read_foreign(&fixture.join("model.safetensors")).unwrap();
-    let floats = |data: &burn::tensor::TensorData| data.as_slice::<f32>().unwrap().to_vec();
+    let (ours, _) = Weights::from_safetensors(&published).unwrap();
+    let theirs = read_foreign(&fixture.join("model.safetensors")).unwrap();
+    let floats = |data: &TensorData| data.as_slice::<f32>().unwrap().to_vec();
     for (name, other) in [
         ("decoder.blocks.1.qkv.weight", "transformer.h.1.attn.c_attn.weight"),
         ("decoder.tokens.weight", "transformer.wte.weight"),
@@ -156,6 +167,50 @@ fn a_network_begins_with_the_weights_of_gpt2() {
     let fails = |words: &[&str]| place.try_train(plays(words)).map(drop).unwrap_err().to_string();
     let error = fails(&["train.pretrained={ from = \"gpt2.safetensors\" }"]);
     assert!(error.contains("train.pretrained") && error.lines().count() == 1, "{error}");
+}
+
+/// PEFT's prefixes for a GPT-2 find their blocks under its foreign names, learn, and go back into PEFT's files.
+#[test]
+fn a_gpt2_begins_with_prefixes_of_peft_and_leaves_such() {
+    let place = Place::new();
+    let theirs = letters_for_gpt2(&place).join("peft_prefix_gpt2");
+    fs::create_dir(place.data().join("prefixes")).unwrap();
+    for file in PEFT_FILES {
+        fs::copy(theirs.join(file), place.data().join("prefixes").join(file)).unwrap();
+    }
+    let train = |rate: &str| {
+        let words = [
+            "model={ decoder = { width = 16, depth = 2, heads = 4, hidden = 64, positions = 64, prefix = 3 } }",
+            "train.pretrained={ from = \"gpt2.safetensors\", adapter = \"prefixes\" }",
+            "train.learn=['*prefix*']",
+            "train.max-steps=1",
+            rate,
+        ];
+        let (run, _) = place.train(plays(&words));
+        let published = fs::read(run.path().join("artifact/model.safetensors")).unwrap();
+        let (weights, _) = Weights::from_safetensors(&published).unwrap();
+        (PeftPrefix::read(&run.path().join("adapter")).unwrap(), weights)
+    };
+    let begun = PeftPrefix::read(&theirs).unwrap();
+    let (still, weights) = train("optimizer={ sgd = { learning-rate = 1e-12, momentum = 0.0 } }");
+    assert_eq!((still.heads, still.layers.len(), still.base.as_deref()), (4, 2, Some("gpt2.safetensors")));
+    for (layer, (found, expected)) in still.layers.iter().zip(&begun.layers).enumerate() {
+        for (part, name) in ["keys", "values"].into_iter().enumerate() {
+            assert_eq!(found[part], weights.tensors()[&format!("decoder.blocks.{layer}.prefix.{name}")]);
+            let floats = |data: &TensorData| data.as_slice::<f32>().unwrap().to_vec();
+            let (found, expected) = (floats(&found[part]), floats(&expected[part]));
+            let is_near = found.iter().zip(&expected).all(|(found, expected)| (found - expected).abs() < 1e-6);
+            assert!(found.len() == expected.len() && is_near, "{name} of block {layer}");
+        }
+    }
+    let (learnt, others) = train("optimizer={ sgd = { learning-rate = 1.0, momentum = 0.0 } }");
+    assert!(learnt.layers.iter().flatten().zip(still.layers.iter().flatten()).all(|(a, b)| a != b), "all learn");
+    let rest = |weights: &Weights| {
+        let mut tensors = weights.tensors().clone();
+        tensors.retain(|name, _| !name.contains("prefix"));
+        tensors
+    };
+    assert!(rest(&weights) == rest(&others), "the rest stays");
 }
 
 #[test]

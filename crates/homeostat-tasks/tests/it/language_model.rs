@@ -11,7 +11,7 @@ use homeostat_data::{Tokenizer, TokenizerConfig, TokenizerKind, TooLong};
 use homeostat_models::{
     DecoderConfig, FeedKind, LanguageNetwork, LanguageNetworkConfig, NormKind, PlaceKind, SequenceInput,
 };
-use homeostat_task::{ForeignNames, Outcome, Task, Weights, read_foreign};
+use homeostat_task::{ForeignNames, Outcome, PeftPrefix, Task, Weights, read_foreign};
 use homeostat_tasks::{
     Ended, GenerationConfig, LanguageInput, LanguageModel, LanguageModelConfig, NextTokens, Prompt, Sampler,
     prompt_request,
@@ -58,17 +58,15 @@ fn numbers(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| u32::try_from(id.as_u64().unwrap()).unwrap()).collect()
 }
 
-fn written() -> Value {
-    serde_json::from_slice(&fs::read(fixture("gpt2/written.json")).unwrap()).unwrap()
+/// What transformers, or PEFT, has computed for a fixture.
+fn written(folder: &str) -> Value {
+    serde_json::from_slice(&fs::read(fixture(folder).join("written.json")).unwrap()).unwrap()
 }
 
-#[test]
-fn the_scores_of_gpt2_are_those_of_transformers() {
-    let (device, written) = (device(), written());
-    let network = gpt2(&device);
+fn check_scores(network: &LanguageNetwork, written: &Value, device: &Device) {
     let texts = written["ids"].as_array().unwrap().iter().zip(written["scores"].as_array().unwrap());
     for (ids, scores) in texts {
-        let found = floats(network.scores(&SequenceInput::full(tensor(&numbers(ids), &device))));
+        let found = floats(network.scores(&SequenceInput::full(tensor(&numbers(ids), device))));
         let rows = scores.as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap());
         #[expect(clippy::cast_possible_truncation, reason = "they were 32-bit floats")]
         let expected: Vec<f32> = rows.map(|score| score.as_f64().unwrap() as f32).collect();
@@ -77,24 +75,59 @@ fn the_scores_of_gpt2_are_those_of_transformers() {
     }
 }
 
+/// The most likely 50 tokens behind the prompt.
+fn fifty(network: &LanguageNetwork, written: &Value, repetition_penalty: f64, device: &Device) -> Vec<u32> {
+    let how = GenerationConfig { temperature: 0.0, repetition_penalty, ..GenerationConfig::default() };
+    let (mut writer, mut sampler) = (network.writer(), Sampler::new(&how));
+    let mut all = numbers(&written["prompt"]);
+    let mut scores = floats(writer.read(tensor(&all, device)));
+    let mut found = Vec::new();
+    while found.len() < 50 {
+        let token = sampler.draw(&scores, &all);
+        found.push(token);
+        all.push(token);
+        scores = floats(writer.read(tensor(&[token], device)));
+    }
+    found
+}
+
+#[test]
+fn the_scores_of_gpt2_are_those_of_transformers() {
+    let device = device();
+    check_scores(&gpt2(&device), &written("gpt2"), &device);
+}
+
 #[test]
 fn fifty_tokens_of_gpt2_are_those_of_transformers() {
-    let (device, written) = (device(), written());
+    let (device, written) = (device(), written("gpt2"));
     let network = gpt2(&device);
     for (name, repetition_penalty) in [("greedy", 1.0), ("penalised", 1.3)] {
-        let how = GenerationConfig { temperature: 0.0, repetition_penalty, ..GenerationConfig::default() };
-        let (mut writer, mut sampler) = (network.writer(), Sampler::new(&how));
-        let mut all = numbers(&written["prompt"]);
-        let mut scores = floats(writer.read(tensor(&all, &device)));
-        let mut found = Vec::new();
-        while found.len() < 50 {
-            let token = sampler.draw(&scores, &all);
-            found.push(token);
-            all.push(token);
-            scores = floats(writer.read(tensor(&[token], &device)));
-        }
-        assert_eq!(found, numbers(&written[name]), "{name}");
+        assert_eq!(fifty(&network, &written, repetition_penalty, &device), numbers(&written[name]), "{name}");
     }
+}
+
+/// What `tests/fixtures/peft_prefix.py` has made: they shift the places of the tokens, and each token written sees them.
+#[test]
+fn prefixes_of_peft_compute_in_gpt2_what_they_compute_there() {
+    let (device, written) = (device(), written("peft_prefix_gpt2"));
+    let prefix = PeftPrefix::read(&fixture("peft_prefix_gpt2")).unwrap();
+    let config = fs::read_to_string(fixture("gpt2/config.json")).unwrap();
+    let (LanguageNetworkConfig::Decoder(config), vocabulary, tied) =
+        LanguageNetworkConfig::of_transformers(&config).unwrap()
+    else {
+        panic!("a decoder")
+    };
+    let config = LanguageNetworkConfig::Decoder(DecoderConfig { prefix: 3, ..config });
+    let mut weights = Weights::of(&gpt2(&device)).tensors().clone();
+    for (layer, parts) in prefix.layers.iter().enumerate() {
+        for (name, data) in ["keys", "values"].into_iter().zip(parts) {
+            weights.insert(format!("decoder.blocks.{layer}.prefix.{name}"), data.clone());
+        }
+    }
+    let network = config.init(vocabulary, tied, &device).unwrap();
+    let network = Weights::from_tensors(weights).apply(network).unwrap();
+    check_scores(&network, &written, &device);
+    assert_eq!(fifty(&network, &written, 1.0, &device), numbers(&written["greedy"]));
 }
 
 #[test]
