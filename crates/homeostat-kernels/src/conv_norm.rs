@@ -1,6 +1,9 @@
 //! Batch normalisation with Burn's own module, and a convolution followed by it.
 
-use burn::{nn::BatchNorm, tensor::Tensor};
+use burn::{
+    nn::BatchNorm,
+    tensor::{Device, Tensor},
+};
 
 #[cfg(feature = "cpu")]
 use crate::image_ops::{ImageOps, Normalisation};
@@ -19,7 +22,7 @@ pub fn batch_norm(
     #[cfg(feature = "cpu")]
     if kernels.take(&x) {
         use burn::backend::Dispatch;
-        let by_batch = learns(&x, norm);
+        let by_batch = normalises_by_batch(norm, &x.device());
         let moments = if by_batch {
             let moments = <Dispatch as ImageOps>::kernel_moments(x.clone().into_dispatch());
             update(norm, &Tensor::from_dispatch(moments.clone()));
@@ -82,9 +85,10 @@ pub fn conv_norm(
     batch_norm(conv2d(x, weight, None, &plain, kernels), norm, residual, options.activation, kernels)
 }
 
-/// Whether the layer normalises by the batch, as Burn decides it.
-fn learns(x: &Tensor<4>, norm: &BatchNorm) -> bool {
-    x.device().is_autodiff() && norm.training.is_enabled()
+/// Whether the layer normalises by the batch, and moves its running statistics, as Burn decides it.
+#[must_use]
+pub fn normalises_by_batch(norm: &BatchNorm, device: &Device) -> bool {
+    device.is_autodiff() && norm.training.is_enabled()
 }
 
 /// The running statistics, as Burn's module moves them.

@@ -95,7 +95,7 @@ use burn::tensor::{Tensor, activation::relu, module, ops::ConvOptions};
 
 #[cfg(feature = "mimalloc")]
 pub use allocator::keep_freed_memory;
-pub use conv_norm::{batch_norm, conv_norm};
+pub use conv_norm::{batch_norm, conv_norm, normalises_by_batch};
 pub use levels::scaled_levels;
 pub use pooling::{AvgPool2dOptions, MaxPool2dOptions, adaptive_avg_pool2d, avg_pool2d, max_pool2d};
 pub use sequence::{

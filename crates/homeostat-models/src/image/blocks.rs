@@ -10,7 +10,7 @@ use burn::{
 };
 use homeostat_kernels::{
     Activation, Conv2dOptions, Curve, Kernels, MaxPool2dOptions, adaptive_avg_pool2d, at_most, batch_norm, conv_norm,
-    conv2d, conv2d_halved, dense, flatten, fork, layer_norm, linear, max_pool2d,
+    conv2d, conv2d_halved, dense, flatten, fork, layer_norm, linear, max_pool2d, normalises_by_batch,
 };
 
 use super::trace;
@@ -186,7 +186,7 @@ pub(crate) fn normalise(norm: &BatchNorm, x: Tensor<4>, then: Then) -> Tensor<4>
 
 /// Normalises. Burn moves the running variance by the batch's biased variance; the originals, by the unbiased one.
 fn unbiased(norm: &BatchNorm, device: &Device, normalise: impl FnOnce() -> Tensor<4>) -> Tensor<4> {
-    if !(device.is_autodiff() && norm.training.is_enabled()) {
+    if !normalises_by_batch(norm, device) {
         return normalise();
     }
     let kept = norm.running_var.value_sync() * (1.0 - norm.momentum);
