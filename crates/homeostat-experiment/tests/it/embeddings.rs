@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeMap, fs};
 
-use homeostat_artifact::{Artifact, Run};
+use homeostat_artifact::Artifact;
 use homeostat_config::Resolved;
 use homeostat_experiment::Experiment;
-use homeostat_task::{Weights, read_foreign};
 
-use crate::place::{Place, recorded};
+use crate::place::{Place, published, recorded};
 
 const TEXT: &str = "name = \"questions\"
 [task.sentence-embedding]
@@ -42,10 +41,6 @@ fn prepare(place: &Place) {
 
 fn questions(words: &[&str]) -> Resolved<Experiment> {
     Experiment::text("questions.toml", TEXT).overrides(words).load().unwrap()
-}
-
-fn published(run: &Run) -> Weights {
-    read_foreign(&run.path().join("artifact/model.safetensors")).unwrap()
 }
 
 #[test]

@@ -13,7 +13,7 @@ use homeostat_experiment::Experiment;
 use homeostat_task::{PEFT_FILES, PeftPrefix, Weights, read_foreign};
 use homeostat_tasks::TaskConfig;
 
-use crate::place::{Place, recorded};
+use crate::place::{Place, published, recorded};
 
 const TEXT: &str = "name = \"plays\"
 [task.language-model]
@@ -118,6 +118,11 @@ fn files_may_say_which_part_they_are_and_tokens_may_be_more_than_characters() {
     assert!(shown.contains("the texts come divided"), "{shown}");
 }
 
+fn are_near(a: &TensorData, b: &TensorData) -> bool {
+    let [a, b] = [a, b].map(|data| data.as_slice::<f32>().unwrap());
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6)
+}
+
 /// Texts for the GPT-2 of the tasks' fixtures, whose weights lie beside them.
 fn letters_for_gpt2(place: &Place) -> PathBuf {
     play(place);
@@ -142,16 +147,13 @@ fn a_network_begins_with_the_weights_of_gpt2() {
         "optimizer={ sgd = { learning-rate = 1e-12, momentum = 0.0 } }",
     ];
     let (run, _) = place.train(plays(&words));
-    let published = fs::read(run.path().join("artifact/model.safetensors")).unwrap();
-    let (ours, _) = Weights::from_safetensors(&published).unwrap();
+    let ours = published(&run);
     let theirs = read_foreign(&fixture.join("model.safetensors")).unwrap();
-    let floats = |data: &TensorData| data.as_slice::<f32>().unwrap().to_vec();
     for (name, other) in [
         ("decoder.blocks.1.qkv.weight", "transformer.h.1.attn.c_attn.weight"),
         ("decoder.tokens.weight", "transformer.wte.weight"),
     ] {
-        let (a, b) = (floats(&ours.tensors()[name]), floats(&theirs.tensors()[other]));
-        assert!(a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6), "{name}");
+        assert!(are_near(&ours.tensors()[name], &theirs.tensors()[other]), "{name}");
     }
     // Where the experiment says nothing of the network, the file beside the weights does.
     fs::copy(fixture.join("config.json"), place.data().join("config.json")).unwrap();
@@ -187,9 +189,7 @@ fn a_gpt2_begins_with_prefixes_of_peft_and_leaves_such() {
             rate,
         ];
         let (run, _) = place.train(plays(&words));
-        let published = fs::read(run.path().join("artifact/model.safetensors")).unwrap();
-        let (weights, _) = Weights::from_safetensors(&published).unwrap();
-        (PeftPrefix::read(&run.path().join("adapter")).unwrap(), weights)
+        (PeftPrefix::read(&run.path().join("adapter")).unwrap(), published(&run))
     };
     let begun = PeftPrefix::read(&theirs).unwrap();
     let (still, weights) = train("optimizer={ sgd = { learning-rate = 1e-12, momentum = 0.0 } }");
@@ -197,10 +197,7 @@ fn a_gpt2_begins_with_prefixes_of_peft_and_leaves_such() {
     for (layer, (found, expected)) in still.layers.iter().zip(&begun.layers).enumerate() {
         for (part, name) in ["keys", "values"].into_iter().enumerate() {
             assert_eq!(found[part], weights.tensors()[&format!("decoder.blocks.{layer}.prefix.{name}")]);
-            let floats = |data: &TensorData| data.as_slice::<f32>().unwrap().to_vec();
-            let (found, expected) = (floats(&found[part]), floats(&expected[part]));
-            let is_near = found.iter().zip(&expected).all(|(found, expected)| (found - expected).abs() < 1e-6);
-            assert!(found.len() == expected.len() && is_near, "{name} of block {layer}");
+            assert!(are_near(&found[part], &expected[part]), "{name} of block {layer}");
         }
     }
     let (learnt, others) = train("optimizer={ sgd = { learning-rate = 1.0, momentum = 0.0 } }");

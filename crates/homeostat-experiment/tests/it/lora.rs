@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use burn::tensor::TensorData;
-use homeostat_artifact::{Run, sha256};
+use homeostat_artifact::sha256;
 use homeostat_config::Resolved;
 use homeostat_data::Rng;
 use homeostat_experiment::Experiment;
@@ -11,7 +11,7 @@ use homeostat_models::bert_weights;
 use homeostat_task::{PEFT_FILES, PeftAdapter, PeftPrefix, Weights, read_foreign};
 use serde_json::Value;
 
-use crate::place::{Place, digits};
+use crate::place::{Place, digits, published};
 
 const TEXT: &str = "name = \"pets\"
 [task.text-classification]
@@ -75,10 +75,6 @@ fn pets(words: &[&str]) -> Resolved<Experiment> {
     Experiment::text("pets.toml", TEXT).overrides(words).load().unwrap()
 }
 
-fn published(run: &Run) -> Weights {
-    read_foreign(&run.path().join("artifact/model.safetensors")).unwrap()
-}
-
 /// The largest difference of a tensor of two networks, over those whose names begin so.
 fn apart(start: &str, [a, b]: [&Weights; 2]) -> f32 {
     let of = |weights: &Weights, name: &str| weights.tensors()[name].as_slice::<f32>().unwrap().to_vec();
@@ -137,7 +133,7 @@ fn the_adapter_stands_alone_and_with_its_base_is_what_was_published() {
     let begun = format!("train.pretrained.adapter=\"{at}\"");
     let (second, _) =
         place.train(pets(&[&begun, "train.lora.targets=['*.up.weight']", "train.lora.beside=['head.*']"]));
-    assert!(apart("network.blocks.1.qkv", [&self::published(&second), &published]) < 1e-6);
+    assert!(apart("network.blocks.1.qkv", [&crate::place::published(&second), &published]) < 1e-6);
 }
 
 #[test]
@@ -217,7 +213,7 @@ fn prefixes_learn_alone_and_stand_alone_in_the_files_of_peft() {
     let again =
         [&words[..2], &["train.pretrained.allow=['head.*']", "train.learn=['head.*']", "epochs=1", &begun]].concat();
     let (second, _) = place.train(load(&again).unwrap());
-    assert_eq!(apart("network.", [&published, &self::published(&second)]), 0.0);
+    assert_eq!(apart("network.", [&published, &crate::place::published(&second)]), 0.0);
     let fails = |words: &[&str]| place.try_train(load(words).unwrap()).map(drop).unwrap_err().to_string();
     let allow = "train.pretrained.allow=['head.*', '*prefix*']";
     for (words, told) in [

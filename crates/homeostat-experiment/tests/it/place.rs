@@ -18,6 +18,7 @@ use homeostat_data::{DataRoot, Image, Shape};
 use homeostat_device::DeviceChoice;
 use homeostat_experiment::{Evaluation, Experiment, ExperimentError, Outcome, Setting, Stage};
 use homeostat_fetch::{Cache, FetchOptions, Hub};
+use homeostat_task::{Weights, read_foreign};
 use homeostat_train::{Event, Workers};
 use tempfile::TempDir;
 
@@ -165,6 +166,11 @@ pub(crate) fn digits(words: &[&str]) -> Resolved<Experiment> {
 pub(crate) fn pets(words: &[&str]) -> Resolved<Experiment> {
     let text = "name = \"pets\"\n[data]\nsource.image-folder = { folder = \"pets\" }\nsplit.stratified = { valid = 0.25, test = 0.25 }\n[train]\nbatch-size = 4\n";
     Experiment::text("pets.toml", text).overrides(&SMALL).overrides(words).load().unwrap()
+}
+
+/// The weights that a run has published.
+pub(crate) fn published(run: &Run) -> Weights {
+    read_foreign(&run.path().join("artifact/model.safetensors")).unwrap()
 }
 
 /// The experiment that a run has recorded.

@@ -2,12 +2,11 @@
 
 use std::fs;
 
-use homeostat_artifact::{Artifact, Run};
+use homeostat_artifact::Artifact;
 use homeostat_config::Resolved;
 use homeostat_experiment::Experiment;
-use homeostat_task::{Weights, read_foreign};
 
-use crate::place::{Place, recorded};
+use crate::place::{Place, published, recorded};
 
 const TEXT: &str = "name = \"shop\"
 [task.recommendation]
@@ -47,10 +46,6 @@ fn prepare(place: &Place) {
 
 fn shop(words: &[&str]) -> Resolved<Experiment> {
     Experiment::text("shop.toml", TEXT).overrides(words).load().unwrap()
-}
-
-fn published(run: &Run) -> Weights {
-    read_foreign(&run.path().join("artifact/model.safetensors")).unwrap()
 }
 
 #[test]

@@ -16,11 +16,7 @@ use homeostat_task::Weights;
 use homeostat_tasks::TaskConfig;
 use homeostat_train::{Event, OptimizerConfig};
 
-use crate::place::{Place, digits, pets, recorded};
-
-fn published(run: &Run) -> Weights {
-    Weights::from_safetensors(&fs::read(run.path().join("artifact/model.safetensors")).unwrap()).unwrap().0
-}
+use crate::place::{Place, digits, pets, published, recorded};
 
 /// The largest difference of a tensor.
 fn apart(name: &str, [a, b]: [&Weights; 2]) -> f32 {
