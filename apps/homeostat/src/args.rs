@@ -1,12 +1,13 @@
 //! From words to values: sources and settings. It does not know verbs.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::AtomicBool,
 };
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use homeostat_artifact::Run;
 use homeostat_data::{AnySource, DataRoot, PackedConfig, SourceConfig};
 use homeostat_experiment::{Experiment, ExperimentText, Setting};
@@ -30,28 +31,47 @@ pub(crate) fn any_source(word: &str, roots: &DataRoot) -> anyhow::Result<AnySour
     }
     match roots.find(word).or_else(|_| roots.find_file(word)) {
         Ok(path) if kind.is_none() && word != "digits" => Ok(AnySource::guess(&path, word.trim_end_matches('/'))?),
-        _ => Ok(AnySource::Pictures(source(word, roots)?)),
+        _ => {
+            let unknown = || unknown(word, "folder or file", &[&KINDS[..], &TEXTS].concat());
+            Ok(AnySource::Pictures(pictures(word, roots)?.ok_or_else(unknown)?))
+        }
     }
 }
 
 /// `digits`, a folder that is found, `packed:FILE`, `KIND:FOLDER`, or `KIND:FOLDER,KEY=VALUE,...`.
 pub(crate) fn source(word: &str, roots: &DataRoot) -> anyhow::Result<SourceConfig> {
+    pictures(word, roots)?.ok_or_else(|| unknown(word, "folder", &KINDS))
+}
+
+/// What [`source`] takes; nothing for a word that is none of it.
+fn pictures(word: &str, roots: &DataRoot) -> anyhow::Result<Option<SourceConfig>> {
     let kind = word.split_once(':').map(|(kind, _)| kind);
-    match kind {
-        None if word == "digits" => Ok(SourceConfig::Digits),
-        Some("packed") => Ok(SourceConfig::Packed(PackedConfig { file: word["packed:".len()..].to_owned() })),
-        Some(kind) if KINDS.contains(&kind) => Ok(word.parse()?),
-        _ => match roots.find(word) {
-            Ok(path) => Ok(SourceConfig::of_folder(&path, word.trim_end_matches('/'))),
-            Err(_) => {
-                let kinds = KINDS.map(|kind| format!("{kind}:FOLDER")).join(", ");
-                bail!(
-                    "unknown source `{word}`: give a folder, digits, packed:FILE, or one of {kinds}, perhaps with options, \
-                     as in image-table:FOLDER,label=kind"
-                )
-            }
-        },
+    Ok(match kind {
+        None if word == "digits" => Some(SourceConfig::Digits),
+        Some("packed") => Some(SourceConfig::Packed(PackedConfig { file: word["packed:".len()..].to_owned() })),
+        Some(kind) if KINDS.contains(&kind) => Some(word.parse()?),
+        _ => roots.find(word).ok().map(|path| SourceConfig::of_folder(&path, word.trim_end_matches('/'))),
+    })
+}
+
+fn unknown(word: &str, place: &str, kinds: &[&str]) -> anyhow::Error {
+    let what = if word.contains(':') { "unknown source".to_owned() } else { format!("there is no {place}") };
+    let kinds: Vec<String> = kinds.iter().map(|kind| format!("{kind}:FOLDER")).collect();
+    anyhow!(
+        "{what} `{word}`: give a folder, digits, packed:FILE, or one of {}, perhaps with options, as in \
+         image-table:FOLDER,label=kind",
+        kinds.join(", ")
+    )
+}
+
+/// Refuses to write a file of another kind than its name says: it may be one that was to be read.
+pub(crate) fn check_ending(file: &Path, endings: &[&str]) -> anyhow::Result<()> {
+    let is_one = |found: &OsStr| endings.iter().any(|ending| found.eq_ignore_ascii_case(ending));
+    if file.extension().is_some_and(is_one) {
+        return Ok(());
     }
+    let endings: Vec<String> = endings.iter().map(|ending| format!(".{ending}")).collect();
+    bail!("cannot write {}: the name of such a file ends in {}", file.display(), endings.join(" or "))
 }
 
 /// The experiment with what the command line says on top.
@@ -118,7 +138,7 @@ pub(crate) fn with_setting<R>(
     }
     .select();
     let cache = Cache::find(|name| std::env::var_os(name));
-    let hub = cache.map(|cache| Hub::find(|name| std::env::var_os(name), &cache, FetchOptions::default()));
+    let hub = cache.map(|cache| Hub::find(|name| std::env::var_os(name), &cache, &FetchOptions::default()));
     act(&Setting {
         device: &device,
         device_name: &choice.to_string(),

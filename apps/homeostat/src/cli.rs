@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::TypedValueParser};
 use homeostat_data::DataRoot;
 use homeostat_fetch::Cache;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -63,7 +63,7 @@ pub(crate) enum Verb {
     /// Shows or checks an experiment without running it.
     #[command(subcommand)]
     Config(Config),
-    /// Walks one sample through an experiment and tells what each step makes of it.
+    /// Walks one picture through an experiment and tells what each step makes of it.
     Inspect(Inspect),
     /// Looks at data, fetches public ones, and packs them.
     #[command(subcommand)]
@@ -100,7 +100,8 @@ pub(crate) struct Place {
     #[command(flatten)]
     pub(crate) roots: Roots,
     /// Threads that prepare data; results do not depend on it. By default one a core.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..).map(usize::from))]
     pub(crate) workers: Option<usize>,
     /// Whose CPU operations compute: our own, or Burn's, to compare.
     #[arg(long, default_value = "own")]
@@ -122,7 +123,7 @@ pub(crate) struct Roots {
     /// The folder below which data are looked for; also HOMEOSTAT_DATA, then the current folder, then what `homeostat data
     /// fetch` has fetched. A run that is resumed or measured knows where its data were.
     #[arg(long, value_name = "DIR")]
-    data_root: Vec<PathBuf>,
+    pub(crate) data_root: Vec<PathBuf>,
 }
 
 impl Roots {
@@ -261,7 +262,7 @@ pub(crate) enum Search {
         artifact: PathBuf,
         /// The table: .csv, .tsv, .jsonl, .json or .parquet.
         table: PathBuf,
-        /// The folder of the index; one that is there is replaced.
+        /// The folder of the index: a new or empty one, or an index, which is replaced.
         index: PathBuf,
         /// The columns that make the text, one after the other.
         #[arg(long, value_name = "COLUMN", default_value = "text")]
@@ -332,19 +333,19 @@ pub(crate) struct Generate {
     #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Option<String>,
     /// The most tokens that are written. What is not said here and below is as the artifact has it.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole())]
     pub(crate) max_tokens: Option<usize>,
     /// What scores are divided by before a token is drawn: the lower, the more likely the likeliest one; 0 always takes that.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) temperature: Option<f64>,
     /// Draws among so many of the likeliest tokens alone.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole())]
     pub(crate) top_k: Option<usize>,
     /// Draws among the fewest tokens alone that have this probability together, above 0 to 1.
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     pub(crate) top_p: Option<f64>,
     /// What makes repetitions rarer the more it is above 1.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(crate) repetition_penalty: Option<f64>,
     /// Ends the text before this comes up; may be given several times.
     #[arg(long, value_name = "TEXT")]
@@ -399,13 +400,13 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) admission: Admission,
     /// Looks so often, in seconds, whether models or keys have changed, and loads what has.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) poll: Option<f64>,
     /// How long all is answered as before once it is told to stop, in seconds; it is not ready any more.
-    #[arg(long, default_value_t = 2.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) pre_stop: f64,
     /// How long what was taken may take to be answered after that, in seconds.
-    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) drain: f64,
     /// Where to compute: cpu, cuda, cuda:1, ndarray, auto.
     #[arg(long, default_value = "auto")]
@@ -423,7 +424,7 @@ pub(crate) struct Serve {
 pub(crate) struct Listeners {
     /// Where clients come; only this machine by default.
     #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDR")]
-    pub(crate) http: std::net::SocketAddr,
+    pub(crate) http: String,
     /// Where clients of gRPC come: an address, or off.
     #[arg(long, default_value = "127.0.0.1:8001", value_name = "ADDR")]
     pub(crate) grpc: String,
@@ -454,11 +455,11 @@ pub(crate) struct Batching {
     #[arg(long, value_name = "SIZES", value_delimiter = ',')]
     pub(crate) preferred_batches: Vec<u16>,
     /// How long a request may wait for others, in microseconds; an idle instance waits for nobody.
-    #[arg(long, default_value_t = 500, value_name = "MICROS")]
+    #[arg(long, default_value_t = 500, value_name = "MICROS", allow_negative_numbers = true)]
     pub(crate) longest_wait: u32,
     /// Holds the 99th percentile of the time of answers below so many milliseconds: a controller moves how long requests wait
     /// for others and how many may wait, the latter up to --queue. Off by default.
-    #[arg(long, value_name = "MILLIS")]
+    #[arg(long, value_name = "MILLIS", allow_negative_numbers = true)]
     pub(crate) target_p99: Option<f64>,
     /// Levels of priority.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
@@ -489,10 +490,10 @@ pub(crate) struct Admission {
     #[arg(long, default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) queue: u32,
     /// How long a request may take that does not say so itself, in milliseconds; forever by default.
-    #[arg(long, value_name = "MILLIS")]
+    #[arg(long, value_name = "MILLIS", allow_negative_numbers = true)]
     pub(crate) deadline: Option<u32>,
     /// An instance that takes longer than this for a batch is replaced, in seconds.
-    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) stuck_after: f64,
     /// The largest body, in megabytes (MiB).
     #[arg(long, default_value_t = 64, value_name = "MB", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -573,9 +574,9 @@ pub(crate) struct Inspect {
     #[command(flatten)]
     pub(crate) experiment: ExperimentArgs,
     /// Which training sample, from 0.
-    #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(long, default_value_t = 0, value_name = "N", allow_negative_numbers = true, value_parser = whole())]
     pub(crate) sample: usize,
-    /// Also draws training samples as they are and, beside each, as augmentation makes them: a PNG.
+    /// Also draws training pictures as they are and, beside each, as augmentation makes them: a PNG.
     #[arg(long, value_name = "FILE")]
     pub(crate) png: Option<PathBuf>,
     #[command(flatten)]
@@ -618,7 +619,7 @@ pub(crate) struct Pack {
     /// A source of pictures (a folder, digits, or KIND:FOLDER,KEY=VALUE,... with the kind idx, cifar10, cifar100, numpy, image-folder,
     /// image-table or web-dataset), or an experiment.
     pub(crate) source: String,
-    /// The file to write.
+    /// The file to write; it ends in .pack.
     pub(crate) out: PathBuf,
     /// Stretches pictures to so many pixels on both sides.
     #[arg(long, value_name = "PIXELS")]
@@ -650,7 +651,7 @@ pub(crate) struct LearnTokenizer {
     /// Keeps upper and lower case apart.
     #[arg(long)]
     pub(crate) cased: bool,
-    /// The file that is written.
+    /// The file that is written; it ends in .json.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
@@ -744,6 +745,11 @@ impl Cli {
         }
         Ok(())
     }
+}
+
+/// A number from 0 on, with its range in the error.
+fn whole() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u32).map(|number| number as usize)
 }
 
 /// The levels that the option names, each for all events or for those of a crate.

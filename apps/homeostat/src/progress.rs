@@ -109,6 +109,11 @@ impl Progress {
                 }
             }
             Stage::Fetching(progress) => self.fetching(progress),
+            Stage::Adopted { from, applied, kept, unused } => {
+                let [kept_fresh, left_out] = [listed("kept fresh", kept), listed("unused", unused)];
+                let all = applied + kept.len();
+                self.say(&format!("{applied} of {all} tensors applied from {from}{kept_fresh}{left_out}"));
+            }
             Stage::Training(event) => self.training(event),
             Stage::Testing => self.say("testing, once"),
             Stage::Published { golden, .. } => {
@@ -148,7 +153,8 @@ impl Progress {
                 // `train.max-steps` may end it before the last epoch.
                 self.epochs = self.epochs.min(total_steps.div_ceil((*steps_per_epoch).max(1)));
                 let learn = if learning < parameters { format!(", of which {learning} learn") } else { String::new() };
-                self.say(&format!("{parameters} parameters{learn}, {total_steps} steps"));
+                let steps = if *total_steps == 1 { "step" } else { "steps" };
+                self.say(&format!("{parameters} parameters{learn}, {total_steps} {steps}"));
                 let epoch = step / steps_per_epoch;
                 self.start_epoch(epoch, epoch * steps_per_epoch);
                 if let Manner::Bar(bar) = &self.manner {
@@ -304,6 +310,15 @@ pub(crate) fn fetching_bar() -> ProgressBar {
     bar
 }
 
+/// The first of these names under a heading; nothing where there are none.
+fn listed(heading: &str, names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let more = names.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let first = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.is_empty() { String::new() } else { format!("; {heading}: {first}{more}") }
+}
+
 fn style() -> ProgressStyle {
     ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}  {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -337,6 +352,9 @@ fn as_json(stage: &Stage<'_>) -> Option<serde_json::Value> {
             Event::Evaluated { .. } | Event::Features { .. } => return None,
         },
         Stage::Fetching(_) => return None,
+        Stage::Adopted { from, applied, kept, unused } => {
+            json!({ "event": "adopted", "from": from, "applied": applied, "kept": kept, "unused": unused })
+        }
         Stage::Testing => json!({ "event": "testing" }),
         Stage::Published { artifact, golden } => {
             json!({ "event": "published", "artifact": artifact, "golden": golden })

@@ -149,8 +149,8 @@ fn main() {
     let source = Source::named([(name.to_owned(), PathBuf::from(run))]).expect("a name that can be served");
     let metrics = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     let options = ServerOptions { http: cli.http, grpc: None, metrics, ..ServerOptions::default() };
-    let announce = |server: &homeostat_serve::Server| {
-        if let (Some(metrics), Ok(http)) = (server.metrics_address(), server.http_address()) {
+    let announce = |homeostat_serve::Addresses { http, metrics, .. }: homeostat_serve::Addresses| {
+        if let Some(metrics) = metrics {
             println!("metrics  http://{metrics}/metrics\nhttp     http://{http}/");
         }
     };

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Manifest, stays_inside};
-use crate::{ArtifactError, atomic, digest};
+use crate::{ArtifactError, Run, RunState, atomic, digest};
 
 const MANIFEST: &str = "artifact.json";
 const TASK: &str = "task.toml";
@@ -121,12 +121,12 @@ impl Artifact {
     /// Opens the artifact at `path`, or that of the run at `path` (`runs/latest`), and checks every listed file.
     ///
     /// # Errors
-    /// [`ArtifactError::NotAnArtifact`], [`ArtifactError::Format`], [`ArtifactError::Escapes`], [`ArtifactError::Missing`],
-    /// [`ArtifactError::Changed`], [`ArtifactError::Malformed`], [`ArtifactError::TooLarge`], [`ArtifactError::Read`].
+    /// [`ArtifactError::NotThere`], [`ArtifactError::NotAnArtifact`], [`ArtifactError::Format`], [`ArtifactError::Escapes`],
+    /// [`ArtifactError::Missing`], [`ArtifactError::Changed`], [`ArtifactError::Malformed`], [`ArtifactError::TooLarge`], [`ArtifactError::Read`].
     pub fn open(path: &Path) -> Result<Self, ArtifactError> {
         let places = [path.to_owned(), path.join("artifact")];
         let Some(folder) = places.into_iter().find(|folder| folder.join(MANIFEST).exists()) else {
-            return Err(ArtifactError::NotAnArtifact { path: path.to_owned() });
+            return Err(no_artifact(path));
         };
         // `runs/latest` may point elsewhere tomorrow: what is open stays what it is.
         let folder = folder.canonicalize().map_err(ArtifactError::read(&folder))?;
@@ -225,6 +225,29 @@ impl Artifact {
     fn malformed(&self, file: &str, error: &dyn std::error::Error) -> ArtifactError {
         ArtifactError::Malformed { path: self.path.join(file), reason: error.to_string() }
     }
+}
+
+/// Why there is no artifact at a path, and what leads to one.
+fn no_artifact(path: &Path) -> ArtifactError {
+    let shown = path.display();
+    let reason = match Run::open(path).map(|run| run.summary().state) {
+        _ if !path.exists() => return ArtifactError::NotThere { path: path.to_owned() },
+        Ok(RunState::Running) => "its training has not ended yet".to_owned(),
+        Ok(RunState::Interrupted) => format!("it was interrupted: go on with `homeostat resume {shown}`"),
+        Ok(RunState::Failed) => format!("its training failed: `homeostat runs show {shown}` says why"),
+        Ok(RunState::Finished) => "artifact.json is missing".to_owned(),
+        Err(_) => match newest_run(path) {
+            Some(run) => format!("it is a folder of runs: name one, such as {}", run.display()),
+            None => "artifact.json is missing".to_owned(),
+        },
+    };
+    ArtifactError::NotAnArtifact { path: path.to_owned(), reason }
+}
+
+/// The last run in a folder by its name: `latest` in `runs`, the newest in `runs/NAME`.
+fn newest_run(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| Run::open(path).is_ok()).max()
 }
 
 /// The file must be new: two golden requests of one name would be one.

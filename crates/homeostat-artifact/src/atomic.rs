@@ -54,9 +54,12 @@ fn write(
 /// or the new one is there (after [`clean`]).
 ///
 /// # Errors
-/// [`ArtifactError::Write`], or what `fill` returns; the old folder is intact.
+/// [`ArtifactError::Write`], also if `path` is a file, or what `fill` returns; what was there is intact.
 pub fn write_dir<E: From<ArtifactError>>(path: &Path, fill: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
     let (parent, name) = place(path)?;
+    if path.exists() && !path.is_dir() {
+        return Err(ArtifactError::write(path)(io::ErrorKind::NotADirectory.into()).into());
+    }
     create_dir(parent)?;
     let old = parent.join(prefixed(OLD, name));
     settle(&old, path)?;
@@ -165,12 +168,12 @@ fn sync_tree(folder: &Path) -> Result<(), ArtifactError> {
     sync(folder)
 }
 
-/// After a crash between the two renames only `old` is there, after a later one both are.
+/// After a crash between the two renames only `old` is there, after a later one both are. Anything but folders was not left by us.
 fn settle(old: &Path, path: &Path) -> Result<(), ArtifactError> {
-    match (old.exists(), path.exists()) {
+    match (old.is_dir(), path.exists()) {
         (true, false) => operate(path, || fs::rename(old, path)),
-        (true, true) => operate(path, || fs::remove_dir_all(old)),
-        (false, _) => Ok(()),
+        (true, true) if path.is_dir() => operate(path, || fs::remove_dir_all(old)),
+        _ => Ok(()),
     }
 }
 

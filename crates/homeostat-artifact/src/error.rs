@@ -62,11 +62,19 @@ pub enum ArtifactError {
         /// SHA-256 of the experiment that the checkpoint was made under.
         found: String,
     },
+    /// The path leads nowhere.
+    #[error("there is no run or artifact `{path}` (`homeostat runs list` shows the runs)")]
+    NotThere {
+        /// The path as given.
+        path: PathBuf,
+    },
     /// The path leads to no artifact.
-    #[error("{path} is not an artifact: artifact.json is missing (a run has an artifact once its training has ended)")]
+    #[error("{path} is not an artifact: {reason}")]
     NotAnArtifact {
         /// The path as given.
         path: PathBuf,
+        /// What it is, or what it lacks, and what leads to an artifact.
+        reason: String,
     },
     /// The layout is one that this version does not know.
     #[error("{path} has format {found}, this version of homeostat reads format {known}: use the version that wrote it")]
@@ -138,8 +146,8 @@ fn how_to_mend(source: &io::Error) -> &'static str {
     };
     match source.kind() {
         StorageFull | QuotaExceeded => " (the disk is full: free some space and repeat; what was there is intact)",
-        PermissionDenied | ReadOnlyFilesystem => " (not writable: choose another place with `--out`)",
-        AlreadyExists | NotADirectory => " (a part of this path is a file: choose another place with `--out`)",
+        PermissionDenied | ReadOnlyFilesystem => " (not writable: choose another place)",
+        AlreadyExists | NotADirectory => " (a part of this path is a file: choose another place)",
         _ => "",
     }
 }

@@ -45,6 +45,8 @@ pub struct Provenance {
     pub seed: u64,
     /// When training began, in UTC.
     pub started: String,
+    /// Whether the file of weights that it began with has our own names, as one that a run has published.
+    pub own_names: bool,
     /// What was trained on what.
     pub hashes: Hashes,
 }

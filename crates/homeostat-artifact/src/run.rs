@@ -54,6 +54,12 @@ pub struct RunProgress {
     pub evaluated: Option<MetricsLine>,
 }
 
+/// What is read of `experiment.toml` here.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
 /// What every line of `events.jsonl` begins with.
 #[derive(Default, Deserialize)]
 struct EventPlace {
@@ -167,16 +173,22 @@ impl Run {
             Err(error) => (None, Some(error.to_string())),
         };
         let full = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
-        let name =
-            |path: Option<&Path>| path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         RunSummary {
-            name: name(full.parent()),
-            when: name(Some(&full)),
+            name: self.name(),
+            when: last_name(Some(&full)),
             path: self.path.clone(),
             state: self.state(result.as_ref()),
             result,
             problem,
         }
+    }
+
+    /// The experiment's name, wherever the run was copied to; that of the folder above where it cannot be read.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let named = self.experiment().ok().and_then(|text| toml::from_str(&text).ok());
+        let of_folder = || last_name(self.path.canonicalize().ok().as_deref().and_then(Path::parent));
+        named.map_or_else(of_folder, |Named { name }| name)
     }
 
     fn state(&self, result: Option<&RunResult>) -> RunState {
@@ -413,6 +425,10 @@ fn resolve(path: &Path) -> Result<PathBuf, ArtifactError> {
         (Ok(target), Some(parent)) => resolve(&parent.join(target)),
         _ => Ok(path),
     }
+}
+
+fn last_name(path: Option<&Path>) -> String {
+    path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn can_name(name: &str) -> bool {

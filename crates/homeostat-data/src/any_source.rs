@@ -20,6 +20,9 @@ pub enum AnySource {
     Texts(TextSourceConfig),
 }
 
+/// How files of tables end.
+const TABLES: &str = ".csv, .tsv, .jsonl, .json, .parquet";
+
 /// Rows of a table that are looked at.
 const ROWS: usize = 1000;
 
@@ -93,6 +96,10 @@ impl AnySource {
             let (folder, file) = name.rsplit_once('/').unwrap_or((".", name));
             return of_table(path, folder, vec![file.to_owned()]);
         }
+        if path.is_file() {
+            let why = format!("is a file, but neither a table ({TABLES}) nor a folder");
+            return Err(DataError::format(path, why));
+        }
         let pictures = SourceConfig::of_folder(path, name);
         if !matches!(pictures, SourceConfig::ImageFolder(_)) {
             return Ok(Self::Pictures(pictures));
@@ -111,8 +118,13 @@ impl AnySource {
             _ if has_folders(path)? => Ok(Self::Pictures(pictures)),
             Some(error) => Err(error),
             None => {
-                let why = "holds neither folders of pictures nor a table (.csv, .tsv, .jsonl, .json, .parquet); where you know what \
-                           it is, say so, as in text-folder:FOLDER";
+                let why = match count_pictures(path)? {
+                    0 => format!(
+                        "holds neither folders of pictures nor a table ({TABLES}); where you know what it is, say so, as \
+                         in text-folder:FOLDER"
+                    ),
+                    count => format!("holds pictures directly ({count}): put them into one folder a class"),
+                };
                 Err(DataError::format(path, why))
             }
         }
@@ -149,6 +161,11 @@ fn tables(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 fn has_folders(folder: &Path) -> Result<bool, DataError> {
     let fault = |error| DataError::read(folder, error);
     Ok(std::fs::read_dir(folder).map_err(fault)?.filter_map(Result::ok).any(|entry| entry.path().is_dir()))
+}
+
+fn count_pictures(folder: &Path) -> Result<usize, DataError> {
+    let entries = std::fs::read_dir(folder).map_err(|error| DataError::read(folder, error))?;
+    Ok(entries.filter_map(Result::ok).filter(|entry| is_picture(&entry.file_name().to_string_lossy())).count())
 }
 
 /// What the rows looked at have in one column.

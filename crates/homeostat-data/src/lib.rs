@@ -104,5 +104,5 @@ pub use text_prepare::{TextPrepare, Tokens, TooLong};
 pub use text_source::{TextFolderConfig, TextSample, TextSource, TextSourceConfig, TextTableConfig, TextUnit, Texts};
 pub use token_batch::TokenBatch;
 pub use tokenizer::{TOKENIZER_FILE, TokenStream, Tokenizer, TokenizerConfig, TokenizerKind};
-pub use views::{TestViews, five_crops, with_mirrored};
+pub use views::{TestViews, five_corners, five_crops, with_mirrored};
 pub use windows::Windows;

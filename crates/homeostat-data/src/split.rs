@@ -314,7 +314,10 @@ impl SequentialSplit {
         let parts =
             [("training", &splits.train, 1.0), ("validation", &splits.valid, 1.0), ("test", &splits.test, self.test)];
         if let Some((name, ..)) = parts.into_iter().find(|(_, part, share)| part.is_empty() && *share > 0.0) {
-            return Err(fault(source, format!("nothing of its {} samples is left for the {name} part", source.len())));
+            let count = source.len();
+            let problem =
+                format!("nothing of its {count} samples is left for the {name} part: add data, or take a larger share");
+            return Err(fault(source, problem));
         }
         check_counts(source, &splits.train, 1)?;
         Ok(splits)

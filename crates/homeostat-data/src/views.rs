@@ -1,11 +1,15 @@
-//! Several views of one picture, whose answers are averaged when it is tested (test-time augmentation). It does not know who averages.
+//! Several views of one picture, whose answers are averaged (test-time augmentation). It does not know who averages.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Image;
 use crate::augment::mirror;
-use crate::prepare::{cut, middle};
-use crate::{Filter, Image, resize};
+use crate::prepare::cut;
 
-/// In which views a picture is tested.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// In which views a prepared picture is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum TestViews {
     /// As it is, and with left and right swapped.
     Mirror,
@@ -13,39 +17,20 @@ pub enum TestViews {
     FiveCrop,
 }
 
-impl TestViews {
-    /// How many views there are.
-    #[must_use]
-    pub fn count(self) -> usize {
-        match self {
-            Self::Mirror => 2,
-            Self::FiveCrop => 5,
-        }
-    }
-
-    /// All views, of the size of the picture.
-    #[must_use]
-    pub fn of(self, image: Image) -> Vec<Image> {
-        let [height, width] = [image.height(), image.width()];
-        match self {
-            Self::Mirror => with_mirrored(vec![image]),
-            Self::FiveCrop => match five_crops(&image, [height, width].map(|side| (side * 7).div_ceil(8))) {
-                Some(crops) => crops.iter().map(|crop| resize(crop, height, width, Filter::Bilinear)).collect(),
-                None => unreachable!("a part is no larger than the whole"),
-            },
-        }
-    }
-}
-
 /// The four corners and the middle, each of `[height, width]` (Krizhevsky et al. 2012; torchvision's `FiveCrop`): upper left, upper
 /// right, lower left, lower right, middle. Nothing where the picture is smaller.
 #[must_use]
 pub fn five_crops(image: &Image, [height, width]: [usize; 2]) -> Option<[Image; 5]> {
-    let bottom = image.height().checked_sub(height)?.cast_signed();
-    let right = image.width().checked_sub(width)?.cast_signed();
-    let center = [middle(image.height(), height), middle(image.width(), width)];
-    let part = |[top, left]: [isize; 2]| cut(image, top, left, [height, width], 0);
-    Some([[0, 0], [0, right], [bottom, 0], [bottom, right], center].map(part))
+    let part = |[top, left]: [usize; 2]| cut(image, top.cast_signed(), left.cast_signed(), [height, width], 0);
+    Some(five_corners([image.height(), image.width()], [height, width])?.map(part))
+}
+
+/// The row and column at which each of the [`five_crops`] of `[height, width]` begins, of a picture of these rows and columns. Nothing
+/// where the picture is smaller.
+#[must_use]
+pub fn five_corners([rows, columns]: [usize; 2], [height, width]: [usize; 2]) -> Option<[[usize; 2]; 5]> {
+    let (bottom, right) = (rows.checked_sub(height)?, columns.checked_sub(width)?);
+    Some([[0, 0], [0, right], [bottom, 0], [bottom, right], [bottom / 2, right / 2]])
 }
 
 /// Each view, and behind them all each once more with left and right swapped: one view makes two, five make torchvision's `TenCrop`.

@@ -28,7 +28,7 @@ pub use error::DeployError;
 pub use health::Health;
 pub use predictor::{Endpoint, OpenEndpoint, Predictor, published};
 pub use query::{Phases, Query, Reply, Served, Written};
-pub use text_index::{Found, IndexRow, TextIndex};
+pub use text_index::{Found, IndexRow, Nearest, TextIndex};
 pub use threads::start_computing;
 pub use verify::{MERGED_TOLERANCE, TOLERANCE, Verified, verify, verify_merged};
 pub use writers::{Draft, Finished, Listener, Order, Outcome, Writers, WritersConfig, WritersLevel};

@@ -4,7 +4,7 @@ use std::{fs, time::Instant};
 
 use burn::tensor::Device;
 use homeostat_artifact::{Artifact, ArtifactError};
-use homeostat_task::{InputError, Say, Signature, Task, TaskError, TaskVisitor, TensorDoor, Weights};
+use homeostat_task::{InputError, Say, Signature, Task, TaskError, TaskVisitor, TensorDoor, Told, Weights};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -143,8 +143,8 @@ impl<T: Task> Endpoint for Predictor<T> {
         let begun = Instant::now();
         let input = self.task.read(request).and_then(|sample| self.task.prepare(sample))?;
         let prepare = begun.elapsed();
-        let tokens = door.write(&self.model, &input, say);
-        Ok(Written { tokens, prepare, compute: begun.elapsed().saturating_sub(prepare) })
+        let Told { tokens, cut } = door.write(&self.model, &input, say);
+        Ok(Written { tokens, cut, prepare, compute: begun.elapsed().saturating_sub(prepare) })
     }
 
     fn replicate(&self) -> Box<dyn Endpoint> {

@@ -49,6 +49,8 @@ pub struct Served {
 pub struct Written {
     /// Tokens that were written.
     pub tokens: usize,
+    /// Whether the beginning of the prompt was cut off, for it was too long.
+    pub cut: bool,
     /// Reading and preparing the prompt.
     pub prepare: Duration,
     /// The network, and what is done with its scores.

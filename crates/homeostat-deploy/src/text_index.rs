@@ -1,7 +1,7 @@
 //! Texts with their vectors, in a folder that can be asked for the nearest ones. It does not know the network that makes the vectors,
 //! but holds whose they are.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use burn::tensor::TensorData;
 use homeostat_artifact::{ArtifactError, atomic, sha256};
@@ -25,6 +25,7 @@ pub struct TextIndex {
     artifact: String,
     rows: Vec<IndexRow>,
     vectors: Vectors,
+    cut: usize,
     graph: Option<Graph>,
 }
 
@@ -46,6 +47,15 @@ pub struct Found<'a> {
     pub score: f32,
 }
 
+/// What was found for a question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nearest<'a> {
+    /// The texts, the nearest first.
+    pub found: Vec<Found<'a>>,
+    /// Whether the end of the question was cut off, for it was too long.
+    pub cut: bool,
+}
+
 /// `index.json`
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -53,6 +63,9 @@ struct Head {
     /// The digest of the artifact whose vectors these are.
     artifact: String,
     rows: usize,
+    /// Texts whose ends were cut off.
+    #[serde(default)]
+    cut: usize,
     /// SHA-256 of the other files.
     files: BTreeMap<String, String>,
 }
@@ -69,15 +82,17 @@ impl TextIndex {
         watch: &mut dyn FnMut(usize),
     ) -> Result<Self, DeployError> {
         let mut values = Vec::new();
-        let mut done = 0;
+        let (mut done, mut cut) = (0, 0);
         for batch in rows.chunks(BATCH) {
             let requests: Vec<&[u8]> = batch.iter().map(|row| row.text.as_bytes()).collect();
             for (row, answer) in batch.iter().zip(endpoint.answer(&requests)) {
                 let refused = |reason: String| DeployError::NotIndexed { name: row.name.clone(), reason };
-                let vector = embedding(&answer.map_err(|error| refused(error.to_string()))?);
-                values.extend(
-                    vector.ok_or_else(|| refused("the network gives no vector: it is of another task".to_owned()))?,
-                );
+                let vector = vector(&answer.map_err(|error| refused(error.to_string()))?);
+                let Some(Vector { embedding, cut: is_cut }) = vector else {
+                    return Err(refused("the network gives no vector: it is of another task".to_owned()));
+                };
+                values.extend(embedding);
+                cut += usize::from(is_cut);
             }
             done += batch.len();
             watch(done);
@@ -90,14 +105,40 @@ impl TextIndex {
         }
         let vectors = Vectors::new(values.len() / rows.len(), values)
             .map_err(|error| DeployError::Index { path: "an index".to_owned(), reason: error.to_string() })?;
-        Ok(Self { artifact: artifact.to_owned(), rows, vectors, graph: None })
+        Ok(Self { artifact: artifact.to_owned(), rows, vectors, cut, graph: None })
+    }
+
+    /// Whether an index may be written to this folder: it is not there, is empty, or holds an index and nothing else.
+    ///
+    /// # Errors
+    /// It may not.
+    pub fn check_place(folder: &Path) -> Result<(), DeployError> {
+        let refused =
+            |reason: &str| DeployError::Index { path: folder.display().to_string(), reason: reason.to_owned() };
+        if folder.file_name().is_none() {
+            return Err(refused("give the index a folder of its own"));
+        }
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(refused("is a file: name a new folder"));
+            }
+            entries => entries.map_err(ArtifactError::read(folder))?,
+        };
+        let names = entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>();
+        let names = names.map_err(ArtifactError::read(folder))?;
+        let is_head = |bytes: Vec<u8>| serde_json::from_slice::<Head>(&bytes).is_ok();
+        let is_index = names.iter().all(|name| [HEAD, VECTORS, ROWS].iter().any(|ours| name == ours))
+            && fs::read(folder.join(HEAD)).is_ok_and(is_head);
+        if names.is_empty() || is_index { Ok(()) } else { Err(refused("holds other files: name a new folder")) }
     }
 
     /// Writes the index to a folder, whole or not at all, in the place of one that was there.
     ///
     /// # Errors
-    /// The folder cannot be written.
+    /// As [`check_place`](Self::check_place), or the folder cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), DeployError> {
+        Self::check_place(folder)?;
         let shape = [self.vectors.len(), self.vectors.width()];
         let tensor = TensorData::new(self.vectors.values().to_vec(), shape);
         let vectors = Weights::from_tensors([("vectors".to_owned(), tensor)].into()).to_safetensors(&BTreeMap::new());
@@ -108,6 +149,7 @@ impl TextIndex {
             format: FORMAT,
             artifact: self.artifact.clone(),
             rows: self.rows.len(),
+            cut: self.cut,
             files: files.iter().map(|(name, bytes)| ((*name).to_owned(), sha256(bytes))).collect(),
         };
         let head = serde_json::to_vec_pretty(&head).unwrap_or_else(|error| panic!("plain data as JSON: {error}"));
@@ -159,7 +201,7 @@ impl TextIndex {
         }
         let values = tensor.as_slice::<f32>().unwrap_or_default().to_vec();
         let vectors = Vectors::new(width, values).map_err(|error| broken(error.to_string()))?;
-        Ok(Self { artifact: head.artifact, rows, vectors, graph: None })
+        Ok(Self { artifact: head.artifact, rows, vectors, cut: head.cut, graph: None })
     }
 
     /// The same, asked by a graph of neighbours in the place of looking at every vector.
@@ -181,7 +223,13 @@ impl TextIndex {
         self.rows.is_empty()
     }
 
-    /// For each question the nearest texts, the nearest first.
+    /// How many texts were too long for the network, so that their vectors do not know their ends.
+    #[must_use]
+    pub fn cut_texts(&self) -> usize {
+        self.cut
+    }
+
+    /// For each question the nearest texts.
     ///
     /// # Errors
     /// The endpoint refuses a question, or gives no vector of the index's width.
@@ -190,26 +238,36 @@ impl TextIndex {
         endpoint: &dyn Endpoint,
         questions: &[&str],
         count: usize,
-    ) -> Result<Vec<Vec<Found<'_>>>, DeployError> {
+    ) -> Result<Vec<Nearest<'_>>, DeployError> {
         let requests: Vec<&[u8]> = questions.iter().map(|question| question.as_bytes()).collect();
         let answers = requests.chunks(BATCH).flat_map(|batch| endpoint.answer(batch));
         let nearest = |(question, answer): (&&str, Result<Value, _>)| {
             let refused = |reason: String| DeployError::NotIndexed { name: (*question).to_owned(), reason };
-            let vector = embedding(&answer.map_err(|error: homeostat_task::InputError| refused(error.to_string()))?);
-            let vector =
-                vector.ok_or_else(|| refused("the network gives no vector: it is of another task".to_owned()))?;
-            let hits = match &self.graph {
-                Some(graph) => graph.nearest(&vector, count),
-                None => self.vectors.nearest(&vector, count),
+            let vector = vector(&answer.map_err(|error: homeostat_task::InputError| refused(error.to_string()))?);
+            let Some(Vector { embedding, cut }) = vector else {
+                return Err(refused("the network gives no vector: it is of another task".to_owned()));
             };
+            let hits = match &self.graph {
+                Some(graph) => graph.nearest(&embedding, count),
+                None => self.vectors.nearest(&embedding, count),
+            };
+            let hits = hits.map_err(|error| refused(error.to_string()))?;
             let found = |Hit { index, score }| Found { row: &self.rows[index], score };
-            Ok(hits.map_err(|error| refused(error.to_string()))?.into_iter().map(found).collect())
+            Ok(Nearest { found: hits.into_iter().map(found).collect(), cut })
         };
         questions.iter().zip(answers).map(nearest).collect()
     }
 }
 
+/// What an index reads of an answer.
+#[derive(Deserialize)]
+struct Vector {
+    embedding: Vec<f32>,
+    #[serde(default)]
+    cut: bool,
+}
+
 /// The vector of an answer, if it has one.
-fn embedding(answer: &Value) -> Option<Vec<f32>> {
-    serde_json::from_value(answer.get("embedding")?.clone()).ok()
+fn vector(answer: &Value) -> Option<Vector> {
+    Vector::deserialize(answer).ok()
 }

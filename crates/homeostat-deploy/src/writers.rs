@@ -66,6 +66,8 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Tokens that were written.
     pub tokens: usize,
+    /// Whether the beginning of its prompt was cut off, for it was too long.
+    pub cut: bool,
     /// How long it waited to be begun.
     pub queue: Duration,
     /// Reading and preparing the prompt; zero where it did not come to that, or was broken off.

@@ -1,15 +1,16 @@
 //! The folder `adapter` of a run: its changes of low rank alone, or its prefixes, in the files of the library PEFT, beside what tells the
 //! network that they belong to. It does not know the loop.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use burn::tensor::TensorData;
+use burn::tensor::{Device, TensorData};
 use homeostat_artifact::{ArtifactError, RunWriter, atomic, sha256};
 use homeostat_task::{
-    ForeignNames, PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer, PeftPrefix, Task, Weights, transpose,
+    ForeignNames, PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer, PeftPrefix, PeftTask, Task, Weights, transpose,
 };
+use homeostat_tasks::TaskConfig;
 use homeostat_train::{Factors, LoraConfig, divided};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Experiment, ExperimentError, kind::Kind, plan::Plan};
 
@@ -19,16 +20,48 @@ const BESIDE: &str = "beside.safetensors";
 const BASE: &str = "base.json";
 
 /// The network that an adapter belongs to.
-#[derive(Serialize)]
-struct Base<'a> {
+#[derive(Serialize, Deserialize)]
+struct Base {
     /// What the run began with; nothing where its weights were drawn.
-    from: Option<&'a str>,
+    from: Option<String>,
     /// The SHA-256 of that file.
     sha256: Option<String>,
+    /// The adapter that the run put into these weights before it learnt changes of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<String>,
     /// The SHA-256 of a safetensors file of all tensors that have not learnt, by our names.
     tensors: String,
     /// The seed by which weights that were drawn can be drawn again.
     seed: u64,
+}
+
+/// Refuses an adapter that has learnt with other weights than those of the file with this hash; one that does not tell with which, as those
+/// of PEFT, is taken on trust.
+pub(crate) fn check_base(folder: &Path, sha256: &str) -> Result<(), String> {
+    let path = folder.join(BASE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let text = fs::read(&path).map_err(|error| format!("{BASE}: {error}"))?;
+    let Base { from, sha256: own, adapter, seed, .. } =
+        serde_json::from_slice(&text).map_err(|error| format!("{BASE} is not what a run leaves: {error}"))?;
+    let weights = match (from, adapter, own) {
+        (None, ..) => format!("weights drawn by the seed {seed}, which no file holds"),
+        (Some(from), Some(adapter), _) => format!("{from} after {adapter} was put into it"),
+        (Some(from), None, Some(own)) if own != sha256 => {
+            format!("{from} of the SHA-256 {own}, but that of train.pretrained.from is {sha256}")
+        }
+        (Some(_), None, _) => return Ok(()),
+    };
+    let mend = "begin with what it belongs to, or with the artifact of its run, which has it";
+    Err(format!("belongs to {weights}: {mend} (without {BASE} it is taken on trust)"))
+}
+
+/// Refuses changes that cannot stand in one folder, before anything is learnt; `as_own` as in [`layers_of_base`].
+pub(crate) fn check_targets<K: Kind>(plan: &Plan<K>, as_own: bool, device: &Device) -> Result<(), ExperimentError> {
+    let Some(lora) = &plan.experiment().train.lora else { return Ok(()) };
+    let network = plan.task.init(device)?;
+    layers_of_base(plan, &network, &lora.target_names(&network)?, as_own).map(drop)
 }
 
 /// Writes the folder, whole or not at all.
@@ -38,20 +71,24 @@ pub(crate) fn write_adapter<K: Kind>(
     lora: &LoraConfig,
     unmerged: &<K::Task as Task>::Model,
 ) -> Result<(), ExperimentError> {
-    let experiment = plan.experiment();
-    let from = experiment.train.pretrained.as_ref().map(|pretrained| pretrained.from.as_str());
+    let pretrained = plan.experiment().train.pretrained.as_ref();
+    let as_own = pretrained.is_none() || run.provenance()?.is_some_and(|provenance| provenance.own_names);
+    let factors = LoraConfig::factors(unmerged);
+    let weights: Vec<String> = factors.keys().cloned().collect();
+    let LayersOfBase { modules, lie_as_ours } = layers_of_base(plan, unmerged, &weights, as_own)?;
     let config = PeftConfig {
-        base_model_name_or_path: from.map(|from| from.strip_prefix("hf:").unwrap_or(from).to_owned()),
+        base_model_name_or_path: base_name(plan),
         r: lora.rank,
         lora_alpha: lora.alpha,
         lora_dropout: lora.dropout,
         use_rslora: lora.rank_stabilized,
+        fan_in_fan_out: lie_as_ours,
         ..PeftConfig::default()
     };
-    let factors = LoraConfig::factors(unmerged);
-    let layers = factors.iter().flat_map(|(weight, factors)| layers(modules(plan, unmerged, weight), factors));
+    let layers = modules.into_iter().zip(factors.values()).flat_map(|(modules, factors)| layers(modules, factors));
     let files = PeftAdapter::new(layers.collect(), config).to_files();
-    write(plan, run, files, lora.beside_and_base(unmerged))
+    let before = pretrained.and_then(|pretrained| pretrained.adapter.clone());
+    write(plan, run, files, lora.beside_and_base(unmerged), before)
 }
 
 /// Writes the folder of a network with prefixes, whole or not at all; nothing of one without.
@@ -66,14 +103,24 @@ pub(crate) fn write_prefix<K: Kind>(
         return Ok(());
     }
     let Experiment { train, task, .. } = plan.experiment();
-    let base = train.pretrained.as_ref().map(|from| from.from.strip_prefix("hf:").unwrap_or(&from.from).to_owned());
-    let files = PeftPrefix { base, heads: task.key_heads().unwrap_or(1), layers }.to_files();
+    let asked = match task {
+        TaskConfig::LanguageModel(_) => PeftTask::CausalLm,
+        _ => PeftTask::FeatureExtraction,
+    };
+    let prefix = PeftPrefix { base: base_name(plan), heads: task.key_heads().unwrap_or(1), layers };
     let is_prefix = |name: &str| name.contains(PREFIX);
     let rest = weights.tensors().clone().into_iter().filter(|(name, _)| !is_prefix(name));
     let rest = Weights::from_tensors(rest.collect());
     let all = ["*".to_owned()];
     let learners = if train.learn.is_empty() { &all[..] } else { &train.learn };
-    write(plan, run, files, divided(&rest, learners))
+    // An adapter before it was a prefix that has learnt on.
+    write(plan, run, prefix.to_files(asked), divided(&rest, learners), None)
+}
+
+/// What PEFT is told to load the base by.
+fn base_name<K: Kind>(plan: &Plan<K>) -> Option<String> {
+    let from = &plan.experiment().train.pretrained.as_ref()?.from;
+    Some(from.strip_prefix("hf:").unwrap_or(from).to_owned())
 }
 
 /// What the parameters of a block's prefix are called below the block.
@@ -118,12 +165,13 @@ fn write<K: Kind>(
     run: &RunWriter,
     [config, tensors]: [Vec<u8>; 2],
     [beside, base]: [Weights; 2],
+    adapter: Option<String>,
 ) -> Result<(), ExperimentError> {
-    let experiment = plan.experiment();
-    let from = experiment.train.pretrained.as_ref().map(|pretrained| pretrained.from.as_str());
+    let Experiment { train, seed, .. } = plan.experiment();
+    let from = train.pretrained.as_ref().map(|pretrained| pretrained.from.clone());
     let [beside, base] = [beside, base].map(|weights| weights.to_safetensors(&BTreeMap::new()));
     let sha256_of_file = run.provenance()?.and_then(|provenance| provenance.hashes.weights);
-    let base = Base { from, sha256: sha256_of_file, tensors: sha256(&base), seed: experiment.seed };
+    let base = Base { from, sha256: sha256_of_file, adapter, tensors: sha256(&base), seed: *seed };
     let base = serde_json::to_vec_pretty(&base).unwrap_or_else(|error| panic!("plain data as JSON: {error}"));
     let [config_name, tensors_name] = PEFT_FILES;
     atomic::write_dir(&run.path().join(FOLDER), |folder| {
@@ -135,16 +183,46 @@ fn write<K: Kind>(
     })
 }
 
-/// What others call the dense layer of a weight of ours; several where they stand side by side in ours.
-fn modules<K: Kind>(plan: &Plan<K>, network: &<K::Task as Task>::Model, weight: &str) -> Vec<String> {
+/// What the base of a run calls the dense layers of some weights of ours.
+struct LayersOfBase {
+    /// Those of each weight; several where they stand side by side in ours.
+    modules: Vec<Vec<String>>,
+    /// Whether its weights are `[in, out]`, as ours are.
+    lie_as_ours: bool,
+}
+
+/// The layers of these weights in the base, which has our names where `as_own` says so: what a run has published, or what was drawn.
+///
+/// # Errors
+/// Some lie as ours and some do not, which the files of PEFT say once for all.
+fn layers_of_base<K: Kind>(
+    plan: &Plan<K>,
+    network: &<K::Task as Task>::Model,
+    weights: &[String],
+    as_own: bool,
+) -> Result<LayersOfBase, ExperimentError> {
+    let table = K::names(&plan.task).into_iter().next().filter(|_| !as_own);
+    let names =
+        table.and_then(|table| Some(ForeignNames::of(network, &table.rows).ok()?.lying_as_ours(&table.as_ours)));
     let layer = |name: &str| name.strip_suffix(".weight").unwrap_or(name).to_owned();
-    let known = K::modules(&plan.task, weight);
-    let of_table = || {
-        let table = K::names(&plan.task).into_iter().next()?;
-        let names = ForeignNames::of(network, &table.rows).ok()?;
-        Some(vec![layer(names.theirs(weight)?)])
+    let of_weight = |weight: &String| {
+        let known = K::modules(&plan.task, weight).filter(|_| !as_own).map(|modules| (modules, false));
+        let of_table = || {
+            let names = names.as_ref()?;
+            Some((vec![layer(names.theirs(weight)?)], names.lies_as_ours(weight)))
+        };
+        known.or_else(of_table).unwrap_or_else(|| (vec![layer(weight)], true))
     };
-    known.or_else(of_table).unwrap_or_else(|| vec![layer(weight)])
+    let (modules, lie_as_ours): (Vec<_>, Vec<_>) = weights.iter().map(of_weight).unzip();
+    let one = |as_ours: bool| Some(&weights[lie_as_ours.iter().position(|lies| *lies == as_ours)?]);
+    if let (Some(ours), Some(theirs)) = (one(true), one(false)) {
+        let problem = format!(
+            "has `{theirs}`, which the base keeps as [out, in], and `{ours}` as [in, out], but an adapter's files hold one kind: \
+             choose one, and let the other learn by train.lora.beside"
+        );
+        return Err(ExperimentError::setting("train.lora.targets", problem));
+    }
+    Ok(LayersOfBase { modules, lie_as_ours: one(true).is_some() })
 }
 
 /// The layers that stand side by side in one weight of ours: they share its first matrix, and have a part of the second each.

@@ -23,7 +23,7 @@ use homeostat_train::{End, Event, Finished, Job, Reached, Workers};
 
 use crate::{
     Experiment, ExperimentError, ExperimentText,
-    adapter::{write_adapter, write_prefix},
+    adapter::{check_targets, write_adapter, write_prefix},
     embeddings::Embeddings,
     evaluate_run::Measured,
     generation::Generation,
@@ -68,6 +68,17 @@ pub struct Setting<'a> {
 pub enum Stage<'a> {
     /// Weights to begin with come over the network.
     Fetching(homeostat_fetch::Progress<'a>),
+    /// Weights to begin with fit the network.
+    Adopted {
+        /// Where they are from, as the experiment says it.
+        from: &'a str,
+        /// The network's tensors that begin as theirs.
+        applied: usize,
+        /// The network's tensors that begin as they were drawn.
+        kept: &'a [String],
+        /// Their tensors that found no place.
+        unused: &'a [String],
+    },
     /// The run's directory is there, the data are divided.
     Prepared {
         /// The run's directory.
@@ -137,10 +148,10 @@ fn begin<K: Kind>(
     let text = plan.resolved.show();
     plan.check(setting.device, setting.workers)?;
     let initial = initial(&plan, setting, observe)?;
+    check_targets(&plan, initial.as_ref().is_none_or(|initial| initial.own_names), setting.device)?;
     let record = plan.splits.record(&plan.source)?;
     let run = Run::create(out, &plan.experiment().name, when, &text)?;
-    let sha256 = initial.as_ref().map(|initial| initial.sha256.clone());
-    write_records(&plan, &run, &record, (when, sha256), setting)?;
+    write_records(&plan, &run, &record, (when, initial.as_ref()), setting)?;
     let outcome = conduct(&plan, &run, Start::fresh(initial.as_ref()), setting, observe)?;
     Ok((run.path().to_owned(), outcome))
 }
@@ -187,6 +198,7 @@ fn go_on<K: Kind>(
         Some(checkpoint) => conduct(&plan, &run, Start::At(checkpoint), setting, observe),
         None => {
             let initial = initial(&plan, setting, observe)?;
+            initial.as_ref().map_or(Ok(()), |initial| check_unchanged(&run, initial))?;
             conduct(&plan, &run, Start::fresh(initial.as_ref()), setting, observe)
         }
     }
@@ -225,17 +237,30 @@ fn initial<K: Kind>(
     from.map(|from| initial_weights::<K>(&plan.task, from, setting, observe)).transpose()
 }
 
+/// Refuses weights that are not those that the run began with.
+fn check_unchanged(run: &RunWriter, initial: &Initial) -> Result<(), ExperimentError> {
+    let recorded = run.provenance()?.and_then(|provenance| provenance.hashes.weights);
+    let Some(old) = recorded.filter(|old| *old != initial.sha256) else { return Ok(()) };
+    let problem = format!(
+        "the weights of train.pretrained have changed since the run began (the SHA-256 of their file is {}, and was {old}): bring the \
+         old file back, or train anew",
+        initial.sha256
+    );
+    Err(ExperimentError::run(run.path(), problem))
+}
+
 /// What tells a run's data and making.
 fn write_records<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
     record: &SplitRecord,
-    (when, weights): (&str, Option<String>),
+    (when, initial): (&str, Option<&Initial>),
     setting: &Setting<'_>,
 ) -> Result<(), ExperimentError> {
     run.write_split(record)?;
     let mut provenance = provenance(plan, record, &run.experiment()?, when, setting)?;
-    provenance.hashes.weights = weights;
+    provenance.own_names = initial.is_some_and(|initial| initial.own_names);
+    provenance.hashes.weights = initial.map(|initial| initial.sha256.clone());
     // Last: who finds this file finds both.
     Ok(run.write_provenance(&provenance)?)
 }
@@ -254,8 +279,8 @@ fn complete_records<K: Kind>(
     let roots = roots_with_tokenizer(&resolved.value, setting, observe)?;
     let plan = Plan::<K>::make(resolved, &roots, setting.workers)?;
     let record = plan.splits.record(&plan.source)?;
-    let weights = initial(&plan, setting, observe)?.map(|initial| initial.sha256);
-    write_records(&plan, run, &record, (&run.summary().when, weights), setting)
+    let initial = initial(&plan, setting, observe)?;
+    write_records(&plan, run, &record, (&run.summary().when, initial.as_ref()), setting)
 }
 
 /// The plan of a run, with the data checked to be those that it began with.

@@ -61,10 +61,11 @@ pub(crate) fn doubts(description: &Description) -> Vec<String> {
             ),
         );
         let tiny = sizes.iter().filter(|(count, _)| *count < TINY).count();
+        let (have, them) = if tiny == 1 { ("class has", "it") } else { ("classes have", "them") };
         doubt(
             tiny > 0,
             format!(
-                "{tiny} classes have fewer than {TINY} samples to learn from, `{small}` only {least}: add some, or expect little of them."
+                "{tiny} {have} fewer than {TINY} samples to learn from, `{small}` only {least}: add some, or expect little of {them}."
             ),
         );
     }

@@ -50,8 +50,8 @@ pub fn draft(source: &AnySource, description: &Description) -> Draft {
 /// What choices depend on.
 struct Data<'a> {
     description: &'a Description,
-    /// The samples to learn from, before validation is taken from them.
-    learnt: usize,
+    /// The samples before any part is taken from them; of divided data those of the training part.
+    pool: usize,
     /// Whether the data come with a training part and another one.
     divided: bool,
     unequal: bool,
@@ -63,20 +63,40 @@ impl<'a> Data<'a> {
         let sum = |count: &dyn Fn(&ClassCount) -> usize| classes.iter().map(count).sum::<usize>();
         let (train, others) = (sum(&|class| class.train), sum(&|class| class.valid + class.test));
         let divided = train > 0 && others > 0;
-        let learnt = if divided { train } else { description.samples };
+        let pool = if divided { train } else { description.samples };
         let of_class = |class: &ClassCount| if divided { class.train } else { class.train + class.unassigned };
         let least = classes.iter().map(of_class).min().unwrap_or(0);
         let most = classes.iter().map(of_class).max().unwrap_or(0);
-        Self { description, learnt, divided, unequal: most >= IMBALANCE * least.max(1) }
+        Self { description, pool, divided, unequal: most >= IMBALANCE * least.max(1) }
+    }
+
+    /// Whether the data come with a validation part.
+    fn has_valid(&self) -> bool {
+        self.description.classes.iter().any(|class| class.valid > 0)
+    }
+
+    /// Of undivided data the share, in 100, of the validation part, and that of the test part.
+    fn percent(&self) -> usize {
+        if self.pool < 1_000 { 15 } else { 10 }
+    }
+
+    /// About how many samples are left to learn from.
+    fn learnt(&self) -> usize {
+        let percent = match (self.divided, self.has_valid()) {
+            (true, true) => 0,
+            (true, false) => 10,
+            (false, _) => 2 * self.percent(),
+        };
+        self.pool - self.pool * percent / 100
     }
 
     /// How the data are divided, and what is done about broken samples; `grouped` where the source names groups itself.
     fn parts(&self, file: &mut Lines, grouped: bool) {
-        let share = if self.learnt < 1_000 { 0.15 } else { 0.1 };
+        let share = self.percent() as f64 / 100.0;
         let by_group = |by: &str| format!("split.group = {{ by = \"{by}\", valid = {share:?}, test = {share:?} }}");
         if self.divided {
             file.line("# As the data come divided.");
-            if self.description.classes.iter().any(|class| class.valid > 0) {
+            if self.has_valid() {
                 file.line("split = \"given\"");
             } else {
                 file.line("# They have no validation part; a tenth of training becomes it.");
@@ -112,7 +132,7 @@ impl<'a> Data<'a> {
         if self.unequal {
             file.line("# The classes are unequal: accuracy alone would forget the small ones.");
             file.line("monitor = \"macro-f1\"");
-        } else if self.learnt < 5_000 {
+        } else if self.pool < 5_000 {
             file.line("# With few validation samples many epochs tie in accuracy; the loss tells them apart.");
             file.line("monitor = \"loss\"");
         }

@@ -6,10 +6,10 @@ use homeostat_config::Resolved;
 use homeostat_control::Goal;
 use homeostat_data::{DataError, DataRoot, Source, Splits, TOKENIZER_FILE, TextSource, Texts as Store};
 use homeostat_metrics::PairFigures;
-use homeostat_models::{NameTable, bert_modules};
+use homeostat_models::NameTable;
 use homeostat_report::{Headline, Report, Value};
 use homeostat_task::{Task, Weights};
-use homeostat_tasks::{SentenceEmbedding, SentenceEmbeddingConfig, TaskConfig};
+use homeostat_tasks::{PairTokens, SentenceEmbedding, SentenceEmbeddingConfig, TaskConfig};
 use homeostat_train::{Examples, Meters, TrainConfig, Workers};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     pair_examples::PairExamples,
     plan::Plan,
     pretrained::adopt_bert,
+    text_rows::warn_of_cut_texts,
     texts::{all_texts, below_network, table},
 };
 
@@ -67,12 +68,15 @@ impl Kind for Embeddings {
         resolved: &mut Resolved<Experiment>,
         source: &Arc<Source<Store>>,
         splits: &Splits,
-        (roots, _): (&DataRoot, Workers),
+        (roots, workers): (&DataRoot, Workers),
     ) -> Result<SentenceEmbedding, ExperimentError> {
         let from = table(&resolved.value.data).tokenizer.clone();
         let known = (KEY, config(&resolved.value.task).vocabulary);
         let tokenizer = from.choose(resolved, known, roots, all_texts(source, &splits.train))?;
-        Ok(config(&resolved.value.task).init(tokenizer)?)
+        let task = config(&resolved.value.task).init(tokenizer)?;
+        let are_cut = |pair: &PairTokens| pair.texts().map(|text| text.is_cut).collect::<Vec<_>>();
+        warn_of_cut_texts(&task, (task.config().prepare.max_length, are_cut), source, splits, workers)?;
+        Ok(task)
     }
 
     fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<SentenceEmbedding>> {
@@ -128,8 +132,8 @@ impl Kind for Embeddings {
         below_network(theirs)
     }
 
-    fn modules(_: &SentenceEmbedding, weight: &str) -> Option<Vec<String>> {
-        bert_modules(weight.strip_prefix("network.")?)
+    fn modules(task: &SentenceEmbedding, weight: &str) -> Option<Vec<String>> {
+        task.config().model.bert_modules(weight.strip_prefix("network.")?)
     }
 
     fn assets(task: &SentenceEmbedding) -> BTreeMap<String, Vec<u8>> {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use homeostat_artifact::Run;
+use homeostat_artifact::{Figures, Run};
 use homeostat_data::{SourceConfig, SplitRecord, TestViews};
-use homeostat_metrics::{Loss, Predictions, Truth};
+use homeostat_metrics::{Predictions, Truth};
 use homeostat_tasks::TaskConfig;
 use homeostat_train::Meter;
 
@@ -24,7 +24,7 @@ use crate::{
 pub struct Ensemble {
     /// Of each run, in their order.
     pub members: Vec<Evaluation>,
-    /// Of the mean of their probabilities; the loss is the cross-entropy of these.
+    /// Of the mean of their probabilities; instead of the loss, the cross-entropy of these.
     pub together: Evaluation,
 }
 
@@ -79,6 +79,11 @@ pub fn evaluate_ensemble(
     together(runs, &plans, strangers, tta, setting)
 }
 
+/// Figures with cross-entropy by its name: the runs may have learnt by another loss, or with smoothed labels.
+fn of_means(figures: &Figures) -> Figures {
+    figures.iter().map(|(name, value)| (if name == "loss" { "cross-entropy" } else { name }, value)).collect()
+}
+
 /// The samples that none of the runs knows.
 fn unknown_to_all(runs: &[Run], plans: &[Plan<Images>]) -> Result<Vec<usize>, ExperimentError> {
     let mut shared: Option<Vec<usize>> = None;
@@ -94,7 +99,7 @@ fn unknown_to_all(runs: &[Run], plans: &[Plan<Images>]) -> Result<Vec<usize>, Ex
 
 /// What the members said of a sample.
 struct Sum {
-    label: u32,
+    truth: Truth,
     probabilities: Vec<f64>,
     members: usize,
 }
@@ -114,8 +119,8 @@ fn together<S: Sorting>(
         let other: Option<SplitRecord> = run.split()?;
         let same = record.as_ref().zip(other.as_ref()).is_some_and(|(first, other)| first.test == other.test);
         if strangers.is_none() && !same {
-            let problem = "has another test part than the first run; name data for all of them with --data";
-            return Err(ExperimentError::run(run.path(), problem));
+            let mend = if <S as Kind>::TAKES_OTHER_DATA { "; name data for all of them with --data" } else { "" };
+            return Err(ExperimentError::run(run.path(), format!("has another test part than the first run{mend}")));
         }
     }
     let indices = strangers.unwrap_or_else(|| first.splits.test.clone());
@@ -124,8 +129,8 @@ fn together<S: Sorting>(
     for (run, plan) in runs.iter().zip(plans) {
         let mut answers = Answers::default();
         members.push(measure_sorted(run, plan, (&indices, known), (tta, Some(&mut answers)), setting)?);
-        for (position, (label, row)) in answers.rows {
-            let fresh = || Sum { label, probabilities: vec![0.0; row.len()], members: 0 };
+        for (position, (truth, row)) in answers.rows {
+            let fresh = || Sum { truth, probabilities: vec![0.0; row.len()], members: 0 };
             let sum = sums.entry(position).or_insert_with(fresh);
             sum.probabilities.iter_mut().zip(&row).for_each(|(sum, p)| *sum += f64::from(*p));
             sum.members += 1;
@@ -133,13 +138,11 @@ fn together<S: Sorting>(
     }
     // What one of them could not read has no answer of all.
     sums.retain(|_, sum| sum.members == runs.len());
-    let mut meter = <S as Kind>::meters(first)?.valid;
-    for Sum { label, probabilities, members } in sums.values() {
+    let (mut meter, samples) = (<S as Kind>::meters(first)?.valid, sums.len());
+    for Sum { truth, probabilities, members } in sums.into_values() {
         #[expect(clippy::cast_possible_truncation, reason = "probabilities are 32-bit floats")]
-        let mean: Vec<f32> = probabilities.iter().map(|sum| (sum / *members as f64) as f32).collect();
-        let loss = -f64::from(mean[*label as usize].max(f32::MIN_POSITIVE)).ln();
-        let truth = Truth::OneOf(vec![*label]);
-        Meter::update(&mut meter, &Predictions::new(mean.len(), mean, truth, Loss { mean: loss, weight: 1.0 }));
+        let mean: Vec<f32> = probabilities.iter().map(|sum| (sum / members as f64) as f32).collect();
+        Meter::update(&mut meter, &Predictions::with_cross_entropy(mean.len(), mean, truth));
     }
     let skipped = members.iter().flat_map(|member| member.skipped.clone()).collect::<Vec<_>>();
     let mut distinct: Vec<homeostat_data::Skipped> = Vec::new();
@@ -148,6 +151,6 @@ fn together<S: Sorting>(
             distinct.push(skipped);
         }
     });
-    let figures = Meter::figures(&meter);
-    Ok(Ensemble { members, together: Evaluation { figures, samples: sums.len(), known, skipped: distinct } })
+    let figures = if samples == 0 { Figures::default() } else { of_means(&Meter::figures(&meter)) };
+    Ok(Ensemble { members, together: Evaluation { figures, samples, known, skipped: distinct } })
 }

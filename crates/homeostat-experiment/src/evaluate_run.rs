@@ -101,7 +101,8 @@ type Record<K> = <<<K as Kind>::Task as Task>::Outcome as Outcome>::Record;
 
 /// Measures the published weights of a run on its own test part, which gives the figures of its end again, or on another
 /// source. Of another source, what the run has learnt from and what its weights were chosen by is left out; such samples are
-/// known by their content, wherever they lie. With `tta`, each answer is the mean over several views of a picture.
+/// known by their content, wherever they lie. With `tta`, each answer is the mean over these views of a picture,
+/// whatever the run's own say.
 ///
 /// # Errors
 /// The run, its artifact or the data are broken, or nothing is left to measure with.
@@ -171,10 +172,12 @@ pub(crate) fn measure_published<K: Kind>(
     ) -> Result<Option<Measured<K::Findings>>, ExperimentError>,
 ) -> Result<Evaluation, ExperimentError> {
     if indices.is_empty() {
-        return Err(ExperimentError::run(
-            run.path(),
-            "there is nothing to measure with: the run has no test part, or it knows all samples; name other data with --data",
-        ));
+        let why = if K::TAKES_OTHER_DATA {
+            "the run has no test part, or it knows all samples; name other data with --data"
+        } else {
+            "the run has no test part; give data.split one, and train anew"
+        };
+        return Err(ExperimentError::run(run.path(), format!("there is nothing to measure with: {why}")));
     }
     let artifact = Artifact::open(run.path())?;
     let settled = K::settled(plan, &TaskConfig::parse(artifact.kind(), &artifact.task()?)?)?;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use homeostat_artifact::Run;
-use homeostat_config::{Layers, Resolved};
+use homeostat_config::{Layers, Resolved, nearest_names};
 use homeostat_control::{ControlConfig, Goal, Monitor};
 use homeostat_metrics::MetricSet;
 use homeostat_tasks::TaskConfig;
@@ -11,7 +11,10 @@ use homeostat_train::{TrainConfig, TrainError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataConfig, ExperimentError, data_config::Samples, embeddings, generation, language, recommendations};
+use crate::{
+    DataConfig, ExperimentError, data_config::Samples, embeddings, generation, language, recommendations,
+    texts::check_pairs,
+};
 
 /// One file determines a run. It says what, never where: no device, no absolute path.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -114,10 +117,12 @@ impl Experiment {
     pub fn builtin(name: &str) -> Result<ExperimentText, ExperimentError> {
         let Some((name, text)) = BUILTIN.iter().find(|(builtin, _)| *builtin == name) else {
             let similar = |known: &&str| known.starts_with(name) || name.starts_with(*known) || known.contains(name);
-            let nearest = BUILTIN.iter().map(|(known, _)| *known).find(similar);
+            let known = BUILTIN.map(|(known, _)| known);
+            let within = known.iter().copied().find(similar).map(str::to_owned);
+            let nearest = within.or_else(|| nearest_names(name, &known).first().cloned());
             return Err(ExperimentError::Unknown {
                 name: name.to_owned(),
-                known: BUILTIN.map(|(known, _)| known).join(", "),
+                known: known.join(", "),
                 nearest: nearest.map_or_else(String::new, |nearest| format!("; did you mean `{nearest}`?")),
             });
         };
@@ -139,6 +144,7 @@ impl Experiment {
         Run::check_name(&self.name)?;
         self.task.check()?;
         self.data.check(Samples::of(&self.task))?;
+        check_pairs(&self.task, &self.data)?;
         self.train.check()?;
         MetricSet::check(&self.train.metrics)?;
         let goals = self.goals()?;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use homeostat_data::{
     BatchKey, DataError, Image, ImageAugment, MixConfig, OnCorrupt, Progressive, SampleKey, SamplingConfig, Source,
-    TestViews,
 };
 use homeostat_task::Task;
 use homeostat_tasks::{ImageClassification, Target};
@@ -21,8 +20,6 @@ pub(crate) struct ImageExamples {
     mix: MixConfig,
     sampling: SamplingConfig,
     progressive: Option<Progressive>,
-    /// In which views samples are measured; nothing for one view, the picture as it is.
-    views: Option<TestViews>,
     on_corrupt: OnCorrupt,
 }
 
@@ -36,14 +33,8 @@ impl ImageExamples {
             mix: data.mix.clone(),
             sampling: data.sampling.clone(),
             progressive: data.progressive.clone(),
-            views: None,
             on_corrupt: data.on_corrupt,
         }
-    }
-
-    /// The same, where samples are measured in several views, which stand one behind the other.
-    pub(crate) fn in_views(self, views: Option<TestViews>) -> Self {
-        Self { views, ..self }
     }
 
     /// A sample as it is, and as training sees it in this epoch, before mixing.
@@ -53,31 +44,20 @@ impl ImageExamples {
         Ok([image.clone(), self.augment.apply(image, SampleKey { seed, epoch, sample: index as u64 })])
     }
 
-    /// The inputs that a sample makes: one in training, one a view where it is measured. `again` counts how often the
-    /// sample came before in this epoch.
-    fn prepare(
-        &self,
-        (index, again): (usize, usize),
-        image: Image,
-        draw: Option<Draw>,
-    ) -> Result<Vec<Image>, DataError> {
+    /// The input that a sample makes. `again` counts how often the sample came before in this epoch.
+    fn prepare(&self, (index, again): (usize, usize), image: Image, draw: Option<Draw>) -> Result<Image, DataError> {
         let prepare = |image| {
             let corrupt = |why: String| DataError::Corrupt { name: self.source.name(index), why };
             self.task.prepare(image).map_err(|error| corrupt(error.to_string()))
         };
-        match (draw, self.views) {
-            (Some(Draw { seed, epoch, .. }), _) => {
-                // One that comes again is augmented as a sample of its own.
-                let key = SampleKey { seed, epoch, sample: index as u64 | (again as u64) << 40 };
-                let input = prepare(self.augment.apply(image, key))?;
-                Ok(vec![match &self.progressive {
-                    Some(progressive) => progressive.apply(&input, epoch),
-                    None => input,
-                }])
-            }
-            (None, Some(views)) => views.of(image).into_iter().map(prepare).collect(),
-            (None, None) => Ok(vec![prepare(image)?]),
-        }
+        let Some(Draw { seed, epoch, .. }) = draw else { return prepare(image) };
+        // One that comes again is augmented as a sample of its own.
+        let key = SampleKey { seed, epoch, sample: index as u64 | (again as u64) << 40 };
+        let input = prepare(self.augment.apply(image, key))?;
+        Ok(match &self.progressive {
+            Some(progressive) => progressive.apply(&input, epoch),
+            None => input,
+        })
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "labels are numbers of classes, read as 32-bit ones")]
@@ -113,10 +93,10 @@ impl Examples<ImageClassification> for ImageExamples {
         for (read, image) in read.indices.into_iter().zip(read.samples) {
             let Some(&position) = walk.find(|position| index(**position) == read) else { unreachable!("asked for") };
             match self.prepare((read, position / self.len()), image, draw) {
-                Ok(views) => {
-                    kept.extend(std::iter::repeat_n(read, views.len()));
-                    met.extend(std::iter::repeat_n(position % self.len(), views.len()));
-                    inputs.extend(views);
+                Ok(input) => {
+                    kept.push(read);
+                    met.push(position % self.len());
+                    inputs.push(input);
                 }
                 Err(DataError::Corrupt { name, why }) if self.on_corrupt == OnCorrupt::Skip => {
                     skipped.push(homeostat_data::Skipped { name, reason: why });
@@ -188,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_of_a_sample_in_a_batch_differ_and_views_stand_behind_each_other() {
+    fn copies_of_a_sample_in_a_batch_differ() {
         let source = Arc::new(SourceConfig::Digits.open(&DataRoot::default()).unwrap());
         let examples = examples(&source, &turned());
         let once = examples.rows(&[7, 30], draw(0, 0)).unwrap();
@@ -198,8 +178,6 @@ mod tests {
         assert_eq!(rows.positions, [7, 7, 7, 30, 30, 30]);
         assert_eq!((&rows.inputs[0], &rows.inputs[3]), (&once.inputs[0], &once.inputs[1]), "the first is as ever");
         assert!(rows.inputs[0] != rows.inputs[1] && rows.inputs[1] != rows.inputs[2]);
-        let views = examples.in_views(Some(TestViews::FiveCrop)).rows(&[7, 30], None).unwrap();
-        assert_eq!((views.inputs.len(), views.truths.len(), &views.positions[3..7]), (10, 10, &[7, 7, 30, 30][..]));
     }
 
     #[test]

@@ -13,10 +13,10 @@ use homeostat_tasks::{ImageClassification, ImageClassificationConfig, InputShape
 use homeostat_train::{Examples, Workers};
 
 use crate::{
-    DataConfig, Experiment, ExperimentError,
+    DataConfig, Experiment, ExperimentError, Setting, Stage,
     image_examples::ImageExamples,
     plan::{Plan, in_pieces},
-    pretrained::choose_prepare,
+    pretrained::{adopt_prepare, choose_prepare},
     sorting::{ClassSettings, Sorting, check_source},
 };
 
@@ -30,6 +30,7 @@ impl Sorting for Images {
     type Store = Pictures;
 
     const KEY: &'static str = KEY;
+    const TAKES_OTHER_DATA: bool = true;
 
     fn settings(task: &TaskConfig) -> ClassSettings<'_> {
         let ImageClassificationConfig { labels, loss, temperature, .. } = config(task);
@@ -40,6 +41,14 @@ impl Sorting for Images {
         let source = data.source.open_with(roots, data.on_corrupt)?;
         check_source(&source, "data.source", "picture")?;
         Ok(source)
+    }
+
+    fn adopt_network(
+        resolved: &mut Resolved<Experiment>,
+        setting: &Setting<'_>,
+        observe: &mut dyn FnMut(Stage<'_>),
+    ) -> Result<(), ExperimentError> {
+        adopt_prepare(resolved, setting, observe)
     }
 
     fn choose(
@@ -58,12 +67,8 @@ impl Sorting for Images {
         Ok(task)
     }
 
-    fn examples(
-        plan: &Plan<Self>,
-        indices: &[usize],
-        views: Option<TestViews>,
-    ) -> Arc<dyn Examples<ImageClassification>> {
-        Arc::new(examples(plan, indices).in_views(views))
+    fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<ImageClassification>> {
+        Arc::new(examples(plan, indices))
     }
 
     fn moves(data: &DataConfig) -> Option<&'static str> {
@@ -77,6 +82,10 @@ impl Sorting for Images {
 
     fn at_temperature(task: &ImageClassification, temperature: f64) -> ImageClassification {
         task.clone().at_temperature(temperature)
+    }
+
+    fn in_views(task: &ImageClassification, views: Option<TestViews>) -> ImageClassification {
+        task.clone().in_views(views)
     }
 
     fn request(source: &Source, index: usize) -> Result<Vec<u8>, DataError> {

@@ -49,10 +49,10 @@ pub fn inspect(
     let problem = match resolved.value.task {
         TaskConfig::ImageClassification(_) => None,
         TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) => {
-            Some("is about texts, but only pictures can be looked at so")
+            Some("is about texts, but inspect shows pictures; for texts: homeostat data describe EXPERIMENT")
         }
-        TaskConfig::Recommendation(_) => Some("is about purchases, but only pictures can be looked at so"),
-        TaskConfig::ImageGeneration(_) => Some("makes pictures, but only those that are sorted can be looked at so"),
+        TaskConfig::Recommendation(_) => Some("is about purchases, but inspect shows pictures"),
+        TaskConfig::ImageGeneration(_) => Some("makes pictures, but inspect shows those that are sorted"),
     };
     if let Some(problem) = problem {
         return Err(ExperimentError::setting("task", problem));

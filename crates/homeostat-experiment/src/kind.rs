@@ -27,6 +27,9 @@ pub(crate) trait Kind: Sized + 'static {
     /// What is found on a part beside the figures.
     type Findings;
 
+    /// Whether a run can be measured on other data than its own, by `--data`.
+    const TAKES_OTHER_DATA: bool = false;
+
     /// Opens the data.
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<Source<Self::Store>, ExperimentError>;
 

@@ -87,6 +87,13 @@ impl Kind for Language {
         split: &SplitConfig,
         source: &Source<Corpus>,
     ) -> Result<Option<(SplitConfig, String)>, ExperimentError> {
+        if source.len() < 2 {
+            let characters: usize = (0..source.len()).map(|index| source.amount(index)).sum();
+            let problem = format!(
+                "has {characters} characters, too few for a window to learn from and another to be measured with: add text"
+            );
+            return Err(ExperimentError::setting("data.corpus.source", problem));
+        }
         let has = |given| (0..source.len()).any(|index| source.given(index) == Some(given));
         match split {
             SplitConfig::Auto if has(Given::Train) && has(Given::Valid) => {
@@ -154,7 +161,7 @@ impl Kind for Language {
 
     /// The beginning of a piece, to be gone on with by the likeliest tokens.
     fn request(plan: &Plan<Self>, index: usize) -> Result<Vec<u8>, DataError> {
-        let text: String = plan.source.get(index)?.chars().take(PROMPT).collect();
+        let text = beginning(plan, &plan.source.get(index)?);
         prompt_request(&text, &serde_json::json!({ "temperature": 0.0, "max-tokens": GOLDEN_TOKENS, "stop": [] }))
     }
 
@@ -174,7 +181,7 @@ impl Kind for Language {
         let shown = if test.is_empty() { valid } else { test };
         let stride = (shown.len() / WRITTEN).max(1);
         for (at, &index) in shown.iter().step_by(stride).take(WRITTEN).enumerate() {
-            let prompt: String = plan.source.get(index)?.chars().take(PROMPT).collect();
+            let prompt = beginning(plan, &plan.source.get(index)?);
             report.written.extend(written(plan, model, prompt, at as u64 + 1));
         }
         Ok(())
@@ -219,6 +226,15 @@ fn in_part(name: &str, error: DataError) -> ExperimentError {
         }
         other => other.into(),
     }
+}
+
+/// The beginning of a piece as a prompt: shorter where the network has no places for all of it and refuses what is too long.
+fn beginning(plan: &Plan<Language>, piece: &str) -> String {
+    let first = |characters: usize| piece.chars().take(characters).collect::<String>();
+    let how = &plan.task.config().generation;
+    let is_read = |text: &String| plan.task.prepare(Prompt { text: text.clone(), how: how.clone() }).is_ok();
+    let lengths = std::iter::successors(Some(PROMPT), |length| Some(length / 2)).take_while(|length| *length > 0);
+    lengths.map(first).find(is_read).unwrap_or_else(|| first(1))
 }
 
 /// What the network makes of a prompt; nothing where it cannot be read.

@@ -21,10 +21,18 @@ pub(crate) fn report_of_run<K: Kind>(
     let events: Vec<ControlEvent> = run.events()?;
     let provenance = run.provenance()?.unwrap_or_default();
     let path = run.path().display().to_string();
-    let measure_again = match plan.splits.test.is_empty() {
-        false => command("measure it again", format!("homeostat eval {path}")),
-        true => command("measure it on data that it has not seen", format!("homeostat eval {path} --data SOURCE")),
+    let measure_again = || command("measure it again", format!("homeostat eval {path}"));
+    let measure_elsewhere =
+        || command("measure it on data that it has not seen", format!("homeostat eval {path} --data SOURCE"));
+    let measure = match plan.splits.test.is_empty() {
+        false => Some(measure_again()),
+        true => K::TAKES_OTHER_DATA.then(measure_elsewhere),
     };
+    let further = [
+        command("ask it", K::ask(&path)),
+        command("check that it still answers alike", format!("homeostat verify {path}")),
+        command("compare it with other runs", "homeostat runs compare".to_owned()),
+    ];
     let mut report = Report {
         title: plan.experiment().name.clone(),
         when: provenance.started.clone(),
@@ -37,12 +45,7 @@ pub(crate) fn report_of_run<K: Kind>(
         skipped: skipped.iter().map(|s| Skipped { name: s.name.clone(), reason: s.reason.clone() }).collect(),
         config: run.experiment()?,
         environment: environment(&provenance, result),
-        next: vec![
-            measure_again,
-            command("ask it", K::ask(&path)),
-            command("check that it still answers alike", format!("homeostat verify {path}")),
-            command("compare it with other runs", "homeostat runs compare".to_owned()),
-        ],
+        next: measure.into_iter().chain(further).collect(),
         ..Report::default()
     };
     K::report(plan, model, measured, &mut report)?;

@@ -41,6 +41,8 @@ pub(crate) trait Sorting: Sized + 'static {
 
     /// The dotted key of the task's table.
     const KEY: &'static str;
+    /// As [`Kind::TAKES_OTHER_DATA`].
+    const TAKES_OTHER_DATA: bool;
 
     /// What the task's table says of classes.
     ///
@@ -68,14 +70,19 @@ pub(crate) trait Sorting: Sized + 'static {
         setting: (&DataRoot, Workers),
     ) -> Result<Self::Task, ExperimentError>;
 
-    /// A part of the data as the loop sees it, where pictures are measured in these views.
-    fn examples(plan: &Plan<Self>, indices: &[usize], views: Option<TestViews>) -> Arc<dyn Examples<Self::Task>>;
+    /// A part of the data as the loop sees it.
+    fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<Self::Task>>;
 
     /// Why the samples of training are not the same in each epoch; nothing if they are.
     fn moves(data: &DataConfig) -> Option<&'static str>;
 
     /// The same task, whose scores are divided by this.
     fn at_temperature(task: &Self::Task, temperature: f64) -> Self::Task;
+
+    /// The same task, which answers pictures in these views.
+    fn in_views(task: &Self::Task, _views: Option<TestViews>) -> Self::Task {
+        task.clone()
+    }
 
     /// A sample as a request.
     fn request(source: &Source<Self::Store>, index: usize) -> Result<Vec<u8>, DataError>;
@@ -113,6 +120,8 @@ impl<S: Sorting> Kind for S {
     type Store = <S as Sorting>::Store;
     type Meter = MetricSet;
     type Findings = Sorted;
+
+    const TAKES_OTHER_DATA: bool = <S as Sorting>::TAKES_OTHER_DATA;
 
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<Source<Self::Store>, ExperimentError> {
         <S as Sorting>::open(data, roots)
@@ -153,7 +162,7 @@ impl<S: Sorting> Kind for S {
     }
 
     fn examples(plan: &Plan<S>, indices: &[usize]) -> Arc<dyn Examples<Self::Task>> {
-        <S as Sorting>::examples(plan, indices, None)
+        <S as Sorting>::examples(plan, indices)
     }
 
     fn meters(plan: &Plan<S>) -> Result<Meters<MetricSet>, ExperimentError> {
@@ -173,6 +182,9 @@ impl<S: Sorting> Kind for S {
         resume: Option<&Checkpoint>,
         observe: &mut dyn FnMut(Event<'_>),
     ) -> Result<End<<Self::Task as Task>::Model>, ExperimentError> {
+        // Each picture is learnt from, and the best weights are chosen by it, as it is.
+        let task = S::in_views(&plan.task, None);
+        let job = &job.on(&task, job.train, job.valid);
         let since = std::time::Instant::now();
         let probed = probe(job, resume, S::moves(&plan.experiment().data).map(str::to_owned), observe)?;
         // What computing features took belongs to the training.
@@ -252,6 +264,12 @@ impl<S: Sorting> Plan<S> {
         resolved.choose(&format!("{}.temperature", S::KEY), temperature, "fitted on the validation part")?;
         let task = S::at_temperature(&self.task, temperature);
         Ok(Self { resolved, task, source: Arc::clone(&self.source), splits: self.splits.clone() })
+    }
+
+    /// The same, whose pictures are answered in these views.
+    pub(crate) fn in_views(&self, views: TestViews) -> Self {
+        let task = S::in_views(&self.task, Some(views));
+        Self { resolved: self.resolved.clone(), task, source: Arc::clone(&self.source), splits: self.splits.clone() }
     }
 
     /// The names of the classes, in the order of the scores.

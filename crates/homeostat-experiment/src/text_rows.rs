@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use homeostat_data::{
-    Buckets, DataError, OnCorrupt, SampleKey, Skipped, TextAugment, TextSample, TextSource, Tokenizer, Tokens,
+    Buckets, DataError, OnCorrupt, SampleKey, Skipped, Splits, TextAugment, TextSample, TextSource, Tokenizer, Tokens,
 };
 use homeostat_task::Task;
-use homeostat_train::{Draw, Rows};
+use homeostat_train::{Draw, Rows, Workers};
 
-use crate::{DataConfig, TextDataConfig};
+use crate::{DataConfig, ExperimentError, TextDataConfig, plan::in_pieces};
 
 /// A part of a source of texts.
 pub(crate) struct TextRows {
@@ -31,6 +31,39 @@ pub(crate) struct Read {
 
 /// What a task makes of a text: an input and what is true of it, and the bytes that they take.
 pub(crate) type Made<T> = (<T as Task>::Input, <T as Task>::Truth, usize);
+
+/// Whether each text of an input was cut.
+type AreCut<T> = fn(&<T as Task>::Input) -> Vec<bool>;
+
+/// Says once how many texts of each part have more than so many tokens and lose their end; `are_cut` tells it of each text of an input.
+pub(crate) fn warn_of_cut_texts<T: Task<Sample = TextSample>>(
+    task: &T,
+    (most, are_cut): (usize, AreCut<T>),
+    source: &Arc<TextSource>,
+    splits: &Splits,
+    workers: Workers,
+) -> Result<(), ExperimentError> {
+    let mut told = Vec::new();
+    for (name, part) in [("training", &splits.train), ("validation", &splits.valid), ("test", &splits.test)] {
+        let (task, source) = (task.clone(), Arc::clone(source));
+        // What cannot be read or prepared is told where it is met.
+        let count = move |indices: &[usize]| {
+            let samples = indices.iter().filter_map(|&index| source.get(index).ok());
+            let inputs = samples.filter_map(|sample| task.prepare(sample).ok());
+            let texts: Vec<bool> = inputs.flat_map(|input| are_cut(&input)).collect();
+            Ok([texts.iter().filter(|is_cut| **is_cut).count(), texts.len()])
+        };
+        let counts = in_pieces(part.clone(), workers, count).collect::<Result<Vec<_>, DataError>>()?;
+        let [cut, all] = counts.into_iter().fold([0, 0], |[cut, all], [more, of]| [cut + more, all + of]);
+        if cut > 0 {
+            told.push(format!("{cut} of {all} {name} texts"));
+        }
+    }
+    if !told.is_empty() {
+        tracing::warn!("{} have more than {most} tokens: their ends are cut off", told.join(", "));
+    }
+    Ok(())
+}
 
 impl TextRows {
     /// The length is one in bytes, which stands for that in tokens: they go together, and nothing has to be cut into tokens for it.

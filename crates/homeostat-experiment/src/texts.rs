@@ -3,19 +3,22 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use homeostat_config::Resolved;
-use homeostat_data::{DataError, DataRoot, Source, Splits, TOKENIZER_FILE, TestViews, TextSource, Texts as Store};
-use homeostat_models::{NameTable, bert_modules, bert_weights};
+use homeostat_data::{
+    DataError, DataRoot, Splits, TOKENIZER_FILE, TextSource, TextSourceConfig, Texts as Store, Tokens,
+};
+use homeostat_models::{NameTable, bert_weights};
 use homeostat_report::{Picture, Shown};
-use homeostat_task::{Task, Weights};
+use homeostat_task::Weights;
 use homeostat_tasks::{TaskConfig, TextClassification, TextClassificationConfig, text_request};
 use homeostat_train::{Examples, Workers};
 
 use crate::{
     DataConfig, Experiment, ExperimentError, Setting, Stage, TextDataConfig,
-    plan::{Plan, in_pieces},
+    plan::Plan,
     pretrained::adopt_bert,
     sorting::{ClassSettings, Sorting, check_source},
     text_examples::TextExamples,
+    text_rows::warn_of_cut_texts,
 };
 
 /// Texts, alone or in pairs.
@@ -28,6 +31,7 @@ impl Sorting for Texts {
     type Store = Store;
 
     const KEY: &'static str = KEY;
+    const TAKES_OTHER_DATA: bool = false;
 
     fn settings(task: &TaskConfig) -> ClassSettings<'_> {
         let TextClassificationConfig { labels, loss, temperature, .. } = config(task);
@@ -54,15 +58,18 @@ impl Sorting for Texts {
         splits: &Splits,
         (roots, workers): (&DataRoot, Workers),
     ) -> Result<TextClassification, ExperimentError> {
+        // What comes with weights to begin with is not known before.
+        check_pairs(&resolved.value.task, &resolved.value.data)?;
         let from = table(&resolved.value.data).tokenizer.clone();
         let known = (KEY, config(&resolved.value.task).vocabulary);
         let tokenizer = from.choose(resolved, known, roots, all_texts(source, &splits.train))?;
         let task = config(&resolved.value.task).init(tokenizer)?;
-        warn_of_cut_texts(&task, source, splits, workers)?;
+        let most = task.config().prepare.max_length;
+        warn_of_cut_texts(&task, (most, |tokens: &Tokens| vec![tokens.is_cut]), source, splits, workers)?;
         Ok(task)
     }
 
-    fn examples(plan: &Plan<Self>, indices: &[usize], _: Option<TestViews>) -> Arc<dyn Examples<TextClassification>> {
+    fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<TextClassification>> {
         let Experiment { data, .. } = plan.experiment();
         Arc::new(TextExamples::new(&plan.task, &plan.source, indices, (data, table(data))))
     }
@@ -103,8 +110,8 @@ impl Sorting for Texts {
         below_network(theirs)
     }
 
-    fn modules(_: &TextClassification, weight: &str) -> Option<Vec<String>> {
-        bert_modules(weight.strip_prefix("network.")?)
+    fn modules(task: &TextClassification, weight: &str) -> Option<Vec<String>> {
+        task.config().model.bert_modules(weight.strip_prefix("network.")?)
     }
 
     fn assets(task: &TextClassification) -> BTreeMap<String, Vec<u8>> {
@@ -151,25 +158,14 @@ pub(crate) fn below_network(theirs: Weights) -> Result<Weights, String> {
     Ok(Weights::from_tensors(ours.into_iter().map(|(name, data)| (format!("network.{name}"), data)).collect()))
 }
 
-/// Says once how many training texts lose their end.
-fn warn_of_cut_texts(
-    task: &TextClassification,
-    source: &Arc<Source<Store>>,
-    splits: &Splits,
-    workers: Workers,
-) -> Result<(), ExperimentError> {
-    let (preparing, texts) = (task.clone(), Arc::clone(source));
-    let count = move |indices: &[usize]| {
-        let is_cut = |&&index: &&usize| {
-            let tokens = texts.get(index).ok().and_then(|sample| preparing.prepare(sample).ok());
-            tokens.is_some_and(|tokens| tokens.is_cut)
-        };
-        Ok(indices.iter().filter(is_cut).count())
-    };
-    let cut: usize = in_pieces(splits.train.clone(), workers, count).sum::<Result<usize, DataError>>()?;
-    if cut > 0 {
-        let (all, most) = (splits.train.len(), task.config().prepare.max_length);
-        tracing::warn!("{cut} of {all} training texts have more than {most} tokens: their ends are cut off");
+/// Refuses pairs where the network is told of second texts, but knows one kind of tokens alone.
+pub(crate) fn check_pairs(task: &TaskConfig, data: &DataConfig) -> Result<(), ExperimentError> {
+    let TaskConfig::TextClassification(TextClassificationConfig { model, .. }) = task else { return Ok(()) };
+    let has_pairs = matches!(&table(data).source, TextSourceConfig::Table(table) if !table.pair.is_empty());
+    if !has_pairs || model.types() != Some(1) {
+        return Ok(());
     }
-    Ok(())
+    let problem = "is 1, but data.text.source.table.pair names second texts, whose tokens are of a second kind: \
+                   set it to 2, or to 0 for a network that does not tell them apart";
+    Err(ExperimentError::setting(&format!("{KEY}.model.{}.types", model.name()), problem))
 }

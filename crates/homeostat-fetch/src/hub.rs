@@ -15,6 +15,8 @@ use crate::{Cache, FetchError, FetchOptions, Fetcher, Progress, Remote};
 const ENDPOINT: &str = "https://huggingface.co";
 /// The most bytes of a list of files.
 const LIST_LIMIT: u64 = 16 << 20;
+/// The most bytes of any other file: more weights than a network that is read here has.
+const FILE_LIMIT: u64 = 16 << 30;
 
 /// A file of a repository on the hub: `hf:OWNER/NAME[@REVISION][:FILE]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,11 +85,12 @@ impl Hub {
     /// The hub that `HF_ENDPOINT` names, else huggingface.co, with its files below `cache`. `variable` is [`std::env::var_os`] but in
     /// tests.
     #[must_use]
-    pub fn find(variable: impl Fn(&str) -> Option<OsString>, cache: &Cache, options: FetchOptions) -> Self {
+    pub fn find(variable: impl Fn(&str) -> Option<OsString>, cache: &Cache, options: &FetchOptions) -> Self {
         let named = variable("HF_ENDPOINT").and_then(|word| word.into_string().ok()).filter(|word| !word.is_empty());
         let endpoint = named.map_or_else(|| ENDPOINT.to_owned(), |word| word.trim_end_matches('/').to_owned());
         let lists = Fetcher::new(FetchOptions { limit: LIST_LIMIT, ..options.clone() });
-        Self { endpoint, folder: cache.hub(), others: cache.weights(), lists, files: Fetcher::new(options) }
+        let files = Fetcher::new(FetchOptions { limit: options.limit.min(FILE_LIMIT), ..options.clone() });
+        Self { endpoint, folder: cache.hub(), others: cache.weights(), lists, files }
     }
 
     /// Puts a file from any address into the cache, and gives its path. `sha256` is as in [`Remote::sha256`].

@@ -79,6 +79,30 @@ impl Predictions {
         Self { classes, probabilities, truth, loss, predicted, finite }
     }
 
+    /// The same of answers of which no loss is known: it is their cross-entropy, where any label may be right the mean of that of each
+    /// label.
+    ///
+    /// # Panics
+    /// As [`Self::new`].
+    #[must_use]
+    pub fn with_cross_entropy(classes: usize, probabilities: Vec<f32>, truth: Truth) -> Self {
+        let mut predictions = Self::new(classes, probabilities, truth, Loss { mean: 0.0, weight: 0.0 });
+        let nats = |p: f32| -f64::from(p.clamp(f32::MIN_POSITIVE, 1.0)).ln();
+        let samples = predictions.len() as f64;
+        let mean = match &predictions.truth {
+            Truth::OneOf(labels) => {
+                let each = predictions.rows().zip(labels);
+                each.map(|(row, &label)| nats(row[label as usize])).sum::<f64>() / samples
+            }
+            Truth::AnyOf(labels) => {
+                let each = predictions.probabilities.iter().zip(labels);
+                each.map(|(&p, &right)| nats(if right { p } else { 1.0 - p })).sum::<f64>() / labels.len() as f64
+            }
+        };
+        predictions.loss = Loss { mean, weight: samples };
+        predictions
+    }
+
     /// What may be right at once.
     #[must_use]
     pub fn classes(&self) -> Classes {
@@ -127,28 +151,6 @@ impl Predictions {
     #[must_use]
     pub fn loss(&self) -> Loss {
         self.loss
-    }
-
-    /// One answer for each `views` in a row: the mean of their probabilities. The loss stays the mean over all views.
-    ///
-    /// # Panics
-    /// If `views` does not divide the number of answers.
-    #[must_use]
-    pub fn averaged(&self, views: usize) -> Self {
-        assert!(views > 0 && self.len().is_multiple_of(views), "{} answers are not {views} views each", self.len());
-        let mean = |rows: &[f32]| -> Vec<f32> {
-            let sum = |class| rows.iter().skip(class).step_by(self.classes).sum::<f32>();
-            (0..self.classes).map(|class| sum(class) / views as f32).collect()
-        };
-        let probabilities = self.probabilities.chunks_exact(self.classes * views).flat_map(mean).collect();
-        let truth = match &self.truth {
-            Truth::OneOf(labels) => Truth::OneOf(labels.iter().step_by(views).copied().collect()),
-            Truth::AnyOf(labels) => {
-                Truth::AnyOf(labels.chunks_exact(self.classes).step_by(views).flatten().copied().collect())
-            }
-        };
-        let loss = Loss { weight: self.loss.weight / views as f64, ..self.loss };
-        Self::new(self.classes, probabilities, truth, loss)
     }
 
     /// Whether every probability is a finite number; those of a network that has diverged are not.

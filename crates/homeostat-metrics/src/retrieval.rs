@@ -42,6 +42,8 @@ pub struct PairVectors {
     pub first: Vec<f32>,
     /// The vectors of the second texts, `[pairs, width]`.
     pub second: Vec<f32>,
+    /// A number a second text, the same for the same text, `[pairs]`.
+    pub texts: Vec<u64>,
     /// The mean loss of the batch.
     pub loss: f64,
 }
@@ -53,7 +55,8 @@ pub struct PairVectors {
 /// use homeostat_metrics::{PairFigures, PairVectors};
 ///
 /// let mut figures = PairFigures::whole();
-/// figures.update(&PairVectors { width: 2, first: vec![1.0, 0.0, 0.0, 1.0], second: vec![1.0, 0.0, 0.9, 0.1], loss: 0.5 });
+/// let (first, second) = (vec![1.0, 0.0, 0.0, 1.0], vec![1.0, 0.0, 0.9, 0.1]);
+/// figures.update(&PairVectors { width: 2, first, second, texts: vec![0, 1], loss: 0.5 });
 /// let figures = figures.figures();
 /// assert_eq!(figures[0], ("loss".to_owned(), 0.5));
 /// assert_eq!(figures[1], ("in-batch-accuracy".to_owned(), 1.0)); // each first text finds its own
@@ -70,10 +73,11 @@ pub struct PairFigures {
     width: usize,
     first: Vec<f32>,
     second: Vec<f32>,
+    texts: Vec<u64>,
 }
 
 /// How deep lists are looked at.
-const DEPTH: usize = 10;
+const DEPTH: u32 = 10;
 
 impl PairFigures {
     /// Looks for partners among all pairs of a part, and keeps their vectors for it.
@@ -84,9 +88,9 @@ impl PairFigures {
 
     /// Takes in a batch.
     pub fn update(&mut self, batch: &PairVectors) {
-        let PairVectors { width, first, second, loss } = batch;
-        assert!(*width > 0 && first.len() == second.len(), "a pair has two vectors of one width");
-        let pairs = first.len() / width;
+        let PairVectors { width, first, second, texts, loss } = batch;
+        let pairs = texts.len();
+        assert!([first, second].iter().all(|all| all.len() == pairs * width), "a pair has two vectors of one width");
         // Kept as a flag and out of the sum: a NaN does not survive JSON.
         let finite = loss.is_finite() && first.iter().chain(second).all(|value| value.is_finite());
         self.broken |= !finite;
@@ -95,11 +99,12 @@ impl PairFigures {
         }
         self.loss += loss * pairs as f64;
         self.pairs += pairs;
-        self.found_in_batch += ranks(*width, first, second).filter(|rank| *rank == 1).count();
+        self.found_in_batch += ranks(*width, first, second, texts).filter(|rank| *rank <= 1.0).count();
         if self.keeps {
             self.width = *width;
             self.first.extend_from_slice(first);
             self.second.extend_from_slice(second);
+            self.texts.extend_from_slice(texts);
         }
     }
 
@@ -112,11 +117,11 @@ impl PairFigures {
             ("in-batch-accuracy".to_owned(), mean(self.found_in_batch as f64)),
         ];
         if self.keeps {
-            let ranks: Vec<usize> = ranks(self.width.max(1), &self.first, &self.second).collect();
-            let over = |value: &dyn Fn(usize) -> f64| mean(ranks.iter().map(|rank| value(*rank)).sum());
-            let within = |depth: usize| over(&|rank| f64::from(u8::from(rank <= depth)));
-            figures.push(("mrr".to_owned(), over(&|rank| 1.0 / rank as f64)));
-            let ndcg = over(&|rank| if rank <= DEPTH { 1.0 / ((rank + 1) as f64).log2() } else { 0.0 });
+            let ranks: Vec<f64> = ranks(self.width, &self.first, &self.second, &self.texts).collect();
+            let over = |value: &dyn Fn(f64) -> f64| mean(ranks.iter().map(|rank| value(*rank)).sum());
+            let within = |depth: u32| over(&|rank| f64::from(u8::from(rank <= f64::from(depth))));
+            figures.push(("mrr".to_owned(), over(&|rank| 1.0 / rank)));
+            let ndcg = over(&|rank| if rank <= f64::from(DEPTH) { 1.0 / (rank + 1.0).log2() } else { 0.0 });
             figures.push((format!("ndcg-{DEPTH}"), ndcg));
             figures.push(("recall-1".to_owned(), within(1)));
             figures.push((format!("recall-{DEPTH}"), within(DEPTH)));
@@ -131,11 +136,20 @@ impl PairFigures {
     }
 }
 
-/// The rank of each partner: one more than there are others that fit better. Others that fit as well are taken for the same text.
-fn ranks<'a>(width: usize, first: &'a [f32], second: &'a [f32]) -> impl Iterator<Item = usize> + 'a {
+/// The rank of each partner among other texts: one more than fit better, and half of those that fit as well, as if these stood in any
+/// order; so vectors that are all the same find nothing. The same text is no other one.
+fn ranks<'a>(width: usize, first: &'a [f32], second: &'a [f32], texts: &'a [u64]) -> impl Iterator<Item = f64> + 'a {
+    let vector = move |of: &'a [f32], at: usize| &of[at * width..][..width];
     let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
-    first.chunks_exact(width).enumerate().map(move |(own, query)| {
-        let score = product(query, &second[own * width..][..width]);
-        1 + second.chunks_exact(width).filter(|other| product(query, other) > score).count()
+    texts.iter().enumerate().map(move |(own, text)| {
+        let query = vector(first, own);
+        let score = product(query, vector(second, own));
+        let others = (0..texts.len()).filter(|other| texts[*other] != *text);
+        let (mut better, mut as_good) = (0, 0);
+        for other in others.map(|other| product(query, vector(second, other))) {
+            better += usize::from(other > score);
+            as_good += usize::from(other == score);
+        }
+        1.0 + better as f64 + as_good as f64 / 2.0
     })
 }

@@ -30,12 +30,13 @@ pub enum ModelError {
     },
     /// More weights than a machine can hold.
     #[error(
-        "the network `{network}` would have {parameters} parameters, but at most {limit} are possible: give it smaller widths or images"
+        "the network `{network}` would have at least {parameters} parameters, but at most {limit} are possible: give it smaller \
+         widths or images"
     )]
     TooLarge {
         /// The network's name.
         network: &'static str,
-        /// How many it would have.
+        /// How many it would have, or those of its widest layers alone.
         parameters: u128,
         /// How many are possible.
         limit: u128,

@@ -52,7 +52,7 @@ pub use image::{
 pub use registry::{Expects, KnownNetwork};
 pub use sequence::{
     Pooling, SequenceInput, SequenceModel, SequenceModelConfig,
-    bert::{bert_modules, bert_weights},
+    bert::bert_weights,
     classifier::SequenceClassifier,
     decoder::{Decoder, DecoderConfig, FeedKind, KeyValueCache, NormKind, PlaceKind},
     encoder::SequenceEncoder,

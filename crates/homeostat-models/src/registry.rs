@@ -1,5 +1,5 @@
-//! Well-known networks by name, as torchvision and timm spell them, with where their published weights are and what these
-//! expect of an image. It does not fetch, and does not know files.
+//! Well-known networks by name, as torchvision and timm spell it where they have the network, with where their published
+//! weights are and what these expect of an image. It does not fetch, and does not know files.
 
 use crate::{
     AlexNetConfig, CifarResNetConfig, ConvNextConfig, EfficientNetLiteConfig, GoogLeNetConfig, ImageModelConfig,
@@ -18,8 +18,8 @@ pub struct KnownNetwork {
     pub input: ImageShape,
     /// The classes of its published weights.
     pub classes: usize,
-    /// Millions of products that are summed for one image.
-    pub mega_macs: u32,
+    /// Products that are summed for one image.
+    pub macs: u64,
     /// Where its published weights are, in names that we read: `hf:OWNER/NAME`, or an address.
     pub weights: Option<&'static str>,
     /// What the published weights expect.
@@ -186,9 +186,9 @@ const CIFAR10_LABELS: [&str; 10] =
 
 fn known(name: &'static str, config: ImageModelConfig, side: usize, classes: usize) -> KnownNetwork {
     let input = ImageShape { channels: 3, height: side, width: side };
-    let mega_macs = MEGA_MACS.iter().find(|(known, _)| *known == name).map_or(0, |(_, macs)| *macs);
+    let macs = MACS.iter().find(|(known, _)| *known == name).map_or(0, |(_, macs)| *macs);
     let weights = WEIGHTS.iter().find(|(known, _)| *known == name).map(|(_, weights)| *weights);
-    KnownNetwork { name, config, input, classes, mega_macs, weights, expects: IMAGENET }
+    KnownNetwork { name, config, input, classes, macs, weights, expects: IMAGENET }
 }
 
 /// Where published weights are.
@@ -241,60 +241,60 @@ const WEIGHTS: &[(&str, &str)] = &[
 ];
 
 /// Counted once, by sending an image through; `cargo xtask parity` counts again.
-const MEGA_MACS: &[(&str, u32)] = &[
-    ("lenet5", 1),
-    ("alexnet", 715),
-    ("vgg11", 7610),
-    ("vgg11_bn", 7610),
-    ("vgg13", 11309),
-    ("vgg13_bn", 11309),
-    ("vgg16", 15471),
-    ("vgg16_bn", 15471),
-    ("vgg19", 19633),
-    ("vgg19_bn", 19633),
-    ("resnet18", 1815),
-    ("resnet34", 3664),
-    ("resnet50", 4090),
-    ("resnet101", 7802),
-    ("resnet152", 11514),
-    ("wide_resnet50_2", 11399),
-    ("wide_resnet101_2", 22754),
-    ("seresnet18", 1815),
-    ("seresnet34", 3664),
-    ("seresnet50", 4092),
-    ("cifar_resnet20", 41),
-    ("cifar_resnet32", 69),
-    ("cifar_resnet44", 98),
-    ("cifar_resnet56", 126),
-    ("cifar_resnet110", 253),
-    ("wide_resnet16_8", 1549),
-    ("wide_resnet28_10", 5244),
-    ("wide_resnet40_4", 1299),
-    ("preact_resnet112", 254),
-    ("googlenet", 1499),
-    ("inception_v3", 5714),
-    ("mobilenet_v2", 301),
-    ("mobilenetv2_050", 98),
-    ("mobilenetv2_100", 301),
-    ("mobilenetv2_140", 583),
-    ("efficientnet_lite0", 386),
-    ("tf_efficientnet_lite0", 386),
-    ("efficientnet_lite1", 601),
-    ("tf_efficientnet_lite1", 601),
-    ("efficientnet_lite2", 860),
-    ("tf_efficientnet_lite2", 860),
-    ("efficientnet_lite3", 1608),
-    ("tf_efficientnet_lite3", 1608),
-    ("efficientnet_lite4", 3944),
-    ("tf_efficientnet_lite4", 3944),
-    ("convnext_tiny", 4456),
-    ("convnext_small", 8684),
-    ("vit_tiny_patch16_224", 1254),
-    ("vit_small_patch8_224", 22406),
-    ("vit_small_patch16_224", 4599),
-    ("vit_small_patch32_224", 1143),
-    ("vit_base_patch8_224", 78149),
-    ("vit_base_patch16_224", 17564),
-    ("vit_base_patch32_224", 4410),
-    ("vit_tiny_patch4_32", 366),
+const MACS: &[(&str, u64)] = &[
+    ("lenet5", 416_520),
+    ("alexnet", 714_188_480),
+    ("vgg11", 7_609_090_048),
+    ("vgg11_bn", 7_609_090_048),
+    ("vgg13", 11_308_466_176),
+    ("vgg13_bn", 11_308_466_176),
+    ("vgg16", 15_470_264_320),
+    ("vgg16_bn", 15_470_264_320),
+    ("vgg19", 19_632_062_464),
+    ("vgg19_bn", 19_632_062_464),
+    ("resnet18", 1_814_073_344),
+    ("resnet34", 3_663_761_408),
+    ("resnet50", 4_089_184_256),
+    ("resnet101", 7_801_405_440),
+    ("resnet152", 11_513_626_624),
+    ("wide_resnet50_2", 11_398_021_120),
+    ("wide_resnet101_2", 22_753_050_624),
+    ("seresnet18", 1_814_161_408),
+    ("seresnet34", 3_663_920_128),
+    ("seresnet50", 4_091_699_200),
+    ("cifar_resnet20", 40_551_040),
+    ("cifar_resnet32", 68_862_592),
+    ("cifar_resnet44", 97_174_144),
+    ("cifar_resnet56", 125_485_696),
+    ("cifar_resnet110", 252_887_680),
+    ("wide_resnet16_8", 1_548_145_664),
+    ("wide_resnet28_10", 5_243_328_768),
+    ("wide_resnet40_4", 1_298_582_016),
+    ("preact_resnet112", 253_149_824),
+    ("googlenet", 1_498_376_192),
+    ("inception_v3", 5_713_216_096),
+    ("mobilenet_v2", 300_774_272),
+    ("mobilenetv2_050", 97_131_840),
+    ("mobilenetv2_100", 300_774_272),
+    ("mobilenetv2_140", 582_195_824),
+    ("efficientnet_lite0", 385_187_552),
+    ("tf_efficientnet_lite0", 385_187_552),
+    ("efficientnet_lite1", 600_185_232),
+    ("tf_efficientnet_lite1", 600_185_232),
+    ("efficientnet_lite2", 859_736_272),
+    ("tf_efficientnet_lite2", 859_736_272),
+    ("efficientnet_lite3", 1_607_554_544),
+    ("tf_efficientnet_lite3", 1_607_554_544),
+    ("efficientnet_lite4", 3_943_564_112),
+    ("tf_efficientnet_lite4", 3_943_564_112),
+    ("convnext_tiny", 4_455_531_264),
+    ("convnext_small", 8_683_712_256),
+    ("vit_tiny_patch16_224", 1_253_683_200),
+    ("vit_small_patch8_224", 22_405_358_592),
+    ("vit_small_patch16_224", 4_598_882_304),
+    ("vit_small_patch32_224", 1_142_909_952),
+    ("vit_base_patch8_224", 78_148_337_664),
+    ("vit_base_patch16_224", 17_563_828_224),
+    ("vit_base_patch32_224", 4_409_186_304),
+    ("vit_tiny_patch4_32", 365_107_584),
 ];

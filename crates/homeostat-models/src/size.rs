@@ -10,14 +10,29 @@ use crate::ModelError;
 /// The most parameters: 2^30, which are 4 GiB, and several times that in training.
 const MAX_PARAMETERS: u128 = 1 << 30;
 
-/// Refuses a network of too many parameters; none is drawn yet, so it takes no memory.
+/// Refuses a network of too many parameters; none is drawn yet, so these take no memory.
 pub(crate) fn check(network: &'static str, module: &impl Module) -> Result<(), ModelError> {
     let mut count = Count(0);
     module.visit(&mut count);
-    if count.0 <= MAX_PARAMETERS {
+    within_limit(network, count.0)
+}
+
+/// Refuses a network that so many convolutions alone make too large, each from `channels[0]` to `channels[1]` through a window
+/// of `side` by `side` pixels. For networks with batch normalisation, which takes memory as soon as it is made.
+pub(crate) fn check_convolutions(
+    network: &'static str,
+    count: usize,
+    side: usize,
+    channels: [usize; 2],
+) -> Result<(), ModelError> {
+    within_limit(network, [count, side, side, channels[0], channels[1]].iter().map(|&size| size as u128).product())
+}
+
+fn within_limit(network: &'static str, parameters: u128) -> Result<(), ModelError> {
+    if parameters <= MAX_PARAMETERS {
         return Ok(());
     }
-    Err(ModelError::TooLarge { network, parameters: count.0, limit: MAX_PARAMETERS })
+    Err(ModelError::TooLarge { network, parameters, limit: MAX_PARAMETERS })
 }
 
 /// Draws all weights. Burn would draw each when it is first looked at; drawn at once, they depend on the seed alone.

@@ -10,7 +10,7 @@ use homeostat_kernels::{Kernels, embedding};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ModelError;
+use crate::{ModelError, size};
 
 /// Two towers (Yi et al. 2019: "Sampling-bias-corrected neural modeling for large corpus item recommendations"). A user is the sum of the
 /// items that they have, over the root of their number (as in a linear autoencoder: Liang et al. 2018); an item is a vector of its own,
@@ -58,7 +58,7 @@ impl TwoTowerConfig {
     /// Fresh weights for so many items, and words below `vocabulary`.
     ///
     /// # Errors
-    /// [`ModelError::Setting`] for what makes no network.
+    /// [`ModelError::Setting`] for what makes no network, [`ModelError::TooLarge`] for one of too many parameters.
     pub fn init(&self, items: usize, vocabulary: usize, device: &Device) -> Result<TwoTower, ModelError> {
         self.check()?;
         in_range("items", items, MOST)?;
@@ -68,7 +68,10 @@ impl TwoTowerConfig {
             words: (self.items != ItemFeatures::Behaviour).then(|| table(vocabulary, self.width, device)),
         };
         let zeros = |length| Initializer::Zeros.init([length], device);
-        Ok(TwoTower { users: tower(), offers: tower(), start: zeros(self.width), demand: zeros(items) })
+        let network = TwoTower { users: tower(), offers: tower(), start: zeros(self.width), demand: zeros(items) };
+        size::check("two-tower", &network)?;
+        size::draw(&network);
+        Ok(network)
     }
 }
 

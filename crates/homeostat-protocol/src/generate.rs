@@ -56,6 +56,8 @@ pub struct GenerateResponse<'a> {
     pub id: Option<&'a str>,
     /// The text.
     pub text: &'a str,
+    /// Whether the beginning of what is gone on with was cut off, for it was too long; said where it was.
+    pub cut: bool,
 }
 
 impl GenerateSettings {
@@ -135,6 +137,9 @@ impl GenerateResponse<'_> {
             write_string(&mut out, name);
             out.push(b':');
             write_string(&mut out, value);
+        }
+        if self.cut {
+            out.extend_from_slice(b",\"cut\":true");
         }
         out.push(b'}');
         out

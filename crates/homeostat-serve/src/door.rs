@@ -124,6 +124,12 @@ impl Doors {
         })
     }
 
+    /// The output of this name among those of a reply, if the model has one.
+    pub(crate) fn output_named<'a>(&self, name: &str, outputs: &'a [HostTensor]) -> Option<&'a HostTensor> {
+        let place = self.signature.as_ref()?.outputs.iter().position(|spec| spec.name == name)?;
+        outputs.get(place)
+    }
+
     /// The inputs that a body of nothing but a tensor's bytes could mean: the prepared ones, or the raw one where there are none. Of
     /// several, none is meant.
     pub(crate) fn bare_inputs(&self) -> Vec<TensorMetadata> {

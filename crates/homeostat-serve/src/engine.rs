@@ -318,7 +318,9 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         let name = name.to_owned();
-        aside(move || engine.load_now(&name, true)).await
+        let troubles = aside(move || engine.load_now(&name, true)).await;
+        troubles.iter().for_each(|error| tracing::error!(%error, "not loaded"));
+        troubles.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Takes a model out of service; what it has taken is answered.
@@ -339,11 +341,21 @@ impl Engine {
     /// # Errors
     /// The first model that could not be loaded; the others are.
     pub async fn refresh(self: &Arc<Self>) -> Result<(), ServeError> {
-        let engine = Arc::clone(self);
-        aside(move || engine.refresh_now()).await
+        self.look().await.into_iter().next().map_or(Ok(()), Err)
     }
 
-    fn refresh_now(&self) -> Result<(), ServeError> {
+    /// As [`refresh`](Self::refresh); gives all that could not be loaded, which is in no log yet.
+    pub(crate) async fn look(self: &Arc<Self>) -> Vec<ServeError> {
+        let engine = Arc::clone(self);
+        aside(move || engine.look_now()).await
+    }
+
+    /// Whether any version of any model is loaded.
+    pub(crate) fn has_any(&self) -> bool {
+        self.all().iter().any(|model| !model.ready().is_empty())
+    }
+
+    fn look_now(&self) -> Vec<ServeError> {
         let names = self.source.names();
         let gone: Vec<String> = read(&self.models).keys().filter(|known| !names.contains(known)).cloned().collect();
         for name in gone {
@@ -351,31 +363,33 @@ impl Engine {
             let _ = self.unload(&name);
             written(&self.models).remove(&name);
         }
-        let results: Vec<_> = names.iter().map(|name| self.load_now(name, false)).collect();
-        results.into_iter().collect()
+        names.iter().flat_map(|name| self.load_now(name, false)).collect()
     }
 
-    /// Loads what is wanted of a model and not there; `anew` also where it was unloaded on purpose.
-    fn load_now(&self, name: &str, anew: bool) -> Result<(), ServeError> {
+    /// Loads what is wanted of a model and not there; `anew` also where it was unloaded on purpose. Gives what could not be loaded.
+    fn load_now(&self, name: &str, anew: bool) -> Vec<ServeError> {
         let entry = || Arc::new(Model::new(name, self.source.traffic(name), self.source.policy()));
         let model = Arc::clone(written(&self.models).entry(name.to_owned()).or_insert_with(entry));
         let _turn = model.turn();
         if model.is_unloaded() && !anew {
-            return Ok(());
+            return Vec::new();
         }
+        let wanted = match self.source.versions(name) {
+            Ok(wanted) => wanted,
+            Err(error) => return vec![error],
+        };
         let open = |place: crate::loaded::Place<'_>| Loaded::open(place, &self.opening, &self.metrics);
-        let changes = model.update(&self.source.versions(name)?, &open);
+        let changes = model.update(&wanted, &open);
         for gone in &changes.gone {
             self.metrics.forget(name, &gone.to_string());
         }
         for result in &changes.results {
             self.metrics.reloaded(name, result.is_ok());
-            match result {
-                Ok(version) => tracing::info!(model = name, version, "loaded, verified and warm"),
-                Err(error) => tracing::error!(model = name, %error, "not loaded"),
+            if let Ok(version) = result {
+                tracing::info!(model = name, version, "loaded, verified and warm");
             }
         }
-        changes.results.into_iter().try_for_each(|result| result.map(|_| ()))
+        changes.results.into_iter().filter_map(Result::err).collect()
     }
 
     /// Lets the controllers of all versions decide, where they have one, and asks those that count as ill whether they are well
@@ -404,13 +418,12 @@ pub(crate) fn deadline(allowed: Option<Duration>) -> Option<Instant> {
 }
 
 /// Loads beside the requests: it takes no more of the cores than what answers them.
-async fn aside(load: impl FnOnce() -> Result<(), ServeError> + Send + 'static) -> Result<(), ServeError> {
-    let (result, loaded) = oneshot::channel();
+async fn aside(load: impl FnOnce() -> Vec<ServeError> + Send + 'static) -> Vec<ServeError> {
+    let (troubles, loaded) = oneshot::channel();
     // Nobody waits for it where the server has stopped meanwhile.
-    let started = start_computing("loader", 0, move || drop(result.send(load())));
-    started.map_err(|error| ServeError::Failed(format!("no thread for loading: {error}")))?;
-    loaded.await.unwrap_or_else(|_| {
-        tracing::error!("loading ended early");
-        Err(ServeError::Failed("loading ended early".to_owned()))
-    })
+    let started = start_computing("loader", 0, move || drop(troubles.send(load())));
+    if let Err(error) = started {
+        return vec![ServeError::Failed(format!("no thread for loading: {error}"))];
+    }
+    loaded.await.unwrap_or_else(|_| vec![ServeError::Failed("loading ended early".to_owned())])
 }

@@ -31,6 +31,11 @@ impl Generation {
         (&self.loaded.model, self.loaded.version.to_string())
     }
 
+    /// Whether the beginning of what is gone on with was cut off; not known before the text is over.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.draft.finished().is_some_and(|finished| finished.cut)
+    }
+
     /// Tells a trace what the text took, once it is over.
     pub(crate) fn trace(&self, traced: &Traced) {
         if let Some(finished) = self.draft.finished() {

@@ -31,7 +31,7 @@ pub use http::{Apps, HttpOptions, app, apps};
 pub use keys::{Keys, Rate, parse_rate};
 pub use loaded::{Opening, Wrap};
 pub use metrics::Metrics;
-pub use server::{Server, ServerError, ServerOptions, serve};
+pub use server::{Addresses, Server, ServerError, ServerOptions, serve};
 pub use source::{Source, SourceError, Traffic};
 pub use tls::Tls;
 pub use traces::{Collector, CollectorError};

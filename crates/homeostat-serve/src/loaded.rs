@@ -71,6 +71,8 @@ pub(crate) struct Loaded {
     pace: Option<Loop>,
     /// A request that it has answered: for asking whether it is well again.
     probe: Option<Bytes>,
+    /// Whether it has requests of its own in JSON, beside pictures and plain texts.
+    pub(crate) takes_json: bool,
     kind: String,
     created: String,
     digest: String,
@@ -135,27 +137,28 @@ impl Loaded {
             writers,
             pace,
             probe: None,
+            takes_json: false,
             kind: artifact.kind().to_owned(),
             created: artifact.created().to_owned(),
             digest: artifact.digest().to_owned(),
         };
-        loaded.probe = loaded.warm(&artifact)?;
+        loaded.warm(&artifact)?;
         Ok(loaded)
     }
 
-    /// Sends golden requests through the queue, some for each instance; gives one of them.
-    fn warm(&self, artifact: &Artifact) -> Result<Option<Bytes>, ServeError> {
+    /// Sends golden requests through the queue, some for each instance, and learns from them.
+    fn warm(&mut self, artifact: &Artifact) -> Result<(), ServeError> {
         let failed = |reason: String| ServeError::Load { model: self.model.clone(), reason };
         let golden = artifact.golden().map_err(|error| failed(error.to_string()))?;
-        let mut probe = None;
+        self.takes_json = self.batcher.signature().is_none() && golden.iter().any(|golden| is_json(&golden.request));
         for request in golden.into_iter().take(2 * self.batcher.config().instances) {
             let request = Bytes::from(request.request);
-            probe = Some(request.clone());
+            self.probe = Some(request.clone());
             let query = Query::Raw(vec![request]);
             let ticket = self.batcher.submit(Job { query, priority: 0, deadline: None });
             ticket.and_then(homeostat_deploy::Ticket::wait).map_err(|error| failed(error.to_string()))?;
         }
-        Ok(probe)
+        Ok(())
     }
 
     /// Asks what it has answered before; a batch that succeeds makes it well.
@@ -335,6 +338,11 @@ impl Drop for Loaded {
     fn drop(&mut self) {
         self.tell_replaced();
     }
+}
+
+/// Whether a request is an object or a list in JSON.
+fn is_json(request: &[u8]) -> bool {
+    serde_json::from_slice(request).is_ok_and(|value: serde_json::Value| value.is_object() || value.is_array())
 }
 
 fn counted(count: u64, time: std::time::Duration) -> Counted {

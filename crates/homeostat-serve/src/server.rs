@@ -88,8 +88,10 @@ impl Default for ServerOptions {
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// The address is taken, or not this machine's.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address} (--{option}): {source}{}", how_to_mend(.source))]
     Listen {
+        /// What it was for: `http`, `grpc`, `metrics` or `control`.
+        option: &'static str,
         /// The address.
         address: SocketAddr,
         /// Why.
@@ -98,6 +100,32 @@ pub enum ServerError {
     /// A model is not served.
     #[error(transparent)]
     Model(#[from] ServeError),
+    /// A repository has nothing to serve, and nothing can come later.
+    #[error(
+        "nothing can be served: {0} (a model lies at MODEL/1/; what is put there later is loaded with --poll, --control or \
+         --allow-control)"
+    )]
+    Nothing(String),
+}
+
+fn how_to_mend(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::AddrInUse => "; another program has it: choose another port",
+        _ => "",
+    }
+}
+
+/// Where a server listens; nowhere where there is nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// Where clients come.
+    pub http: SocketAddr,
+    /// Where clients of gRPC come.
+    pub grpc: Option<SocketAddr>,
+    /// Where Prometheus comes.
+    pub metrics: Option<SocketAddr>,
+    /// Where models are loaded and unloaded.
+    pub control: Option<SocketAddr>,
 }
 
 /// A server that listens.
@@ -117,45 +145,39 @@ impl Server {
     /// # Errors
     /// [`ServerError::Listen`].
     pub async fn bind(engine: Arc<Engine>, options: ServerOptions) -> Result<Self, ServerError> {
-        let http = listen(options.http).await?;
-        let (grpc, metrics) = (listen_at(options.grpc).await?, listen_at(options.metrics).await?);
-        let control = listen_at(options.control).await?;
+        let http = listen("http", options.http).await?;
+        let grpc = listen_at("grpc", options.grpc).await?;
+        let metrics = listen_at("metrics", options.metrics).await?;
+        let control = listen_at("control", options.control).await?;
         Ok(Self { engine, options, http, grpc, metrics, control })
     }
 
-    /// Where clients come.
-    ///
-    /// # Errors
-    /// The system does not say.
-    pub fn http_address(&self) -> std::io::Result<SocketAddr> {
-        self.http.local_addr()
-    }
-
-    /// Where clients of gRPC come.
+    /// Where it listens, as asked for but for ports that the system chose.
     #[must_use]
-    pub fn grpc_address(&self) -> Option<SocketAddr> {
-        self.grpc.as_ref()?.local_addr().ok()
-    }
-
-    /// Where Prometheus comes.
-    #[must_use]
-    pub fn metrics_address(&self) -> Option<SocketAddr> {
-        self.metrics.as_ref()?.local_addr().ok()
-    }
-
-    /// Where models are loaded and unloaded.
-    #[must_use]
-    pub fn control_address(&self) -> Option<SocketAddr> {
-        self.control.as_ref()?.local_addr().ok()
+    pub fn addresses(&self) -> Addresses {
+        let of = |listener: &Option<TcpListener>| listener.as_ref()?.local_addr().ok();
+        Addresses {
+            http: self.http.local_addr().unwrap_or(self.options.http),
+            grpc: of(&self.grpc),
+            metrics: of(&self.metrics),
+            control: of(&self.control),
+        }
     }
 
     /// Answers until `stop` is ready, and then until all is answered that was taken.
     ///
     /// Connections are answered from the beginning; models are loaded meanwhile, and `is_strict` ends it where one of them cannot be.
+    /// `listening` is called once they are loaded.
     ///
     /// # Errors
-    /// [`ServerError::Model`], where it is strict.
-    pub async fn run(self, is_strict: bool, stop: impl Future<Output = ()>) -> Result<(), ServerError> {
+    /// [`ServerError::Model`], where it is strict; [`ServerError::Nothing`], where it is not.
+    pub async fn run(
+        self,
+        is_strict: bool,
+        listening: impl FnOnce(Addresses),
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), ServerError> {
+        let addresses = self.addresses();
         let Self { engine, options, http, grpc, metrics, control } = self;
         let apps = apps(Arc::clone(&engine), options.requests.clone())?;
         let of_traces = apps.clone();
@@ -181,9 +203,10 @@ impl Server {
         let result = {
             let mut stop = std::pin::pin!(stop);
             tokio::select! {
-                loaded = engine.refresh() => match loaded {
-                    Err(error) if is_strict => Err(error.into()),
-                    _ => {
+                loaded = load_first(&engine, is_strict, &options) => match loaded {
+                    Err(error) => Err(error),
+                    Ok(()) => {
+                        listening(addresses);
                         stop.await;
                         Ok(())
                     }
@@ -207,15 +230,39 @@ impl Server {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })
+async fn listen(option: &'static str, address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| ServerError::Listen { option, address, source })
 }
 
-async fn listen_at(address: Option<SocketAddr>) -> Result<Option<TcpListener>, ServerError> {
+async fn listen_at(option: &'static str, address: Option<SocketAddr>) -> Result<Option<TcpListener>, ServerError> {
     match address {
-        Some(address) => listen(address).await.map(Some),
+        Some(address) => listen(option, address).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// Loads all models for the first time. What cannot be loaded ends the server where it is strict, or where nothing else answers and
+/// nothing can come later; otherwise it stands in the log.
+async fn load_first(engine: &Arc<Engine>, is_strict: bool, options: &ServerOptions) -> Result<(), ServerError> {
+    let troubles = engine.look().await;
+    if is_strict {
+        return troubles.into_iter().next().map_or(Ok(()), |error| Err(error.into()));
+    }
+    let can_come = options.poll.is_some() || options.control.is_some() || options.requests.allow_control;
+    if !can_come && !engine.has_any() {
+        let none = || "there is no model in the repository".to_owned();
+        return Err(ServerError::Nothing(troubles.first().map_or_else(none, ToString::to_string)));
+    }
+    tell(troubles, &mut Vec::new());
+    Ok(())
+}
+
+/// Tells what could not be loaded, unless it was told when it was looked before.
+fn tell(troubles: Vec<ServeError>, told: &mut Vec<ServeError>) {
+    for error in troubles.iter().filter(|error| !told.contains(error)) {
+        tracing::error!(%error, "not loaded");
+    }
+    *told = troubles;
 }
 
 /// The most connections where only a few come.
@@ -235,10 +282,10 @@ async fn turn_again(engine: Arc<Engine>) {
 /// Loads what has changed, again and again.
 async fn look_again(engine: Arc<Engine>, every: Option<Duration>, keys: Option<Arc<crate::Keys>>) {
     let Some(every) = every else { return };
+    let mut told = Vec::new();
     loop {
         tokio::time::sleep(every).await;
-        // What could not be loaded stands in the log already.
-        let _ = engine.refresh().await;
+        tell(engine.look().await, &mut told);
         if let Some(keys) = &keys
             && let Err(problem) = keys.refresh()
         {
@@ -405,25 +452,24 @@ const GLANCE: Duration = Duration::from_millis(20);
 /// Serves on a runtime of its own until `stop` is set, and then until all is answered that was taken. Blocks.
 ///
 /// # Errors
-/// [`ServerError`]; it cannot listen, or `is_strict` and a model cannot be loaded.
+/// [`ServerError`]; it cannot listen, `is_strict` and a model cannot be loaded, or there is nothing to serve.
 pub fn serve(
     engine: Arc<Engine>,
     options: ServerOptions,
     is_strict: bool,
-    listening: impl FnOnce(&Server),
+    listening: impl FnOnce(Addresses),
     stop: &AtomicBool,
 ) -> Result<(), ServerError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build();
-    let runtime = runtime.map_err(|source| ServerError::Listen { address: options.http, source })?;
+    let runtime = runtime.map_err(|source| ServerError::Listen { option: "http", address: options.http, source })?;
     let result = runtime.block_on(async {
         let server = Server::bind(engine, options).await?;
-        listening(&server);
         let stopped = async {
             while !stop.load(Ordering::Relaxed) {
                 tokio::time::sleep(GLANCE).await;
             }
         };
-        server.run(is_strict, stopped).await
+        server.run(is_strict, listening, stopped).await
     });
     // A model that is still being loaded need not be waited for.
     runtime.shutdown_background();

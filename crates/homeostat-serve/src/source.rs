@@ -49,6 +49,16 @@ pub enum SourceError {
     /// A canary or a shadow of a model that is not served.
     #[error("there is no model `{0}` for a canary or a shadow")]
     Traffic(String),
+    /// A canary or a shadow of a version that was not named.
+    #[error(
+        "the model `{model}` has no version {version} for a canary or a shadow: name {version} runs, each as {model}=RUN"
+    )]
+    Version {
+        /// The model.
+        model: String,
+        /// The version that is not there.
+        version: u64,
+    },
 }
 
 impl Source {
@@ -79,10 +89,20 @@ impl Source {
     /// The same source with this sharing of a model's requests.
     ///
     /// # Errors
-    /// There is no such model.
+    /// There is no such model or, where folders were named, no such version. Into a repository it may come later: it is warned of.
     pub fn with_traffic(mut self, model: &str, traffic: Traffic) -> Result<Self, SourceError> {
         if !self.has(model) {
             return Err(SourceError::Traffic(model.to_owned()));
+        }
+        let found = self.versions(model).unwrap_or_default();
+        for version in traffic.canary.map(|(version, _)| version).into_iter().chain(traffic.shadow) {
+            if found.iter().any(|folder| folder.version == version) {
+                continue;
+            }
+            if self.repository.is_none() {
+                return Err(SourceError::Version { model: model.to_owned(), version });
+            }
+            tracing::warn!(model, version, "this version is not served now: it gets no requests until it is");
         }
         self.traffic.insert(model.to_owned(), traffic);
         Ok(self)

@@ -17,7 +17,7 @@ use crate::{ParamPath, Weights, WeightsError, pickle};
 
 /// Counters that PyTorch's batch normalisation keeps, and nobody needs.
 const COUNTER: &str = "num_batches_tracked";
-/// Under what checkpoints of trainings hide the weights.
+/// Under what checkpoints of trainings hide the weights, and what wrappers of modules put before all names.
 const WRAPPERS: &[&str] = &["state_dict.", "model_state_dict.", "model.", "module."];
 
 /// How another program calls and lays out the tensors of a module.
@@ -96,6 +96,12 @@ impl ForeignNames {
         self.tensors.get(ours).map(|foreign| foreign.name.as_str())
     }
 
+    /// Whether they keep one of our tensors as we do: not so a dense layer whose rows are our columns.
+    #[must_use]
+    pub fn lies_as_ours(&self, ours: &str) -> bool {
+        self.tensors.get(ours).is_some_and(|foreign| !foreign.transposed)
+    }
+
     /// Our names, each with theirs.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.tensors.iter().map(|(ours, foreign)| (ours.as_str(), foreign.name.as_str()))
@@ -116,18 +122,21 @@ impl ForeignNames {
     /// Lists what is missing, unused or misshapen without being allowed.
     pub fn adopt(&self, theirs: &Weights, allowed: &[String]) -> Result<Adopted, WeightsError> {
         let may = |name: &str| allowed.iter().any(|pattern| name_fits(pattern, name));
-        let (mut problems, mut kept, mut tensors) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for (ours, Foreign { name, transposed, shape }) in &self.tensors {
-            let found = theirs.tensors().get(name).map(|data| if *transposed { transpose(data) } else { data.clone() });
-            let problem = match found {
-                Some(data) if data.shape().to_vec() == *shape => {
-                    tensors.insert(ours.clone(), data);
+        let (mut missing, mut misshapen) = (Vec::new(), Vec::new());
+        let (mut kept, mut tensors) = (Vec::new(), BTreeMap::new());
+        for (ours, foreign) in &self.tensors {
+            let name = &foreign.name;
+            let both = if ours == name { format!("`{name}`") } else { format!("`{name}` (our `{ours}`)") };
+            // Compared as they have it: what is no matrix cannot be turned.
+            let (problems, problem) = match (theirs.tensors().get(name), foreign.their_shape()) {
+                (Some(data), needed) if data.shape().to_vec() == needed => {
+                    tensors.insert(ours.clone(), foreign.turned(data));
                     continue;
                 }
-                Some(data) => {
-                    format!("`{name}` (our `{ours}`) has shape {:?}, needed {shape:?}", data.shape().to_vec())
+                (Some(data), needed) => {
+                    (&mut misshapen, format!("{both} has shape {:?}, needed {needed:?}", data.shape().to_vec()))
                 }
-                None => format!("`{name}` (our `{ours}`) is missing"),
+                (None, _) => (&mut missing, format!("{both} is missing")),
             };
             if may(ours) || may(name) {
                 kept.push(ours.clone());
@@ -137,24 +146,35 @@ impl ForeignNames {
         }
         let used: BTreeSet<&String> = self.tensors.values().map(|foreign| &foreign.name).collect();
         let unused: Vec<String> = theirs.tensors().keys().filter(|name| !used.contains(name)).cloned().collect();
-        problems.extend(unused.iter().filter(|name| !may(name)).map(|name| format!("`{name}` is not used")));
-        if tensors.is_empty() && problems.is_empty() {
-            problems.push("nothing of the file fits the network".to_owned());
+        let unwanted = unused.iter().filter(|name| !may(name)).map(|name| format!("`{name}` is not used")).collect();
+        WeightsError::none_of(&[("missing", missing), ("misshapen", misshapen), ("unused", unwanted)])?;
+        if tensors.is_empty() {
+            return Err(WeightsError::mismatch(&["nothing of the file fits the network".to_owned()]));
         }
-        if problems.is_empty() {
-            return Ok(Adopted { weights: Weights::from_tensors(tensors), kept, unused });
-        }
-        Err(WeightsError::mismatch(&problems))
+        Ok(Adopted { weights: Weights::from_tensors(tensors), kept, unused })
     }
 
     /// Our weights in their names and layout.
     #[must_use]
     pub fn export(&self, ours: &Weights) -> Weights {
-        let tensors = self.tensors.iter().map(|(name, foreign)| {
-            let data = &ours.tensors()[name];
-            (foreign.name.clone(), if foreign.transposed { transpose(data) } else { data.clone() })
-        });
+        let tensors =
+            self.tensors.iter().map(|(name, foreign)| (foreign.name.clone(), foreign.turned(&ours.tensors()[name])));
         Weights::from_tensors(tensors.collect())
+    }
+}
+
+impl Foreign {
+    fn their_shape(&self) -> Vec<usize> {
+        let mut shape = self.shape.clone();
+        if self.transposed {
+            shape.reverse();
+        }
+        shape
+    }
+
+    /// The tensor from their layout into ours, or back.
+    fn turned(&self, data: &TensorData) -> TensorData {
+        if self.transposed { transpose(data) } else { data.clone() }
     }
 }
 
@@ -177,6 +197,14 @@ impl Adopted {
 /// The file cannot be read, is no such file, holds something else than plain tensors of finite floats, or a pickle in it asks for
 /// what is no part of weights, such as a command of the system.
 pub fn read_foreign(path: &Path) -> Result<Weights, WeightsError> {
+    read_checkpoint(path).map(|(weights, _)| weights)
+}
+
+/// The same, and the names of what stands beside the weights in the checkpoint of a training: the memory of its optimiser, say.
+///
+/// # Errors
+/// As [`read_foreign`].
+pub fn read_checkpoint(path: &Path) -> Result<(Weights, Vec<String>), WeightsError> {
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     let tensors = match ending {
         "safetensors" => {
@@ -189,9 +217,10 @@ pub fn read_foreign(path: &Path) -> Result<Weights, WeightsError> {
             return Err(WeightsError::Format { reason });
         }
     };
-    let weights = Weights::from_tensors(unwrapped(tensors));
+    let (tensors, beside) = unwrapped(tensors);
+    let weights = Weights::from_tensors(tensors);
     weights.check_finite()?;
-    Ok(weights)
+    Ok((weights, beside))
 }
 
 fn of_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, TensorData>, WeightsError> {
@@ -242,15 +271,28 @@ fn floats(bytes: Vec<u8>, shape: Vec<usize>, dtype: DType) -> TensorData {
     TensorData::from_bytes_vec(bytes, shape, dtype).convert_dtype(DType::F32)
 }
 
-/// The weights within a checkpoint: what stands under the first wrapper that there is, as often as there is one.
-fn unwrapped(mut tensors: BTreeMap<String, TensorData>) -> BTreeMap<String, TensorData> {
-    while let Some(wrapper) = WRAPPERS.iter().find(|wrapper| tensors.keys().any(|name| name.starts_with(**wrapper))) {
-        tensors = tensors
-            .into_iter()
-            .filter_map(|(name, data)| Some((name.strip_prefix(wrapper)?.to_owned(), data)))
-            .collect();
+/// The weights without their wrappers, and the names of what stands beside a state dict, or beside weights and an optimiser. Elsewhere
+/// what lacks the wrapper of the others is a weight like them.
+fn unwrapped(mut tensors: BTreeMap<String, TensorData>) -> (BTreeMap<String, TensorData>, Vec<String>) {
+    let mut beside = Vec::new();
+    while let Some(wrapper) = WRAPPERS.iter().find(|wrapper| comes_off(wrapper, &tensors)) {
+        let (inside, outside): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            tensors.into_iter().partition(|(name, _)| name.starts_with(*wrapper));
+        let bare = inside.into_iter().map(|(name, data)| (name[wrapper.len()..].to_owned(), data));
+        if wrapper.ends_with("state_dict.") || outside.keys().any(|name| name.starts_with("optimizer")) {
+            beside.extend(outside.into_keys());
+            tensors = bare.collect();
+        } else {
+            tensors = outside.into_iter().chain(bare).collect();
+        }
     }
-    tensors
+    (tensors, beside)
+}
+
+/// Whether some names begin with this wrapper, and none of them is another tensor's without it.
+fn comes_off(wrapper: &str, tensors: &BTreeMap<String, TensorData>) -> bool {
+    let mut bare = tensors.keys().filter_map(|name| name.strip_prefix(wrapper)).peekable();
+    bare.peek().is_some() && bare.all(|name| !tensors.contains_key(name))
 }
 
 /// The name with its start replaced, if it fits the row.
@@ -298,7 +340,7 @@ pub fn name_fits(pattern: &str, name: &str) -> bool {
 /// If it is no matrix of 32-bit floats.
 #[must_use]
 pub fn transpose(data: &TensorData) -> TensorData {
-    let [rows, columns] = [data.shape()[0], data.shape()[1]];
+    let [rows, columns] = data.shape()[..] else { panic!("a matrix has two sides, not {:?}", data.shape().to_vec()) };
     let values = data.as_slice::<f32>().expect("weights are 32-bit floats");
     let turned = (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column]));
     TensorData::new(turned.collect(), [columns, rows])

@@ -21,11 +21,11 @@ mod tensor_door;
 mod text_door;
 mod weights;
 
-pub use foreign::{Adopted, ForeignNames, name_fits, read_foreign, transpose};
+pub use foreign::{Adopted, ForeignNames, name_fits, read_checkpoint, read_foreign, transpose};
 pub use headed::Headed;
 pub use peft::{PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer};
-pub use peft_prefix::{PeftFolder, PeftPrefix};
+pub use peft_prefix::{PeftFolder, PeftPrefix, PeftTask};
 pub use task::{InputError, Outcome, Task, TaskError, TaskVisitor};
 pub use tensor_door::{HostTensor, Signature, TensorDoor, TensorRequest, TensorSpec, ValueKind, Values};
-pub use text_door::{Say, TextDoor};
+pub use text_door::{Say, TextDoor, Told};
 pub use weights::{ParamPath, Weights, WeightsError};

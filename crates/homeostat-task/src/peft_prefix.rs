@@ -19,7 +19,7 @@ struct Config {
     peft_type: String,
     #[serde(default)]
     base_model_name_or_path: Option<String>,
-    /// What PEFT asks the wrapped network for; it is nothing to a network of features alone.
+    /// See [`PeftTask`]; here it is nothing.
     #[serde(default)]
     task_type: Option<String>,
     num_virtual_tokens: usize,
@@ -43,6 +43,24 @@ struct Config {
 
 fn one() -> usize {
     1
+}
+
+/// What PEFT asks the network for that it puts prefixes before. One that is asked for nothing computes without them there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeftTask {
+    /// Features of each token.
+    FeatureExtraction,
+    /// Scores of the next token.
+    CausalLm,
+}
+
+impl PeftTask {
+    fn name(self) -> &'static str {
+        match self {
+            Self::FeatureExtraction => "FEATURE_EXTRACTION",
+            Self::CausalLm => "CAUSAL_LM",
+        }
+    }
 }
 
 /// Keys and values of no token.
@@ -123,12 +141,12 @@ impl PeftPrefix {
         Ok(Self { base: base_model_name_or_path, heads, layers })
     }
 
-    /// The content of the two files.
+    /// The content of the two files, for a network that is asked for this.
     ///
     /// # Panics
     /// If there is no block, or blocks have prefixes of different sides.
     #[must_use]
-    pub fn to_files(&self) -> [Vec<u8>; 2] {
+    pub fn to_files(&self, task: PeftTask) -> [Vec<u8>; 2] {
         let [prefix, width] = [self.layers[0][0].shape()[0], self.layers[0][0].shape()[1]];
         let parts: Vec<&[f32]> = self.layers.iter().flatten().map(|data| data.as_slice().unwrap_or_default()).collect();
         assert!(parts.iter().all(|part| part.len() == prefix * width), "a prefix has the same sides in all blocks");
@@ -137,7 +155,7 @@ impl PeftPrefix {
         let config = Config {
             peft_type: KIND.to_owned(),
             base_model_name_or_path: self.base.clone(),
-            task_type: None,
+            task_type: Some(task.name().to_owned()),
             num_virtual_tokens: prefix,
             token_dim: width,
             num_attention_heads: self.heads,

@@ -35,8 +35,10 @@ pub enum WeightsError {
     /// Names or shapes differ from the network's.
     #[error("the weights are of another network: {details}")]
     Mismatch {
-        /// What is missing, unused or misshapen.
+        /// How much is missing, misshapen and unused, and the first of each.
         details: String,
+        /// All of it.
+        problems: Vec<String>,
     },
     /// A value that is not a number.
     #[error("tensor `{name}` holds NaN or infinity at element {index}: these weights are broken")]
@@ -149,17 +151,36 @@ impl Weights {
             let found = self.tensors.get(name)?.shape().to_vec();
             (&found != shape).then(|| format!("`{name}` has shape {found:?}, needed {shape:?}"))
         });
-        let problems: Vec<String> = missing.chain(unused).chain(misshapen).collect();
-        if problems.is_empty() { Ok(()) } else { Err(WeightsError::mismatch(&problems)) }
+        WeightsError::none_of(&[
+            ("missing", missing.collect()),
+            ("misshapen", misshapen.collect()),
+            ("unused", unused.collect()),
+        ])
     }
 }
 
 impl WeightsError {
-    /// The first of the problems, and how many more there are.
+    /// The first of the problems, and how many there are.
     pub(crate) fn mismatch(problems: &[String]) -> Self {
-        let shown = problems.iter().take(3).cloned().collect::<Vec<_>>().join("; ");
-        let more = if problems.len() > 3 { format!("; and {} more", problems.len() - 3) } else { String::new() };
-        Self::Mismatch { details: format!("{shown}{more}") }
+        Self::of_kinds(&[("problems", problems.to_vec())])
+    }
+
+    /// Refuses problems of any of these kinds.
+    pub(crate) fn none_of(kinds: &[(&str, Vec<String>)]) -> Result<(), Self> {
+        if kinds.iter().all(|(_, problems)| problems.is_empty()) { Ok(()) } else { Err(Self::of_kinds(kinds)) }
+    }
+
+    fn of_kinds(kinds: &[(&str, Vec<String>)]) -> Self {
+        const SHOWN: usize = 3;
+        let first: Vec<&str> = kinds.iter().flat_map(|(_, all)| all.iter().take(SHOWN)).map(String::as_str).collect();
+        let counted = kinds.iter().filter(|(_, all)| !all.is_empty());
+        let counts: Vec<String> = counted.map(|(kind, all)| format!("{} {kind}", all.len())).collect();
+        let problems: Vec<String> = kinds.iter().flat_map(|(_, all)| all.clone()).collect();
+        let details = match problems.len() - first.len() {
+            0 => first.join("; "),
+            more => format!("{}: {}; and {more} more", counts.join(", "), first.join("; ")),
+        };
+        Self::Mismatch { details, problems }
     }
 }
 

@@ -1,6 +1,9 @@
 //! What all tasks share that choose a class: targets, the outcome of a batch, and the answer. It does not know what was classified.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{
+    DType, Device, Tensor, TensorData,
+    activation::{log_sigmoid, log_softmax},
+};
 use homeostat_data::DataError;
 use homeostat_metrics::{Loss, Predictions, Truth};
 use homeostat_models::TrainingScores;
@@ -88,6 +91,23 @@ pub(crate) fn tempered(scores: Tensor<2>, temperature: f64) -> Tensor<2> {
     if (temperature - 1.0).abs() < f64::EPSILON { scores } else { scores.mul_scalar(1.0 / temperature) }
 }
 
+/// Scores whose probabilities are the mean of those of several scores, each `[batch, classes]`.
+pub(crate) fn mean_scores(scores: &[Tensor<2>], probabilities: Probabilities) -> Tensor<2> {
+    // A sum does in the place of the mean: softmax, and the difference, take no notice of a factor.
+    let summed = |log: fn(Tensor<2>) -> Tensor<2>| log_sum_exp(scores.iter().cloned().map(log).collect());
+    match probabilities {
+        Probabilities::OneOf => summed(|scores| log_softmax(scores, 1)),
+        Probabilities::AnyOf => summed(log_sigmoid) - summed(|scores| log_sigmoid(scores.neg())),
+    }
+}
+
+/// The logarithm of the sum of what these are logarithms of.
+fn log_sum_exp(logs: Vec<Tensor<2>>) -> Tensor<2> {
+    let logs = Tensor::stack::<3>(logs, 0);
+    let largest = logs.clone().max_dim(0);
+    ((logs - largest.clone()).exp().sum_dim(0).log() + largest).squeeze_dim(0)
+}
+
 /// Refuses a temperature that makes no probabilities.
 pub(crate) fn check_temperature(key: &str, temperature: f64) -> Result<(), TaskError> {
     if (1e-3..=1e3).contains(&temperature) {
@@ -154,6 +174,9 @@ pub struct ClassificationResponse {
     /// Where each class is a question of its own, those that are answered with yes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// Whether the end of the text was cut off, for it was too long.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
 }
 
 impl ClassificationResponse {
@@ -171,6 +194,7 @@ impl ClassificationResponse {
                     confidence: row[best],
                     probabilities: row.to_vec(),
                     labels: yes.map(|(label, _)| label.clone()).collect(),
+                    cut: false,
                 }
             })
             .collect()

@@ -2,9 +2,15 @@
 
 use burn::{
     nn::Linear,
-    tensor::{Device, Tensor, TensorData},
+    tensor::{
+        Device, Tensor, TensorData,
+        module::interpolate,
+        ops::{InterpolateMode, InterpolateOptions},
+    },
 };
-use homeostat_data::{DataError, Image, ImagePrepare, Normalize, PIXEL_LIMIT, PrepareStep, Shape};
+use homeostat_data::{
+    DataError, Image, ImagePrepare, Normalize, PIXEL_LIMIT, PrepareStep, Shape, TestViews, five_corners,
+};
 use homeostat_kernels::{Kernels, scaled_levels};
 use homeostat_models::{ImageModel, ImageModelConfig, ImageShape, TrainingScores};
 use homeostat_task::{
@@ -16,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ClassWeights, LossConfig,
     classification::{
-        ClassificationOutcome, ClassificationResponse, Target, check_temperature, finite, probabilities, reason, table,
-        tempered,
+        ClassificationOutcome, ClassificationResponse, Target, check_temperature, finite, mean_scores, probabilities,
+        reason, table, tempered,
     },
 };
 
@@ -37,6 +43,9 @@ pub struct ImageClassificationConfig {
     pub loss: LossConfig,
     /// What scores are divided by, above 0; `train.calibrate` finds it at the end of a training.
     pub temperature: f64,
+    /// In which views a picture is answered: the answer is the mean of their probabilities (test-time augmentation). Where it is not set,
+    /// and in training, the picture is seen once, as it is.
+    pub tta: Option<TestViews>,
 }
 
 impl Default for ImageClassificationConfig {
@@ -48,6 +57,7 @@ impl Default for ImageClassificationConfig {
             model: ImageModelConfig::default(),
             loss: LossConfig::default(),
             temperature: 1.0,
+            tta: None,
         }
     }
 }
@@ -161,6 +171,28 @@ impl ImageBatch {
         let rows = scaled_levels(levels, &scale, &shift, device, Kernels::selected());
         Self(rows.reshape([pictures.len(), height, width, channels]).permute([0, 3, 1, 2]))
     }
+
+    /// Each view of all pictures, of their size.
+    fn views(self, views: TestViews) -> Vec<Tensor<4>> {
+        let Self(images) = self;
+        let [_, _, height, width] = images.dims();
+        match views {
+            TestViews::Mirror => vec![images.clone(), images.flip([3])],
+            TestViews::FiveCrop => {
+                let [rows, columns] = [height, width].map(|side| (side * 7).div_ceil(8));
+                let Some(corners) = five_corners([height, width], [rows, columns]) else {
+                    unreachable!("a part is no larger than the whole")
+                };
+                let full = InterpolateOptions::new(InterpolateMode::Bilinear)
+                    .with_align_corners(false)
+                    .with_output_size([height, width]);
+                let enlarged = |[top, left]: [usize; 2]| {
+                    interpolate(images.clone().narrow(2, top, rows).narrow(3, left, columns), full.clone())
+                };
+                corners.map(enlarged).into()
+            }
+        }
+    }
 }
 
 impl ImageClassification {
@@ -183,10 +215,29 @@ impl ImageClassification {
         self
     }
 
+    /// The same task, which answers in these views.
+    #[must_use]
+    pub fn in_views(mut self, views: Option<TestViews>) -> Self {
+        self.config.tta = views;
+        self
+    }
+
     /// The table that it was made from.
     #[must_use]
     pub fn config(&self) -> &ImageClassificationConfig {
         &self.config
+    }
+
+    /// What the network says before the temperature, `[batch, classes]`: of several views, scores whose probabilities are the mean of
+    /// theirs.
+    fn scores(&self, model: &ImageModel, batch: ImageBatch) -> Tensor<2> {
+        match self.config.tta {
+            None => model.forward(batch.0),
+            Some(views) => {
+                let scores: Vec<_> = batch.views(views).into_iter().map(|view| model.forward(view)).collect();
+                mean_scores(&scores, self.config.loss.probabilities())
+            }
+        }
     }
 }
 
@@ -233,14 +284,19 @@ impl Task for ImageClassification {
         ImageBatch::of_levels(&inputs.iter().collect::<Vec<_>>(), (&mean, &std), device)
     }
 
-    fn loss(&self, model: &ImageModel, ImageBatch(images): ImageBatch, truths: &[Target]) -> ClassificationOutcome {
-        let TrainingScores { main, auxiliary } = model.training_scores(images);
+    /// Over several views it is that of the answer.
+    fn loss(&self, model: &ImageModel, batch: ImageBatch, truths: &[Target]) -> ClassificationOutcome {
+        let TrainingScores { main, auxiliary } = match self.config.tta {
+            None => model.training_scores(batch.0),
+            Some(_) => self.scores(model, batch).into(),
+        };
         let scores = TrainingScores { main: tempered(main, self.config.temperature), auxiliary };
         ClassificationOutcome::of(scores, truths, &self.config.loss)
     }
 
     fn respond(&self, model: &ImageModel, batch: ImageBatch) -> Vec<ClassificationResponse> {
-        self.respond_to_features(model, self.features(model, batch))
+        let scores = tempered(self.scores(model, batch), self.config.temperature);
+        ClassificationResponse::of(scores, self.labels(), &self.config.loss)
     }
 
     fn agree(&self, expected: &ClassificationResponse, found: &ClassificationResponse, tolerance: f64) -> bool {

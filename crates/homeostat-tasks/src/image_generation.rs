@@ -141,7 +141,7 @@ pub struct Chance {
     pub seed: u64,
     /// Epochs of the training before it, fractions included; infinite where it is measured.
     pub epoch: f64,
-    /// The batch of the epoch that it stands in, from 0.
+    /// The batch that it stands in, of the whole training, from 0.
     pub batch: u64,
 }
 

@@ -8,7 +8,7 @@ use homeostat_data::{DataError, TokenBatch, Tokenizer, Tokens, TooLong};
 use homeostat_kernels::{Kernels, class_entropy};
 use homeostat_metrics::TokenLosses;
 use homeostat_models::{LanguageNetwork, LanguageNetworkConfig, ModelError, NameTable, SequenceInput};
-use homeostat_task::{InputError, Outcome, Say, Task, TaskError, TextDoor};
+use homeostat_task::{InputError, Outcome, Say, Task, TaskError, TextDoor, Told};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -262,8 +262,9 @@ impl Task for LanguageModel {
 }
 
 impl TextDoor<Self> for LanguageModel {
-    fn write(&self, model: &LanguageNetwork, input: &LanguageInput, say: Say<'_>) -> usize {
-        self.go_on(model, input, say).tokens.len()
+    fn write(&self, model: &LanguageNetwork, input: &LanguageInput, say: Say<'_>) -> Told {
+        let LanguageResponse { tokens, cut, .. } = self.go_on(model, input, say);
+        Told { tokens: tokens.len(), cut }
     }
 }
 

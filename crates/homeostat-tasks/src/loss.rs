@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 pub enum LossConfig {
     /// Cross-entropy of the softmax of the scores: exactly one class is right.
     CrossEntropy(CrossEntropyConfig),
-    /// Binary cross-entropy of the sigmoid of each score: each class is a question of its own. Sources name one class
-    /// a picture; several right ones come from mixing pictures, or from code that gives its own targets.
+    /// Binary cross-entropy of the sigmoid of each score: each class is a question of its own. A table names several classes of
+    /// a text by its `label-separator`, or by a list in a cell; of a picture, several right ones come from mixing pictures, or
+    /// from code that gives its own targets.
     BinaryCrossEntropy(BinaryCrossEntropyConfig),
     /// Focal loss of the softmax (Lin et al. 2017): samples that are already right count less.
     Focal(FocalConfig),

@@ -1,6 +1,6 @@
 //! A vector for a text, near to those of texts that mean the same. It does not know the loop, the server, or what looks for neighbours.
 
-use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use burn::tensor::{DType, Device, Tensor, TensorData, activation::log_softmax};
 use homeostat_data::{TextPrepare, TextSample, Tokenizer, Tokens};
@@ -123,12 +123,43 @@ pub struct PairTokens {
     pub second: Option<Tokens>,
 }
 
+impl PairTokens {
+    /// The texts, each by itself.
+    pub fn texts(&self) -> impl Iterator<Item = &Tokens> {
+        std::iter::once(&self.first).chain(&self.second)
+    }
+}
+
 /// Texts on the device, alone or in pairs.
 #[derive(Clone, Debug)]
 pub struct PairBatch {
-    first: SequenceInput,
-    /// The second texts, if all have one, and a number a text that is the same for the same text.
-    second: Option<(SequenceInput, Vec<usize>)>,
+    first: Texts,
+    /// The second texts, if all have one.
+    second: Option<Texts>,
+}
+
+/// Texts, and a number a text that is the same for the same text.
+#[derive(Clone, Debug)]
+struct Texts {
+    input: SequenceInput,
+    numbers: Vec<u64>,
+    /// Of each, whether its end was cut off.
+    cut: Vec<bool>,
+}
+
+impl Texts {
+    fn new(texts: &[Tokens], pad: u32, device: &Device) -> Self {
+        let number = |text: &Tokens| {
+            let mut hasher = DefaultHasher::new();
+            text.ids.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self {
+            input: text_batch(texts, pad, device),
+            numbers: texts.iter().map(number).collect(),
+            cut: texts.iter().map(|text| text.is_cut).collect(),
+        }
+    }
 }
 
 /// The loss of a batch of pairs, and their vectors.
@@ -137,6 +168,8 @@ pub struct EmbeddingOutcome {
     loss: Tensor<1>,
     first: Tensor<2>,
     second: Tensor<2>,
+    /// A number a second text.
+    texts: Vec<u64>,
 }
 
 /// What a caller gets.
@@ -144,6 +177,9 @@ pub struct EmbeddingOutcome {
 pub struct EmbeddingResponse {
     /// The vector, of length 1; the product of two is the cosine of their angle.
     pub embedding: Vec<f32>,
+    /// Whether the end of the text was cut off, for it was too long.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
 }
 
 impl Outcome for EmbeddingOutcome {
@@ -160,8 +196,23 @@ impl Outcome for EmbeddingOutcome {
     fn record(self) -> PairVectors {
         let [_, width] = self.first.dims();
         let loss = self.loss.into_scalar::<f64>();
-        PairVectors { width, first: host(self.first), second: host(self.second), loss }
+        PairVectors { width, first: host(self.first), second: host(self.second), texts: self.texts, loss }
     }
+}
+
+/// The mean cross-entropy of each row's own column, that of the same place, among the others: `[pairs, pairs]` to `[1]`. Pairs that have
+/// one of their texts in common are no negatives of each other: both second texts answer the first one.
+fn own_among_others(scores: Tensor<2>, pairs: &[[u64; 2]]) -> Tensor<1> {
+    let count = pairs.len();
+    let cells = |value: fn(bool, bool) -> f32| {
+        let akin = |row: usize, column: usize| pairs[row].iter().zip(&pairs[column]).any(|(a, b)| a == b);
+        let of = |row: usize| (0..count).map(move |column| value(row == column, akin(row, column)));
+        let values = (0..count).flat_map(of).collect::<Vec<f32>>();
+        Tensor::<2>::from_data(TensorData::new(values, [count, count]), &scores.device())
+    };
+    let own = cells(|own, _| f32::from(u8::from(own)));
+    let hidden = cells(|own, akin| if akin && !own { -1e9 } else { 0.0 });
+    (log_softmax(scores + hidden, 1) * own).sum().mul_scalar(-1.0 / count as f64)
 }
 
 fn host(tensor: Tensor<2>) -> Vec<f32> {
@@ -194,53 +245,40 @@ impl Task for SentenceEmbedding {
     }
 
     fn collate(&self, inputs: &[PairTokens], device: &Device) -> PairBatch {
-        let (pad, mut numbers) = (self.tokenizer.pad(), HashMap::new());
+        let pad = self.tokenizer.pad();
         let first: Vec<Tokens> = inputs.iter().map(|input| input.first.clone()).collect();
         let second: Option<Vec<Tokens>> = inputs.iter().map(|input| input.second.clone()).collect();
-        let second = second.map(|texts| {
-            let same = texts.iter().map(|text| {
-                let next = numbers.len();
-                *numbers.entry(text.ids.clone()).or_insert(next)
-            });
-            (same.collect(), texts)
-        });
         PairBatch {
-            first: text_batch(&first, pad, device),
-            second: second.map(|(same, texts)| (text_batch(&texts, pad, device), same)),
+            first: Texts::new(&first, pad, device),
+            second: second.map(|texts| Texts::new(&texts, pad, device)),
         }
     }
 
-    /// Each first text against all second texts of the batch, which are its negatives but for its own and those that are the same.
+    /// Each first text against all second texts of the batch, which are its negatives but for its own and those of pairs with the same text; and the other way round, if the loss is symmetric.
     ///
     /// # Panics
     /// If a text has no second one: who gives samples to learn from sees to it.
     fn loss(&self, model: &SequenceEncoder, batch: PairBatch, _: &[()]) -> EmbeddingOutcome {
-        let Some((second, same)) = batch.second else { panic!("samples to learn from are pairs") };
-        let (first, second) = (self.vectors(model, &batch.first), self.vectors(model, &second));
-        let pairs = same.len();
-        let device = first.device();
-        let cell = |value: fn(bool, bool) -> f32| {
-            let of = |row: usize| (0..pairs).map(move |column| (row, column));
-            let values = (0..pairs).flat_map(of).map(|(row, column)| value(row == column, same[row] == same[column]));
-            Tensor::<2>::from_data(TensorData::new(values.collect::<Vec<f32>>(), [pairs, pairs]), &device)
-        };
-        let own = cell(|own, _| f32::from(u8::from(own)));
-        // The same text twice is no negative.
-        let hidden = cell(|own, same| if same && !own { -1e9 } else { 0.0 });
-        let scores = first.clone().matmul(second.clone().transpose()).mul_scalar(self.config.scale) + hidden;
-        let terms = |scores: Tensor<2>| (log_softmax(scores, 1) * own.clone()).sum().mul_scalar(-1.0 / pairs as f64);
+        let Some(texts) = batch.second else { panic!("samples to learn from are pairs") };
+        let (first, second) = (self.vectors(model, &batch.first.input), self.vectors(model, &texts.input));
+        let scores = first.clone().matmul(second.clone().transpose()).mul_scalar(self.config.scale);
+        let pairs: Vec<_> =
+            batch.first.numbers.iter().zip(&texts.numbers).map(|(&first, &second)| [first, second]).collect();
+        let there = own_among_others(scores.clone(), &pairs);
         let loss = if self.config.symmetric {
-            (terms(scores.clone()) + terms(scores.transpose())).mul_scalar(0.5)
+            (there + own_among_others(scores.transpose(), &pairs)).mul_scalar(0.5)
         } else {
-            terms(scores)
+            there
         };
-        EmbeddingOutcome { loss, first: first.inner(), second: second.inner() }
+        EmbeddingOutcome { loss, first: first.inner(), second: second.inner(), texts: texts.numbers }
     }
 
     fn respond(&self, model: &SequenceEncoder, batch: PairBatch) -> Vec<EmbeddingResponse> {
-        let vectors = self.vectors(model, &batch.first);
+        let vectors = self.vectors(model, &batch.first.input);
         let [_, width] = vectors.dims();
-        host(vectors).chunks_exact(width).map(|row| EmbeddingResponse { embedding: row.to_vec() }).collect()
+        let rows = host(vectors);
+        let answers = rows.chunks_exact(width).zip(batch.first.cut);
+        answers.map(|(row, cut)| EmbeddingResponse { embedding: row.to_vec(), cut }).collect()
     }
 
     fn agree(&self, expected: &EmbeddingResponse, found: &EmbeddingResponse, tolerance: f64) -> bool {

@@ -8,6 +8,7 @@ use homeostat_data::{DataError, TextPrepare, TextSample, TokenBatch, Tokenizer, 
 use homeostat_models::{ModelError, Pooling, SequenceClassifier, SequenceInput, SequenceModelConfig};
 use homeostat_task::{
     Headed, HostTensor, InputError, Signature, Task, TaskError, TensorDoor, TensorRequest, TensorSpec, ValueKind,
+    Values,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,7 +142,11 @@ pub struct TextClassification {
 
 /// Texts on the device.
 #[derive(Clone, Debug)]
-pub struct TextBatch(pub SequenceInput);
+pub struct TextBatch {
+    input: SequenceInput,
+    /// Of each, whether its end was cut off.
+    cut: Vec<bool>,
+}
 
 impl TextClassification {
     /// The names of the classes, in the order of the scores.
@@ -220,11 +225,21 @@ impl Task for TextClassification {
     }
 
     fn prepare(&self, sample: TextSample) -> Result<Tokens, InputError> {
-        self.config.prepare.apply(&self.tokenizer, &sample.text, sample.pair.as_deref()).map_err(reason)
+        let TextSample { text, pair } = sample;
+        let tokens = self.config.prepare.apply(&self.tokenizer, &text, pair.as_deref()).map_err(reason)?;
+        let highest = tokens.types.iter().copied().max().unwrap_or_default();
+        match self.config.model.types().filter(|&types| highest as usize >= types) {
+            None => Ok(tokens),
+            Some(types) => {
+                let found = format!("has tokens of the kind {highest}, as the second of two texts has");
+                Err(InputError::new(format!("{found}, but model.{}.types is {types}", self.config.model.name())))
+            }
+        }
     }
 
     fn collate(&self, inputs: &[Tokens], device: &Device) -> TextBatch {
-        TextBatch(text_batch(inputs, self.tokenizer.pad(), device))
+        let cut = inputs.iter().map(|tokens| tokens.is_cut).collect();
+        TextBatch { input: text_batch(inputs, self.tokenizer.pad(), device), cut }
     }
 
     fn loss(&self, model: &SequenceClassifier, batch: TextBatch, truths: &[Target]) -> ClassificationOutcome {
@@ -232,7 +247,9 @@ impl Task for TextClassification {
     }
 
     fn respond(&self, model: &SequenceClassifier, batch: TextBatch) -> Vec<ClassificationResponse> {
-        self.respond_to_features(model, self.features(model, batch))
+        let cut = batch.cut.clone();
+        let answers = self.respond_to_features(model, self.features(model, batch));
+        answers.into_iter().zip(cut).map(|(answer, cut)| ClassificationResponse { cut, ..answer }).collect()
     }
 
     fn agree(&self, expected: &ClassificationResponse, found: &ClassificationResponse, tolerance: f64) -> bool {
@@ -255,7 +272,8 @@ const TYPES: usize = 2;
 
 /// `input_ids`, the numbers of the tokens; `attention_mask`, 1 for a token and 0 where filled up, which must come after all
 /// tokens (without it, all are tokens); `token_type_ids`, 0 for the first text and 1 for the second (without it, 0). Each is
-/// INT64 `[batch, length]`; they have the names that Hugging Face's tokenizers give.
+/// INT64 `[batch, length]`; they have the names that Hugging Face's tokenizers give. Out come `probabilities`, and `cut`, INT64
+/// `[batch, 1]`: 1 where the end of a text was cut off, for it was too long.
 impl TensorDoor<Self> for TextClassification {
     fn signature(&self) -> Signature {
         let tokens =
@@ -263,7 +281,10 @@ impl TensorDoor<Self> for TextClassification {
         Signature {
             raw: "text",
             inputs: vec![tokens("input_ids", false), tokens("attention_mask", true), tokens("token_type_ids", true)],
-            outputs: vec![probabilities(self.labels().len())],
+            outputs: vec![
+                probabilities(self.labels().len()),
+                TensorSpec { name: "cut", kind: ValueKind::I64, shape: vec![None, Some(1)], is_optional: false },
+            ],
             labels: self.labels().to_vec(),
         }
     }
@@ -286,7 +307,8 @@ impl TensorDoor<Self> for TextClassification {
         };
         below("input_ids", IDS, self.vocabulary)?;
         below("attention_mask", MASK, 2)?;
-        below("token_type_ids", TYPES, 2)?;
+        // A network that does not look at the kinds takes those of a pair.
+        below("token_type_ids", TYPES, self.config.model.types().unwrap_or(2))?;
         let mask = request.get(MASK).map_or(&[][..], |tensor| tensor.integers());
         if mask.chunks_exact(length).any(|row| row[0] == 0 || !row.is_sorted_by(|a, b| a >= b)) {
             let wanted = "1 for each token and then 0 to the end of the row, and at least one token";
@@ -316,15 +338,19 @@ impl TensorDoor<Self> for TextClassification {
         let padding = || -> Tensor<2, Bool> { Tensor::from_data(TensorData::new(is_padding, [rows, length]), device) };
         let types = joined(TYPES, 0);
         let has_pairs = types.iter().any(|&kind| kind > 0);
-        TextBatch(SequenceInput {
+        let input = SequenceInput {
             ids: numbers(joined(IDS, 0)),
             types: has_pairs.then(|| numbers(types)),
             padding: is_filled_up.then(padding),
-        })
+        };
+        // What is too long was refused.
+        TextBatch { input, cut: vec![false; rows] }
     }
 
     fn outputs(&self, responses: &[ClassificationResponse]) -> Vec<HostTensor> {
-        vec![table(responses, self.labels().len())]
+        let cut = responses.iter().map(|response| i64::from(response.cut)).collect();
+        let cut = HostTensor::new([responses.len(), 1], Values::I64(cut));
+        vec![table(responses, self.labels().len()), cut]
     }
 }
 
@@ -333,8 +359,8 @@ impl Headed for TextClassification {
         model.head()
     }
 
-    fn features(&self, model: &SequenceClassifier, TextBatch(input): TextBatch) -> Tensor<2> {
-        model.pooled(&input, self.config.pooling)
+    fn features(&self, model: &SequenceClassifier, batch: TextBatch) -> Tensor<2> {
+        model.pooled(&batch.input, self.config.pooling)
     }
 
     fn loss_of_features(

@@ -1,9 +1,12 @@
 //! Parameters that keep their values, and statistics that stay as they are, epoch by epoch. It does not know why.
 
+use std::collections::BTreeSet;
+
 use burn::{
     module::{Flag, Module, ModuleVisitor, Param, ParamGroup, ParamId},
     tensor::Tensor,
 };
+use homeostat_config::nearest_names;
 use homeostat_task::{ParamPath, Weights, name_fits};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,10 +17,23 @@ use crate::{TrainConfig, TrainError};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct UnfreezeConfig {
-    /// The epochs after which they begin to learn.
+    /// The epochs after which they begin to learn, fewer than `epochs`.
     pub after_epochs: usize,
     /// Which parameters, as in `freeze`.
     pub parameters: String,
+}
+
+impl UnfreezeConfig {
+    /// Refuses what never happens in so many epochs.
+    pub(crate) fn check(&self, epochs: usize) -> Result<(), TrainError> {
+        let Self { after_epochs, parameters } = self;
+        if *after_epochs < epochs {
+            return Ok(());
+        }
+        let problem =
+            format!("`{parameters}` would never learn: after-epochs is {after_epochs}, not below epochs = {epochs}");
+        Err(TrainError::setting("train.unfreeze", problem))
+    }
 }
 
 /// What becomes of the running statistics of batch normalisation in training.
@@ -39,6 +55,36 @@ pub(crate) fn fits(pattern: &str, name: &str) -> bool {
         Some(others) => !name_fits(others, name),
         None => name_fits(pattern, name),
     }
+}
+
+/// What to say of a pattern that fits no parameter: one like it that fits, and some names.
+pub(crate) fn no_parameter<M: Module>(module: &M, pattern: &str) -> String {
+    let mut reader = Reader::default();
+    module.visit(&mut reader);
+    let is_parameter = |leaf: &&Leaf| leaf.kind == LeafKind::Parameter;
+    let names: Vec<&str> = reader.leaves.iter().filter(is_parameter).map(|leaf| leaf.name.as_str()).collect();
+    let some = match names.as_slice() {
+        [first @ .., last] if first.len() > 5 => format!("{}, ... {last}", first[..5].join(", ")),
+        all => all.join(", "),
+    };
+    match like(pattern, &names) {
+        Some(like) => format!("`{pattern}` matches no parameter: did you mean `{like}`? There are {some}"),
+        None => format!("`{pattern}` matches no parameter: there are {some}"),
+    }
+}
+
+/// The pattern that was meant: of a whole module, of a name wherever it stands, or of what is spelt nearly so.
+fn like(pattern: &str, names: &[&str]) -> Option<String> {
+    let bare = pattern.trim_matches(['!', '*', '.']);
+    let wider = [format!("{bare}.*"), format!("*.{bare}"), format!("*.{bare}.*")];
+    let fits_one = |pattern: &String| names.iter().any(|name| name_fits(pattern, name));
+    wider.into_iter().find(fits_one).or_else(|| {
+        let ends = |name: &str| name.match_indices('.').map(|(at, _)| at).chain([name.len()]).collect::<Vec<_>>();
+        let modules: BTreeSet<&str> =
+            names.iter().flat_map(|&name| ends(name).into_iter().map(move |end| &name[..end])).collect();
+        let near = nearest_names(bare, &modules.into_iter().collect::<Vec<_>>()).first().cloned()?;
+        Some(if names.contains(&near.as_str()) { near } else { format!("{near}.*") })
+    })
 }
 
 /// The tensors whose names fit one of these patterns, as in `learn`, and the others.
@@ -81,22 +127,19 @@ impl Freezing {
         module.visit(&mut reader);
         let freezing = Self { leaves: reader.leaves };
         let parameters = || freezing.leaves.iter().filter(|leaf| leaf.kind == LeafKind::Parameter);
-        for pattern in &config.freeze {
-            if !parameters().any(|leaf| fits(pattern, &leaf.name)) {
-                return Err(TrainError::setting("train.freeze", format!("`{pattern}` matches no parameter")));
-            }
-        }
-        let (key, learners) = config.learners();
-        for pattern in &learners {
-            if !parameters().any(|leaf| fits(pattern, &leaf.name)) {
-                return Err(TrainError::setting(key, format!("`{pattern}` matches no parameter")));
-            }
-        }
+        let known = |key: &'static str, pattern: &str| {
+            let is_known = parameters().any(|leaf| fits(pattern, &leaf.name));
+            if is_known { Ok(()) } else { Err(TrainError::setting(key, no_parameter(module, pattern))) }
+        };
+        config.freeze.iter().try_for_each(|pattern| known("train.freeze", pattern))?;
+        let (key, learners) = config.given_learners();
+        learners.iter().try_for_each(|pattern| known(key, pattern))?;
         if parameters().all(|leaf| leaf.is_frozen(config, 0)) {
             let all = config.freeze.join("`, `");
             return Err(TrainError::setting("train.freeze", format!("`{all}` leaves nothing to learn")));
         }
         for UnfreezeConfig { parameters: pattern, .. } in &config.unfreeze {
+            known("train.unfreeze", pattern)?;
             if !parameters().any(|leaf| leaf.is_held(config) && fits(pattern, &leaf.name)) {
                 let problem = format!("`{pattern}` matches no parameter that train.freeze has frozen");
                 return Err(TrainError::setting("train.unfreeze", problem));
@@ -107,7 +150,7 @@ impl Freezing {
 
     /// The network as it learns in this epoch, counted from 0.
     pub(crate) fn apply<M: Module>(&self, module: M, config: &TrainConfig, epoch: usize) -> M {
-        let all_learn = config.freeze.is_empty() && config.learners().1.is_empty();
+        let all_learn = config.freeze.is_empty() && config.learners().is_empty();
         if all_learn && config.batch_norm != StatisticsConfig::Frozen {
             return module;
         }
@@ -123,7 +166,7 @@ impl Leaf {
     /// stays on, unless it is frozen itself.
     fn is_held(&self, config: &TrainConfig) -> bool {
         let fits = |pattern: &String| fits(pattern, &self.name);
-        let (_, learners) = config.learners();
+        let learners = config.learners();
         let others_learn = !learners.is_empty() && !learners.iter().any(fits);
         config.freeze.iter().any(fits) || (self.kind != LeafKind::Flag && others_learn)
     }

@@ -33,8 +33,8 @@ pub struct LoraConfig {
     pub targets: Vec<String>,
     /// Share of a layer's inputs that the change does not see in a batch, in 0..1; the same ones for all samples of the batch.
     pub dropout: f64,
-    /// What else learns, as in `learn`: a head that nobody has trained, `*.bias`.
-    pub beside: Vec<String>,
+    /// What else learns, as in `learn`: `["head.*", "*.bias"]`; where it is not set, the head, if the network has one.
+    pub beside: Option<Vec<String>>,
 }
 
 impl Default for LoraConfig {
@@ -45,13 +45,15 @@ impl Default for LoraConfig {
             rank_stabilized: false,
             targets: vec!["*.qkv.weight".to_owned()],
             dropout: 0.0,
-            beside: vec!["head.*".to_owned()],
+            beside: None,
         }
     }
 }
 
 /// What an adapted weight's parameters are called below its own name.
 const NAME: &str = "lora";
+/// What learns beside the changes where the experiment does not say.
+const HEAD: &str = "head.*";
 
 /// The change of one weight.
 #[derive(Module, Debug)]
@@ -113,7 +115,19 @@ impl LoraConfig {
 
     /// What alone learns: the changes, and what is to learn beside them.
     pub(crate) fn learners(&self) -> Vec<String> {
-        [format!("*.{NAME}.*")].into_iter().chain(self.beside.iter().cloned()).collect()
+        [vec![format!("*.{NAME}.*")], self.beside()].concat()
+    }
+
+    fn beside(&self) -> Vec<String> {
+        self.beside.clone().unwrap_or_else(|| vec![HEAD.to_owned()])
+    }
+
+    /// The names of the weights that a change is put at, in the order of the network.
+    ///
+    /// # Errors
+    /// A pattern fits no dense layer, or a layer is narrower than the rank.
+    pub fn target_names<M: Module>(&self, module: &M) -> Result<Vec<String>, TrainError> {
+        Ok(self.target_layers(module)?.into_iter().map(|layer| layer.name).collect())
     }
 
     /// The network with a change at each target, which is nothing at first; the first matrix is drawn from the device's generator as PEFT
@@ -122,6 +136,11 @@ impl LoraConfig {
     /// # Errors
     /// A pattern fits no dense layer, or a layer is narrower than the rank.
     pub(crate) fn attach<M: Module>(&self, module: M) -> Result<M, TrainError> {
+        let ids = self.target_layers(&module)?.iter().map(|layer| layer.id).collect();
+        Ok(module.apply_reparameterization(Attach { config: self, ids }))
+    }
+
+    fn target_layers<M: Module>(&self, module: &M) -> Result<Vec<DenseLayer>, TrainError> {
         let mut reader = DenseLayers::default();
         module.visit(&mut reader);
         for pattern in &self.targets {
@@ -131,16 +150,15 @@ impl LoraConfig {
                 return Err(TrainError::setting("train.lora.targets", problem));
             }
         }
-        let is_target = |layer: &&DenseLayer| self.targets.iter().any(|pattern| name_fits(pattern, &layer.name));
-        let targets: Vec<&DenseLayer> = reader.weights.iter().filter(is_target).collect();
+        let is_target = |layer: &DenseLayer| self.targets.iter().any(|pattern| name_fits(pattern, &layer.name));
+        let targets: Vec<DenseLayer> = reader.weights.into_iter().filter(is_target).collect();
         if let Some(DenseLayer { name, sides: [inputs, outputs], .. }) =
             targets.iter().find(|layer| self.rank > layer.sides[0].min(layer.sides[1]))
         {
             let problem = format!("is {}, but `{name}` is only {inputs} x {outputs}", self.rank);
             return Err(TrainError::setting("train.lora.rank", problem));
         }
-        let ids = targets.iter().map(|layer| layer.id).collect();
-        Ok(module.apply_reparameterization(Attach { config: self, ids }))
+        Ok(targets)
     }
 
     /// The matrices of all adapted weights, by the name of the weight.
@@ -160,7 +178,7 @@ impl LoraConfig {
     pub fn beside_and_base<M: Module>(&self, module: &M) -> [Weights; 2] {
         let own = format!("*.{NAME}.*");
         let rest = Weights::of(module).tensors().clone().into_iter().filter(|(name, _)| !name_fits(&own, name));
-        divided(&Weights::from_tensors(rest.collect()), &self.beside)
+        divided(&Weights::from_tensors(rest.collect()), &self.beside())
     }
 }
 

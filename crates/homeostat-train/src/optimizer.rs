@@ -20,7 +20,7 @@ use burn::{
     tensor::{DType, Device, Tensor, TensorData},
 };
 use burn_pack::Scalar;
-use homeostat_task::{ParamPath, name_fits};
+use homeostat_task::ParamPath;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TrainError,
     bound::{DECAY, NOT_NEGATIVE, POSITIVE},
+    freeze::{fits, no_parameter},
     rules::{Adam, AdamW, Decay, Moments, Momentum},
 };
 
@@ -249,7 +250,7 @@ impl Default for OptimizerConfig {
 config! {
     /// Settings for the parameters whose path matches; the last matching group counts.
     GroupConfig {
-        /// Which parameters: a path with `*` for any characters, as in `classifier.*` or `*.bias`.
+        /// Which parameters: a path with `*` for any characters, as in `classifier.*` or `*.bias`; with a `!` before it, all others.
         parameters: String = "*".to_owned(),
         /// What the learning rate is multiplied by; 0 leaves them as they are.
         rate_factor: f64 = 1.0 => NOT_NEGATIVE,
@@ -445,17 +446,13 @@ impl OptimizerConfig {
         let mut parameters = Parameters::default();
         module.visit(&mut parameters);
         for group in groups {
-            if !parameters.shapes.keys().any(|path| name_fits(&group.parameters, path)) {
-                let known = parameters.shapes.keys().take(6).cloned().collect::<Vec<_>>().join(", ");
-                return Err(TrainError::setting(
-                    "train.groups",
-                    format!("`{}` matches no parameter; there are {known} ...", group.parameters),
-                ));
+            if !parameters.shapes.keys().any(|path| fits(&group.parameters, path)) {
+                return Err(TrainError::setting("train.groups", no_parameter(module, &group.parameters)));
             }
         }
         let slots = parameters.shapes.into_iter().map(|(path, shape)| {
             let rank = shape.len();
-            let group = groups.iter().rev().find(|group| name_fits(&group.parameters, &path));
+            let group = groups.iter().rev().find(|group| fits(&group.parameters, &path));
             let own = group.and_then(|group| group.optimizer.as_ref()).unwrap_or(self);
             let default_decay = if rank <= 1 { 0.0 } else { own.weight_decay() };
             let decay = group.and_then(|group| group.weight_decay).unwrap_or(default_decay);
@@ -689,33 +686,37 @@ impl ModuleMapper for Stepper<'_> {
 }
 
 /// The layer of each path, in the order of the network, and the last layer, as timm counts them. A layer is what is called alike up to
-/// its first numbers (`stages.0.1`, `blocks.7`); what comes before the first of these is layer 0, the head is the last one, and what
-/// else has no number belongs to the numbered layer before it.
+/// its first numbers (`stages.0.1`, `blocks.7`); what comes before the first of these is layer 0, the head is the last one, as further
+/// heads are, and what else has no number belongs to the numbered layer before it. A network whose last part is numbered has no head.
 fn layers(paths: &[String]) -> (Vec<usize>, usize) {
-    let numbered = |path: &String| {
-        let parts: Vec<&str> = path.split('.').collect();
-        let number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
-        let first = parts.iter().position(number)?;
-        let count = parts[first..].iter().take_while(|part| number(part)).count();
-        Some(parts[..first + count].join("."))
-    };
+    let part = |path: &String| path.split('.').next().unwrap_or_default().to_owned();
+    let has_layers = |part_of: &String| paths.iter().any(|path| part(path) == *part_of && numbered(path).is_some());
+    let head = paths.last().map(part).filter(|head| !has_layers(head));
+    let is_head = |path: &String| part(path) == FURTHER_HEADS || head == Some(part(path));
     let mut known: Vec<String> = Vec::new();
-    let head = paths.last().and_then(|path| path.split('.').next());
-    let found: Vec<Option<usize>> = paths
-        .iter()
-        .map(|path| match numbered(path) {
-            None if path.split('.').next() == head => None,
-            None => Some(known.len()),
-            Some(layer) => Some(
-                1 + known.iter().position(|other| *other == layer).unwrap_or_else(|| {
-                    known.push(layer);
-                    known.len() - 1
-                }),
-            ),
-        })
-        .collect();
-    let last = known.len() + 1;
+    let mut found: Vec<Option<usize>> = Vec::new();
+    for path in paths {
+        if is_head(path) {
+            found.push(None);
+            continue;
+        }
+        known.extend(numbered(path).filter(|layer| !known.contains(layer)));
+        found.push(Some(known.len()));
+    }
+    let last = known.len() + usize::from(head.is_some());
     (found.into_iter().map(|layer| layer.unwrap_or(last)).collect(), last)
+}
+
+/// The part of a network with heads that learn beside the last one (GoogLeNet).
+const FURTHER_HEADS: &str = "auxiliary";
+
+/// A path up to and with its first numbers.
+fn numbered(path: &str) -> Option<String> {
+    let parts: Vec<&str> = path.split('.').collect();
+    let is_number = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let first = parts.iter().position(is_number)?;
+    let count = parts[first..].iter().take_while(|part| is_number(part)).count();
+    Some(parts[..first + count].join("."))
 }
 
 #[derive(Default)]

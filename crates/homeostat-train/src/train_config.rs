@@ -111,9 +111,9 @@ impl Default for TrainConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PretrainedConfig {
-    /// The file: `.safetensors`, or PyTorch's `.pth`, `.pt`, `.bin`, `.th`. A path is found as the folders of data are;
-    /// `hf:OWNER/NAME`, perhaps with `@REVISION` and `:FILE`, is of a hub of models (huggingface.co, or what the variable `HF_ENDPOINT`
-    /// names); and `https://...` is fetched from there.
+    /// The file: `.safetensors`, or PyTorch's `.pth`, `.pt`, `.bin`, `.th`. A path is found as the folders of data are, and may be that of
+    /// a folder with a `model.safetensors`; `hf:OWNER/NAME`, perhaps with `@REVISION` and `:FILE`, is of a hub of models (huggingface.co,
+    /// or what the variable `HF_ENDPOINT` names); and `https://...` is fetched from there.
     pub from: String,
     /// The SHA-256 that a file fetched from an address must have; the hub knows those of its own.
     pub sha256: Option<String>,
@@ -222,6 +222,7 @@ impl TrainConfig {
                 return Err(TrainError::setting("train.lora", problem));
             }
         }
+        self.unfreeze.iter().try_for_each(|thaw| thaw.check(self.epochs))?;
         self.optimizer.check(&self.groups)?;
         self.schedule.check()
     }
@@ -244,11 +245,16 @@ impl TrainConfig {
         }
     }
 
-    /// The patterns of what alone learns, and the setting that says so; none where all does.
-    pub(crate) fn learners(&self) -> (&'static str, Vec<String>) {
+    /// The patterns of what alone learns; none where all does.
+    pub(crate) fn learners(&self) -> Vec<String> {
+        self.lora.as_ref().map_or_else(|| self.learn.clone(), LoraConfig::learners)
+    }
+
+    /// The setting that says what alone learns, and the patterns that it was given: each must fit a parameter.
+    pub(crate) fn given_learners(&self) -> (&'static str, &[String]) {
         match &self.lora {
-            Some(lora) => ("train.lora.beside", lora.learners()),
-            None => ("train.learn", self.learn.clone()),
+            Some(lora) => ("train.lora.beside", lora.beside.as_deref().unwrap_or_default()),
+            None => ("train.learn", self.learn.as_slice()),
         }
     }
 

@@ -14,7 +14,11 @@ use homeostat_experiment::Experiment;
 use homeostat_train::metrics::wilson;
 use serde_json::Value;
 
-use super::{Done, runs::state, table::print_aligned};
+use super::{
+    Done,
+    runs::{below, state},
+    table::print_aligned,
+};
 use crate::cli::RunsPlace;
 
 /// What fits the width of most windows.
@@ -39,7 +43,7 @@ struct Chosen {
 
 pub(super) fn run(paths: &[PathBuf], place: &RunsPlace) -> anyhow::Result<Done> {
     let summaries: Vec<RunSummary> = if paths.is_empty() {
-        Run::list(&place.out)?
+        below(&place.out)?
     } else {
         paths.iter().map(|path| Ok(Run::open(path)?.summary())).collect::<anyhow::Result<_>>()?
     };

@@ -32,6 +32,9 @@ pub(crate) fn run(arguments: &Data) -> anyhow::Result<Done> {
 }
 
 fn describe_source(arguments: &Describe) -> anyhow::Result<Done> {
+    if let Some(file) = &arguments.html {
+        args::check_ending(file, &["html", "htm"])?;
+    }
     let roots = arguments.roots.find()?;
     let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
     let is_quiet = arguments.json;
@@ -57,6 +60,9 @@ fn describe_source(arguments: &Describe) -> anyhow::Result<Done> {
         writeln!(out, "{}", serde_json::to_string(&description)?)?;
     } else {
         print(&mut out, &description)?;
+        if let Some(file) = &arguments.html {
+            writeln!(out, "{} has the page", file.display())?;
+        }
     }
     Ok(Done::Well)
 }
@@ -100,6 +106,7 @@ fn with_bar<R>(samples: usize, quiet: bool, act: impl FnOnce(&mut dyn FnMut(usiz
 /// Learns a tokenizer and writes it.
 fn learn(arguments: &LearnTokenizer) -> anyhow::Result<Done> {
     let LearnTokenizer { source, kind, size, cased, out, roots } = arguments;
+    args::check_ending(out, &["json"])?;
     let kind = match kind {
         Kind::Wordpiece => TokenizerKind::Wordpiece,
         Kind::Bpe => TokenizerKind::Bpe,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use homeostat_data::{AnySource, DataRoot, Description};
+use homeostat_data::{AnySource, DataRoot, Description, Source, Store};
 use homeostat_experiment::{Draft, Experiment, draft};
 
 use super::{
@@ -23,25 +23,30 @@ use crate::{
 pub(crate) fn run(arguments: &Init) -> anyhow::Result<Done> {
     let mut place = arguments.place.clone();
     let (source, above) = find(&arguments.source, &place.roots.find()?)?;
-    place.roots.prepend(above.clone());
+    place.roots.prepend(above);
     let talks = !arguments.output.quiet && !arguments.output.json;
     let roots = place.roots.find()?;
-    let description = match &source {
-        AnySource::Pictures(source) => look(source, &roots, !talks)?.1,
-        AnySource::Texts(source) => look_at_texts(source, &roots, !talks)?.1,
+    let (description, draft) = match &source {
+        AnySource::Pictures(config) => {
+            let (opened, description) = look(config, &roots, !talks)?;
+            let draft = drafted(&source, (&*opened, &description), &arguments.overrides)?;
+            (description, draft)
+        }
+        AnySource::Texts(config) => {
+            let (opened, description) = look_at_texts(config, &roots, !talks)?;
+            let draft = drafted(&source, (&*opened, &description), &arguments.overrides)?;
+            (description, draft)
+        }
     };
-    if description.classes.is_empty() {
-        bail!("{} has no labels to learn: name their column, as in table:FOLDER,label=COLUMN", description.title);
-    }
-    let draft = draft(&source, &description);
-    // What cannot be read would be a mistake of ours, and is found here rather than by who trains it.
-    Experiment::text("the draft", &draft.text).load()?;
     let file = arguments.out.clone().unwrap_or_else(|| PathBuf::from(format!("{}.toml", draft.name)));
     write(&file, &draft.text)?;
     if talks {
-        print(&file, &draft, &description, above.as_deref())?;
+        print(&file, &draft, &description)?;
     }
     if !arguments.train {
+        if talks {
+            print_next(&file, &draft, &description, &place.roots.data_root)?;
+        }
         return Ok(Done::Well);
     }
     let experiment = ExperimentArgs { experiment: file.display().to_string(), overrides: arguments.overrides.clone() };
@@ -69,12 +74,25 @@ fn find(word: &str, roots: &DataRoot) -> anyhow::Result<(AnySource, Option<PathB
     Ok((source, (!here).then(|| above.to_owned())))
 }
 
+/// A draft that can be read, of data that can be divided as it says: what training would refuse is refused here.
+fn drafted<S: Store>(
+    source: &AnySource,
+    (opened, description): (&Source<S>, &Description),
+    overrides: &[String],
+) -> anyhow::Result<Draft> {
+    if description.classes.is_empty() {
+        bail!("{} has no labels to learn: name their column, as in table:FOLDER,label=COLUMN", description.title);
+    }
+    let draft = draft(source, description);
+    let experiment = Experiment::text("the draft", &draft.text).overrides(overrides).load()?.value;
+    experiment.data.split.split(opened, experiment.seed)?;
+    Ok(draft)
+}
+
 /// Writes a new file; what is there may hold somebody's changes.
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    args::check_ending(file, &["toml"])?;
     let name = file.display();
-    if file.extension().is_none_or(|ending| ending != "toml") {
-        bail!("--out {name}: the name of an experiment's file ends in .toml");
-    }
     match File::create_new(file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             bail!("{name} is there already: remove it, or name another file with --out")
@@ -84,17 +102,24 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     }
 }
 
-fn print(file: &Path, draft: &Draft, description: &Description, above: Option<&Path>) -> io::Result<()> {
+fn print(file: &Path, draft: &Draft, description: &Description) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let file = file.display();
-    writeln!(out, "{file}: an experiment for {} samples, with the reason of each choice", description.samples)?;
+    let (file, samples) = (file.display(), description.samples);
+    writeln!(out, "{file}: an experiment for {samples} samples, with the reason of each choice")?;
     for doubt in &draft.doubts {
         writeln!(out, "doubt: {doubt}")?;
     }
-    let root = above.map_or_else(String::new, |above| format!(" --data-root {}", above.display()));
-    writeln!(out, "next    homeostat train {file}{root}")?;
+    Ok(())
+}
+
+/// What can be typed next; the experiment says what, this line where.
+fn print_next(file: &Path, draft: &Draft, description: &Description, roots: &[PathBuf]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let file = file.display();
+    let roots: String = roots.iter().map(|root| format!(" --data-root {}", root.display())).collect();
+    writeln!(out, "next    homeostat train {file}{roots}")?;
     if description.images.is_some() {
-        writeln!(out, "        homeostat inspect {file}{root} --png {}.png", draft.name)?;
+        writeln!(out, "        homeostat inspect {file}{roots} --png {}.png", draft.name)?;
     }
     Ok(())
 }

@@ -12,6 +12,9 @@ use crate::{
 };
 
 pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<Done> {
+    if let Some(file) = &arguments.png {
+        args::check_ending(file, &["png"])?;
+    }
     let resolved = args::experiment(&arguments.experiment)?;
     args::with_setting(&arguments.place, Known::default(), &AtomicBool::new(false), |setting| {
         let Inspection { steps, sheet } = inspect(resolved, arguments.sample, setting)?;
@@ -31,6 +34,9 @@ pub(crate) fn run(arguments: &Inspect) -> anyhow::Result<Done> {
             }
             let rows: Vec<Vec<String>> = steps.map(|step| vec![step.step, step.shape, step.range]).collect();
             print_table(&mut out, &["step", "what comes out", "range"], &rows)?;
+            if let Some(file) = &arguments.png {
+                writeln!(out, "{} has pictures beside what augmentation makes of them", file.display())?;
+            }
         }
         Ok(Done::Well)
     })

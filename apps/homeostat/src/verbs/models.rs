@@ -35,7 +35,7 @@ fn list(pattern: &str, json: bool) -> anyhow::Result<()> {
         let input = [network.input.channels, network.input.height, network.input.width];
         if json {
             let line = json!({
-                "name": network.name, "parameters": parameters, "macs": u64::from(network.mega_macs) * 1_000_000,
+                "name": network.name, "parameters": parameters, "macs": network.macs,
                 "input": input, "classes": network.classes, "weights": network.weights,
             });
             writeln!(out, "{line}")?;
@@ -45,7 +45,7 @@ fn list(pattern: &str, json: bool) -> anyhow::Result<()> {
         rows.push(vec![
             network.name.to_owned(),
             millions(parameters),
-            millions(u64::from(network.mega_macs) * 1_000_000),
+            millions(network.macs),
             format!("{channels}x{height}x{width}"),
             network.weights.unwrap_or("-").to_owned(),
         ]);
@@ -58,8 +58,7 @@ fn list(pattern: &str, json: bool) -> anyhow::Result<()> {
 }
 
 fn show(name: &str, json: bool) -> anyhow::Result<()> {
-    let known = KnownNetwork::find(name)
-        .with_context(|| format!("no network's name is `{name}`{} (see homeostat models list)", meant(name)))?;
+    let known = KnownNetwork::find(name).with_context(|| format!("no network's name is `{name}`{}", meant(name)))?;
     let device = homeostat_device::open(DeviceChoice::Cpu)?;
     let network = known.config.init(known.input, known.classes, &device)?;
     let layers = summarize(&network, known.input, &device);
@@ -161,13 +160,14 @@ fn export(artifact: &Path, out: &Path, origin: Option<&str>) -> anyhow::Result<(
     Ok(())
 }
 
-/// The names that are nearest to one that there is not.
+/// The names that are nearest to a name or pattern that fits none, and where all of them stand.
 fn meant(name: &str) -> String {
     let names: Vec<&str> = KnownNetwork::all().iter().map(|known| known.name).collect();
-    match nearest_names(name, &names).as_ref() {
+    let meant = match nearest_names(name.trim_matches('*'), &names).as_ref() {
         [] => String::new(),
         names => format!("; did you mean {}?", names.join(" or ")),
-    }
+    };
+    format!("{meant} (see homeostat models list)")
 }
 
 fn millions(count: u64) -> String {

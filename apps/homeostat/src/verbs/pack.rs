@@ -10,10 +10,11 @@ use homeostat_train::Workers;
 use indicatif::ProgressBar;
 
 use super::{Done, data};
-use crate::cli::Pack;
+use crate::{args, cli::Pack};
 
 pub(crate) fn run(arguments: &Pack) -> anyhow::Result<Done> {
     let Pack { out, size, shorter_side, skip_corrupt, .. } = arguments;
+    args::check_ending(out, &["pack"])?;
     let roots = arguments.roots.find()?;
     let source = Arc::new(data::pictures(&arguments.source, &roots)?.open(&roots)?);
     let resize =

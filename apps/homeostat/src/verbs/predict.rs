@@ -9,9 +9,11 @@ use anyhow::{Context, bail};
 use homeostat_artifact::Artifact;
 use homeostat_deploy::Endpoint;
 use homeostat_tasks::{
-    ClassificationResponse, EmbeddingResponse, LanguageResponse, RecommendationResponse, Recommended, TaskConfig,
+    ClassificationResponse, EmbeddingResponse, LanguageResponse, LossConfig, Probabilities, RecommendationResponse,
+    Recommended, TaskConfig,
 };
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{Done, table::print_table};
 use crate::cli::{Format, Predict};
@@ -38,24 +40,50 @@ struct Answer<R> {
 type Classified = Answer<ClassificationResponse>;
 type Continuation = Answer<LanguageResponse>;
 
+/// What is sorted into which classes.
+struct Sorted {
+    what: &'static str,
+    labels: Vec<String>,
+    /// Whether each class is a question of its own, so that an answer names all that are answered with yes.
+    any_of: bool,
+}
+
+impl Sorted {
+    fn new(what: &'static str, labels: Vec<String>, loss: &LossConfig) -> Self {
+        Self { what, labels, any_of: loss.probabilities() == Probabilities::AnyOf }
+    }
+}
+
+/// What a text that was too long has lost.
+const ENDS: &str = "ends";
+const BEGINNINGS: &str = "beginnings";
+
 pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
     let artifact = Artifact::open(&arguments.artifact)?;
-    let (labels, what, requests) = match TaskConfig::parse(artifact.kind(), &artifact.task()?)? {
+    let (sorted, most, requests) = match TaskConfig::parse(artifact.kind(), &artifact.task()?)? {
         TaskConfig::ImageClassification(_) if !arguments.text.is_empty() => {
             bail!("--text: this network takes pictures")
         }
-        TaskConfig::ImageClassification(task) => (task.labels, "file", pictures_of(&arguments.files)),
+        TaskConfig::ImageClassification(task) => {
+            // No picture has tokens.
+            (Sorted::new("file", task.labels, &task.loss), 0, pictures_of(&arguments.files))
+        }
         TaskConfig::ImageGeneration(_) => bail!(
             "{} makes pictures: `homeostat sample {} --png FILE` shows some",
             arguments.artifact.display(),
             arguments.artifact.display()
         ),
-        TaskConfig::TextClassification(task) => (task.labels, "text", texts(&arguments.text, &arguments.files)),
-        TaskConfig::LanguageModel(_) => {
-            return continuations(arguments, super::verify::open(&artifact, &arguments.device)?.as_ref());
+        TaskConfig::TextClassification(task) => {
+            let sorted = Sorted::new("text", task.labels, &task.loss);
+            (sorted, task.prepare.max_length, texts(&arguments.text, &arguments.files))
         }
-        TaskConfig::SentenceEmbedding(_) => {
-            return embeddings(arguments, super::verify::open(&artifact, &arguments.device)?.as_ref());
+        TaskConfig::LanguageModel(task) => {
+            let endpoint = super::verify::open(&artifact, &arguments.device)?;
+            return continuations(arguments, endpoint.as_ref(), task.model.positions());
+        }
+        TaskConfig::SentenceEmbedding(task) => {
+            let endpoint = super::verify::open(&artifact, &arguments.device)?;
+            return embeddings(arguments, endpoint.as_ref(), task.prepare.max_length);
         }
         TaskConfig::Recommendation(_) => {
             return recommendations(arguments, super::verify::open(&artifact, &arguments.device)?.as_ref());
@@ -63,12 +91,29 @@ pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
     };
     let endpoint = super::verify::open(&artifact, &arguments.device)?;
     let answers: Vec<Classified> = requests.chunks(BATCH).flat_map(|batch| answer(endpoint.as_ref(), batch)).collect();
-    print(&answers, &labels, what, arguments)?;
-    done(&answers, what)
+    print(&answers, &sorted, arguments)?;
+    warn_of_cut(&answers, |response| response.cut, (most, ENDS));
+    done(&answers, sorted.what)
+}
+
+/// Says once how many texts have more than so many tokens, and what of them is cut off.
+fn warn_of_cut<R>(answers: &[Answer<R>], is_cut: fn(&R) -> bool, (most, lost): (usize, &str)) {
+    let count = answers.iter().filter(|answer| answer.response.as_ref().is_ok_and(is_cut)).count();
+    if count > 0 {
+        tracing::warn!("{count} of {} texts have more than {most} tokens: their {lost} are cut off", answers.len());
+    }
+}
+
+/// An object that says so where the text of the answer was cut.
+pub(super) fn with_cut(mut object: Value, cut: bool) -> Value {
+    if cut {
+        object["cut"] = true.into();
+    }
+    object
 }
 
 /// What a language model writes behind each text, as it does where nothing is asked.
-fn continuations(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Result<Done> {
+fn continuations(arguments: &Predict, endpoint: &dyn Endpoint, most: usize) -> anyhow::Result<Done> {
     let requests = texts(&arguments.text, &arguments.files);
     let answers: Vec<Continuation> = requests.chunks(BATCH).flat_map(|batch| answer(endpoint, batch)).collect();
     let mut out = std::io::stdout().lock();
@@ -76,8 +121,8 @@ fn continuations(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Result
         Format::Jsonl => {
             for Answer { name, response } in &answers {
                 let value = match response {
-                    Ok(response) => {
-                        serde_json::json!({ "text": name, "continuation": response.text, "ended": response.ended })
+                    Ok(LanguageResponse { text, ended, cut, .. }) => {
+                        with_cut(serde_json::json!({ "text": name, "continuation": text, "ended": ended }), *cut)
                     }
                     Err(reason) => serde_json::json!({ "text": name, "error": reason }),
                 };
@@ -102,11 +147,12 @@ fn continuations(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Result
             }
         }
     }
+    warn_of_cut(&answers, |response| response.cut, (most, BEGINNINGS));
     done(&answers, "text")
 }
 
 /// The vector of each text.
-fn embeddings(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Result<Done> {
+fn embeddings(arguments: &Predict, endpoint: &dyn Endpoint, most: usize) -> anyhow::Result<Done> {
     if arguments.format != Format::Jsonl {
         bail!("vectors of texts are no table: ask for --format jsonl, or look for neighbours with `homeostat search`");
     }
@@ -116,11 +162,14 @@ fn embeddings(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Result<Do
     let mut out = std::io::stdout().lock();
     for Answer { name, response } in &answers {
         let value = match response {
-            Ok(response) => serde_json::json!({ "text": name, "embedding": response.embedding }),
+            Ok(EmbeddingResponse { embedding, cut }) => {
+                with_cut(serde_json::json!({ "text": name, "embedding": embedding }), *cut)
+            }
             Err(reason) => serde_json::json!({ "text": name, "error": reason }),
         };
         writeln!(out, "{value}")?;
     }
+    warn_of_cut(&answers, |response| response.cut, (most, ENDS));
     done(&answers, "text")
 }
 
@@ -185,8 +234,11 @@ fn recommendations(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Resu
     done(&answers, "request")
 }
 
-/// Whether all could be answered.
+/// Whether there was something to answer, and all could be answered.
 fn done<R>(answers: &[Answer<R>], what: &str) -> anyhow::Result<Done> {
+    if answers.is_empty() {
+        bail!("there is nothing to answer: no line has a {what}");
+    }
     match answers.iter().filter(|answer| answer.response.is_err()).count() {
         0 => Ok(Done::Well),
         count => bail!("{count} of {} {what}s could not be answered, see above", answers.len()),
@@ -257,7 +309,11 @@ fn is_picture(extension: &str) -> bool {
     ["png", "jpg", "jpeg", "webp", "bmp", "gif"].iter().any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-fn print(answers: &[Classified], labels: &[String], what: &str, arguments: &Predict) -> anyhow::Result<()> {
+fn print(
+    answers: &[Classified],
+    &Sorted { what, ref labels, any_of }: &Sorted,
+    arguments: &Predict,
+) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let most = usize::from(arguments.top.unwrap_or(3)).min(labels.len());
     match arguments.format {
@@ -268,7 +324,11 @@ fn print(answers: &[Classified], labels: &[String], what: &str, arguments: &Pred
                         let top: serde_json::Map<_, _> = top(response, labels, most)
                             .map(|(label, p)| (label.to_owned(), rounded(p).into()))
                             .collect();
-                        serde_json::json!({ what: name, "label": response.label, "confidence": rounded(response.confidence), "top": top })
+                        let mut value = serde_json::json!({ what: name, "label": response.label, "confidence": rounded(response.confidence), "top": top });
+                        if any_of {
+                            value["labels"] = serde_json::json!(response.labels);
+                        }
+                        with_cut(value, response.cut)
                     }
                     Err(reason) => serde_json::json!({ what: name, "error": reason }),
                 };
@@ -277,15 +337,17 @@ fn print(answers: &[Classified], labels: &[String], what: &str, arguments: &Pred
         }
         Format::Csv => {
             let later: String = (2..=most).map(|place| format!(",label-{place},confidence-{place}")).collect();
-            writeln!(out, "{what},label,confidence{later},error")?;
+            let (column, empty) = if any_of { (",labels", ",") } else { ("", "") };
+            writeln!(out, "{what},label,confidence{later}{column},error")?;
             for Answer { name, response } in answers {
                 let name = csv(name);
                 match response {
                     Ok(response) => {
                         let cells = top(response, labels, most).map(|(label, p)| format!(",{},{p:.6}", csv(label)));
-                        writeln!(out, "{name}{},", cells.collect::<String>())?;
+                        let all = if any_of { format!(",{}", csv(&response.labels.join(";"))) } else { String::new() };
+                        writeln!(out, "{name}{}{all},", cells.collect::<String>())?;
                     }
-                    Err(reason) => writeln!(out, "{name}{},{}", ",,".repeat(most), csv(reason))?,
+                    Err(reason) => writeln!(out, "{name}{}{empty},{}", ",,".repeat(most), csv(reason))?,
                 }
             }
         }
@@ -298,9 +360,11 @@ fn print(answers: &[Classified], labels: &[String], what: &str, arguments: &Pred
                         .join(", "),
                     Err(reason) => format!("error: {reason}"),
                 };
-                vec![name.clone(), answer]
+                let all = response.as_ref().map_or_else(|_| String::new(), |response| response.labels.join(", "));
+                [name.clone(), answer].into_iter().chain(any_of.then_some(all)).collect::<Vec<_>>()
             });
-            print_table(&mut out, &[what, "answer"], &rows.collect::<Vec<_>>())?;
+            let header = [what, "answer"].into_iter().chain(any_of.then_some("labels"));
+            print_table(&mut out, &header.collect::<Vec<_>>(), &rows.collect::<Vec<_>>())?;
         }
     }
     Ok(())

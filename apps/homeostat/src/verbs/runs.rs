@@ -2,6 +2,7 @@
 
 use std::{io::Write, path::Path};
 
+use anyhow::ensure;
 use homeostat_artifact::{Figures, Run, RunProgress, RunState, RunSummary};
 use homeostat_data::SplitRecord;
 use homeostat_experiment::Experiment;
@@ -20,8 +21,15 @@ pub(crate) fn run(arguments: &Runs) -> anyhow::Result<Done> {
     }
 }
 
+/// The runs below a folder.
+pub(super) fn below(folder: &Path) -> anyhow::Result<Vec<RunSummary>> {
+    let path = folder.display();
+    ensure!(folder.is_dir(), "there is no folder {path}; to make a run there: homeostat train digits --out {path}");
+    Ok(Run::list(folder)?)
+}
+
 fn list(place: &RunsPlace) -> anyhow::Result<Done> {
-    let runs = Run::list(&place.out)?;
+    let runs = below(&place.out)?;
     let mut out = std::io::stdout().lock();
     if place.json {
         for run in &runs {

@@ -10,12 +10,13 @@ use homeostat_experiment::sheet;
 use homeostat_tasks::{GeneratedImage, PictureRequest, TaskConfig};
 
 use super::Done;
-use crate::cli::Sample;
+use crate::{args, cli::Sample};
 
 /// Pictures made in one batch.
 const BATCH: usize = 64;
 
 pub(crate) fn run(arguments: &Sample) -> anyhow::Result<Done> {
+    args::check_ending(&arguments.png, &["png"])?;
     let artifact = Artifact::open(&arguments.artifact)?;
     if !matches!(TaskConfig::parse(artifact.kind(), &artifact.task()?)?, TaskConfig::ImageGeneration(_)) {
         bail!("{} makes no pictures: it is of the kind `{}`", artifact.path().display(), artifact.kind());

@@ -5,8 +5,9 @@ use std::{io::Write, path::Path};
 use anyhow::bail;
 use homeostat_artifact::Artifact;
 use homeostat_data::{Cell, Table, TableFormat};
-use homeostat_deploy::{Found, IndexRow, TextIndex};
+use homeostat_deploy::{Endpoint, Found, IndexRow, Nearest, TextIndex};
 use homeostat_search::GraphConfig;
+use homeostat_tasks::TaskConfig;
 
 use super::{Done, table::print_table};
 use crate::cli::Search;
@@ -17,8 +18,9 @@ const SHOWN: usize = 80;
 pub(crate) fn run(arguments: &Search) -> anyhow::Result<Done> {
     match arguments {
         Search::Index { artifact, table, index, text, name, device } => {
+            TextIndex::check_place(index)?; // before the long work
             let artifact = Artifact::open(artifact)?;
-            let endpoint = open(&artifact, device)?;
+            let (endpoint, most) = open(&artifact, device)?;
             let rows = rows(table, text, name.as_deref())?;
             let count = rows.len();
             let mut told = 0;
@@ -29,6 +31,7 @@ pub(crate) fn run(arguments: &Search) -> anyhow::Result<Done> {
                 }
             })?;
             index_of.write(index)?;
+            warn_of_cut(index_of.cut_texts(), (count, "texts"), most);
             writeln!(std::io::stdout().lock(), "{count} texts in {}", index.display())?;
         }
         Search::Ask { artifact, index, questions, top, graph, json, device } => {
@@ -37,26 +40,36 @@ pub(crate) fn run(arguments: &Search) -> anyhow::Result<Done> {
             if *graph {
                 texts = texts.with_graph(GraphConfig { search: usize::from(*top).max(100), ..GraphConfig::default() });
             }
-            let endpoint = open(&artifact, device)?;
+            let (endpoint, most) = open(&artifact, device)?;
             let asked: Vec<&str> = questions.iter().map(String::as_str).collect();
             let answers = texts.ask(endpoint.as_ref(), &asked, usize::from(*top))?;
-            for (question, found) in asked.into_iter().zip(&answers) {
-                if *json { print_json(question, found)? } else { print(question, found)? }
+            for (question, nearest) in asked.into_iter().zip(&answers) {
+                if *json { print_json(question, nearest)? } else { print(question, &nearest.found)? }
             }
+            let cut = answers.iter().filter(|nearest| nearest.cut).count();
+            warn_of_cut(cut, (answers.len(), "questions"), most);
         }
     }
     Ok(Done::Well)
 }
 
-fn open(artifact: &Artifact, device: &str) -> anyhow::Result<Box<dyn homeostat_deploy::Endpoint>> {
-    if artifact.kind() != "sentence-embedding" {
+/// Who gives texts their vectors, and the most tokens of a text.
+fn open(artifact: &Artifact, device: &str) -> anyhow::Result<(Box<dyn Endpoint>, usize)> {
+    let TaskConfig::SentenceEmbedding(task) = TaskConfig::parse(artifact.kind(), &artifact.task()?)? else {
         bail!(
             "{} is of the kind `{}`, but only a sentence embedding gives texts their vectors",
             artifact.path().display(),
             artifact.kind()
         );
+    };
+    Ok((super::verify::open(artifact, device)?, task.prepare.max_length))
+}
+
+/// Says once how many of all lose their ends.
+fn warn_of_cut(cut: usize, (all, what): (usize, &str), most: usize) {
+    if cut > 0 {
+        tracing::warn!("{cut} of {all} {what} have more than {most} tokens: their ends are cut off");
     }
-    super::verify::open(artifact, device)
 }
 
 /// The texts of a table with their names.
@@ -91,11 +104,12 @@ fn print(question: &str, found: &[Found<'_>]) -> anyhow::Result<()> {
     Ok(print_table(&mut out, &["score", "name", "text"], &found.iter().map(line).collect::<Vec<_>>())?)
 }
 
-fn print_json(question: &str, found: &[Found<'_>]) -> anyhow::Result<()> {
-    let found: Vec<_> = found
+fn print_json(question: &str, nearest: &Nearest<'_>) -> anyhow::Result<()> {
+    let found: Vec<_> = nearest
+        .found
         .iter()
         .map(|found| serde_json::json!({ "name": found.row.name, "score": found.score, "text": found.row.text }))
         .collect();
-    let value = serde_json::json!({ "question": question, "found": found });
+    let value = super::predict::with_cut(serde_json::json!({ "question": question, "found": found }), nearest.cut);
     Ok(writeln!(std::io::stdout().lock(), "{value}")?)
 }

@@ -2,21 +2,27 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write,
-    net::SocketAddr,
+    io::{ErrorKind, Write},
+    net::{SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, anyhow, bail};
+use homeostat_artifact::Run;
 use homeostat_control::{LatencyConfig, Pace};
 use homeostat_deploy::{BatcherConfig, WritersConfig};
 use homeostat_protocol::{Limits, VersionPolicy};
 use homeostat_serve::{
-    CollectorError, Engine, HttpOptions, Keys, Opening, Server, ServerOptions, Source, Tls, Traffic, parse_rate, serve,
+    Addresses, CollectorError, Engine, HttpOptions, Keys, Opening, ServerOptions, Source, Tls, Traffic, parse_rate,
+    serve,
 };
-use signal_hook::{consts::TERM_SIGNALS, flag};
+use signal_hook::{consts::TERM_SIGNALS, iterator::Signals, low_level};
 
 use super::Done;
 use crate::cli::{Admission, Batching, Serve, Writing};
@@ -75,14 +81,18 @@ fn named(word: &str) -> anyhow::Result<(String, PathBuf)> {
     }
 }
 
-/// `runs/NAME/WHEN` goes by the name of its experiment, any other folder by its own.
+/// A run goes by the name of its experiment, any other folder by its own.
 fn name_of(path: &Path) -> anyhow::Result<String> {
-    let whole = path.canonicalize().with_context(|| format!("{}: there is no such folder", path.display()))?;
+    let whole = match path.canonicalize() {
+        Err(error) if error.kind() == ErrorKind::NotFound => bail!("{}: there is no such folder", path.display()),
+        whole => whole.with_context(|| format!("cannot read {}", path.display()))?,
+    };
     let whole =
         if whole.ends_with("artifact") { whole.parent().map_or(whole.clone(), Path::to_path_buf) } else { whole };
-    let is_run = whole.join("experiment.toml").is_file();
-    let named = if is_run { whole.parent().unwrap_or(&whole) } else { &whole };
-    let name = named.file_name().and_then(|name| name.to_str());
+    if let Ok(run) = Run::open(&whole) {
+        return Ok(run.name());
+    }
+    let name = whole.file_name().and_then(|name| name.to_str());
     Ok(name.with_context(|| format!("{}: name it, as in NAME={}", path.display(), path.display()))?.to_owned())
 }
 
@@ -173,7 +183,7 @@ fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
     };
     let tls = listeners.tls_certificate.as_deref().zip(listeners.tls_key.as_deref());
     Ok(ServerOptions {
-        http: listeners.http,
+        http: address("--http", &listeners.http)?,
         grpc: address_or_off("--grpc", &listeners.grpc)?,
         metrics: address_or_off("--metrics", &listeners.metrics)?,
         control: address_or_off("--control", &listeners.control)?,
@@ -192,11 +202,15 @@ fn options(arguments: &Serve) -> anyhow::Result<ServerOptions> {
 fn address_or_off(option: &str, word: &str) -> anyhow::Result<Option<SocketAddr>> {
     match word {
         "off" => Ok(None),
-        address => match address.parse() {
-            Ok(address) => Ok(Some(address)),
-            Err(_) => bail!("{option} {address}: give an address such as 127.0.0.1:8001, or off"),
-        },
+        word => address(option, word).map(Some).map_err(|error| anyhow!("{error}, or off")),
     }
+}
+
+/// The address that is written, or that a name such as `localhost:8000` stands for: of several, one of IPv4.
+fn address(option: &str, word: &str) -> anyhow::Result<SocketAddr> {
+    let found: Vec<SocketAddr> = word.to_socket_addrs().into_iter().flatten().collect();
+    let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    address.copied().with_context(|| format!("{option} {word}: give an address such as 127.0.0.1:8000"))
 }
 
 fn seconds(option: &str, value: f64, least: f64) -> anyhow::Result<Duration> {
@@ -207,33 +221,40 @@ fn seconds(option: &str, value: f64, least: f64) -> anyhow::Result<Duration> {
 }
 
 /// Says where it listens, for who has asked for any free port, and for people.
-fn announce(server: &Server) {
+fn announce(Addresses { http, grpc, metrics, control }: Addresses) {
     let mut out = std::io::stdout().lock();
     // Nobody may read it: the server serves all the same.
-    if let Ok(address) = server.http_address() {
-        let _ = writeln!(out, "http     http://{address}/");
-    }
-    if let Some(address) = server.grpc_address() {
+    let _ = writeln!(out, "http     http://{http}/");
+    if let Some(address) = grpc {
         let _ = writeln!(out, "grpc     {address}");
     }
-    if let Some(address) = server.metrics_address() {
+    if let Some(address) = metrics {
         let _ = writeln!(out, "metrics  http://{address}/metrics");
     }
-    if let Some(address) = server.control_address() {
+    if let Some(address) = control {
         let _ = writeln!(out, "control  http://{address}/v2/repository/index");
     }
     let _ = out.flush();
 }
 
-/// Set by the first signal; the second one ends the program at once.
-fn stop_by_signal() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in TERM_SIGNALS {
-        // In this order: the program ends by what was so before this signal.
-        flag::register_conditional_shutdown(*signal, crate::INTERRUPTED.into(), Arc::clone(&stop))
-            .and_then(|_| flag::register(*signal, Arc::clone(&stop)))
-            .context("cannot listen to signals")?;
-    }
+/// One wish to stop may come as several signals: `timeout`, a shell and a supervisor each tell the whole group.
+const ECHO: Duration = Duration::from_millis(500);
 
+/// Set by the first signal; the second one, unless it is the first one's echo, ends the program at once.
+fn stop_by_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let mut signals = Signals::new(TERM_SIGNALS).context("cannot listen to signals")?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    let listen = move || {
+        let mut first: Option<Instant> = None;
+        for _ in signals.forever() {
+            told.store(true, Ordering::Relaxed);
+            if first.get_or_insert_with(Instant::now).elapsed() >= ECHO {
+                tracing::warn!("told to stop a second time: ends at once, without an answer to what was taken");
+                low_level::exit(crate::INTERRUPTED.into());
+            }
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(listen).context("cannot listen to signals")?;
     Ok(stop)
 }

@@ -86,5 +86,11 @@ fn print_result(out: &mut dyn Write, run: &Path, result: &RunResult) -> io::Resu
     };
     writeln!(out, "next    homeostat {}", ask.replace("RUN", &path.to_string()))?;
     writeln!(out, "        homeostat verify {path}")?;
-    writeln!(out, "        homeostat runs compare")
+    writeln!(out, "        homeostat runs compare{}", elsewhere(run))
+}
+
+/// The option that names the folder of a run, where that is not the one that is looked in by default.
+fn elsewhere(run: &Path) -> String {
+    let folder = run.ancestors().nth(2).filter(|folder| !["", "runs"].map(Path::new).contains(folder));
+    folder.map_or_else(String::new, |folder| format!(" --out {}", folder.display()))
 }

@@ -21,7 +21,7 @@ pub(crate) fn run(arguments: &Verify) -> anyhow::Result<Done> {
         writeln!(
             out,
             "{} answers all {} golden requests as at the end of its training",
-            artifact.path().display(),
+            arguments.artifact.display(),
             verified.requests
         )?;
     }

@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::place::{Place, says, text};
 
 const PETS: &str = r#"name = "pets"
@@ -64,10 +66,40 @@ fn texts_that_are_longer_than_the_places_are_cut_and_counted_or_refused() {
     let output = place.run(&["train", "pets.toml", "--out", "cut"]);
     let said = text(&output.stderr);
     assert!(output.status.success(), "{said}");
-    // Some may have come to the validation part, which is not learnt from.
-    let lines: Vec<&str> =
-        said.lines().filter(|line| line.contains("training texts have more than 12 tokens")).collect();
-    assert!(lines.len() == 1 && lines[0].contains("their ends are cut off"), "{said}");
+    // Those of all parts are counted, once.
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("have more than 12 tokens")).collect();
+    assert!(lines.len() == 1, "{said}");
+    says(lines[0], &[" training texts", "1 of 13 test texts have more than 12 tokens: their ends are cut off"]);
+    let counted = |part: &str| -> usize {
+        let before = lines[0].split(&format!(" {part} texts")).next().filter(|before| before.len() < lines[0].len());
+        let words: Vec<&str> = before.map_or_else(Vec::new, |before| before.split(' ').collect());
+        words.iter().rev().nth(2).map_or(0, |count| count.parse().unwrap())
+    };
+    assert_eq!(counted("training") + counted("validation"), 5, "{said}");
+    // And those that are asked about.
+    let words = ["predict", "cut/latest", "--text", LONG, "--text", "a dog", "--format"];
+    let output = place.run(&[&words[..], &["jsonl"]].concat());
+    says(&text(&output.stderr), &["1 of 2 texts have more than 12 tokens: their ends are cut off"]);
+    let answers: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&answers[0]["cut"], answers[1].get("cut")), (&Value::Bool(true), None));
+    for format in ["table", "csv"] {
+        let output = place.run(&[&words[..], &[format]].concat());
+        says(&text(&output.stderr), &["1 of 2 texts have more than 12 tokens"]);
+    }
+}
+
+#[test]
+fn pairs_are_refused_where_the_network_knows_no_second_texts() {
+    let place = pets();
+    let words = ["data.text.source.table.pair=label", "model.transformer.types=1"];
+    let line = place.refused(&[&["config", "check", "pets.toml"], &words[..]].concat());
+    says(&line, &["`task.text-classification.model.transformer.types`: is 1", "names second texts", "set it to 2"]);
+    // A stranger's pair is refused, and others are answered.
+    place.well(&["train", "pets.toml", "--quiet", "--out", "alone", words[1]]);
+    let pair = r#"{"text": "a dog", "pair": "a cat"}"#;
+    let output = place.run(&["predict", "alone/latest", "--text", pair, "--text", "a dog"]);
+    says(&text(&output.stdout), &["error: has tokens of the kind 1", "but model.transformer.types is 1"]);
+    says(&text(&output.stderr), &["1 of 2 texts could not be answered"]);
 }
 
 #[test]
@@ -129,6 +161,6 @@ fn a_corpus_that_is_smaller_than_a_window_is_refused() {
         "name = \"plays\"\n[task.language-model]\nlength = 64\n[data.corpus]\nsource.text-folder = { folder = \"plays\" }\n",
     );
     let line = place.refused(&["train", "plays.toml", "--quiet"]);
-    says(&line, &["part"]);
+    says(&line, &["data.corpus.source", "42 characters", "a window to learn from", "add text"]);
     assert!(!place.path("runs").exists(), "{line}");
 }

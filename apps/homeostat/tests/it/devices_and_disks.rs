@@ -38,7 +38,7 @@ fn a_file_where_a_folder_should_be() {
     place.write("out/digits", "kept");
     for (out, where_) in [("file", "file/digits"), ("file/below", "file/below/digits"), ("out", "out/digits")] {
         let line = place.refused(&[&["train", "--quiet", "--out", out], &SMALL[..]].concat());
-        says(&line, &["cannot write", where_, "--out"]);
+        says(&line, &["cannot write", where_, "choose another place"]);
     }
     assert_eq!(fs::read_to_string(place.path("file")).unwrap(), "kept");
     assert_eq!(fs::read_to_string(place.path("out/digits")).unwrap(), "kept");
@@ -87,7 +87,7 @@ fn a_full_disk_and_a_read_only_one_are_told_and_survived() {
     same_remains(&place.train("runs", &LONGER), &run);
 
     assert!(mount(&out, "remount,ro"));
-    says(&place.refused(&words), &["cannot write disk/digits", "not writable", "--out"]);
+    says(&place.refused(&words), &["cannot write disk/digits", "not writable", "choose another place"]);
     says(&place.well(&["verify", "disk/latest"]), &["16 golden requests"]);
 }
 

@@ -79,10 +79,19 @@ fn the_page_runs_as_it_is_written() {
     let output = place.run(&["generate", "runs/latest", "--prompt", &long, "--max-tokens", "3"]);
     assert!(output.status.success());
     says(&crate::place::text(&output.stderr), &["more than 48 tokens", "its beginning is cut off"]);
+    let output = place.run(&["predict", "runs/latest", "--text", &long, "--text", "KING", "--format", "jsonl"]);
+    says(&crate::place::text(&output.stderr), &["1 of 2 texts have more than 48 tokens: their beginnings are cut off"]);
+    let answers = crate::place::text(&output.stdout);
+    assert_eq!(answers.lines().map(|line| line.contains("\"cut\":true")).collect::<Vec<_>>(), [true, false]);
     says(&place.refused(&["generate", "runs/latest", "--prompt", ""]), &["the prompt is empty"]);
     says(&place.refused(&["generate", "runs/latest", "--prompt", "a", "--top-p", "2"]), &["`top-p` is 2"]);
+    let cold = ["generate", "runs/latest", "--prompt", "a", "--temperature", "-1"];
+    says(&place.refused(&cold), &["`temperature` is -1"]);
+    place.write("empty.txt", "\n");
+    let output = place.run(&["predict", "runs/latest", "empty.txt", "--format", "csv"]);
+    says(&crate::place::refusal(&output), &["there is nothing to answer"]);
     says(&place.refused(&["models", "export", "runs/latest", "w.safetensors"]), &["has no names but ours"]);
-    says(&place.refused(&["inspect", "plays.toml"]), &["is about texts"]);
+    says(&place.refused(&["inspect", "plays.toml"]), &["is about texts", "homeostat data describe"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use homeostat_task::read_foreign;
 
-use crate::place::{Place, runs_in, says};
+use crate::place::{Place, runs_in, says, text};
 
 /// A network that has names elsewhere, barely trained.
 const NETWORK: [&str; 3] = ["digits", "model.cifar-resnet={ depth = 20, width = 4 }", "train.max-steps=3"];
@@ -20,6 +20,10 @@ fn networks_are_found_by_name() {
     let names: Vec<_> = listed.iter().map(|line| line["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["efficientnet_lite0", "tf_efficientnet_lite0"]);
     assert_eq!(listed[0]["weights"], "hf:timm/efficientnet_lite0.ra_in1k");
+    // LeNet-5's products are far fewer than a million.
+    let lenet = place.json(&["models", "list", "lenet5", "--json"]);
+    assert_eq!(lenet[0]["macs"], 416_520);
+    says(&place.well(&["models", "show", "lenet5"]), &["416520"]);
     let shown = place.well(&["models", "show", "cifar_resnet20"]);
     for words in
         ["269722", "in an experiment: task.image-classification.model = { cifar-resnet = {", "airplane to truck"]
@@ -27,7 +31,9 @@ fn networks_are_found_by_name() {
         says(&shown, &[words]);
     }
     says(&place.refused(&["models", "show", "resnet19"]), &["no network's name is `resnet19`", "did you mean resnet1"]);
-    says(&place.refused(&["models", "list", "nothing*"]), &["no network's name is `nothing*`"]);
+    let nothing = place.refused(&["models", "list", "nothing*"]);
+    says(&nothing, &["no network's name is `nothing*` (see homeostat models list)"]);
+    says(&place.refused(&["models", "list", "*reznet*"]), &["did you mean resnet18"]);
 }
 
 #[test]
@@ -45,6 +51,14 @@ fn exported_weights_come_back() {
     let differing: Vec<_> = first.tensors().iter().filter(|(name, data)| second.tensors()[*name] != **data).collect();
     assert!(differing.iter().all(|(name, _)| name.starts_with("linear.")), "{differing:?}");
     assert!(!differing.is_empty());
+    // Of a network of another width, one tensor fits.
+    let network = "model.cifar-resnet={ depth = 20, width = 8 }";
+    let from = "train.pretrained={ from='first.safetensors', allow=['*'] }";
+    let words = ["train", "digits", network, from, "train.max-steps=1", "--data-root", ".", "--out", "wide"];
+    let said = text(&place.run(&words).stderr);
+    let line = said.lines().find(|line| line.contains("tensors applied from")).expect(&said);
+    assert!(line.starts_with("1 of "), "{line}");
+    says(line, &[" tensors applied from first.safetensors; kept fresh: head.weight, ", " and ", " more"]);
 
     says(
         &place.refused(&["models", "export", "runs/latest", "first.safetensors"]),
@@ -71,7 +85,7 @@ fn weights_that_are_none_or_of_another_network_make_no_run() {
     says(&refused("nowhere.safetensors", &[]), &["nowhere.safetensors"]);
     says(
         &refused("good.safetensors", &["model.cifar-resnet.depth=32"]),
-        &["weights are of another network", "is missing"],
+        &["weights are of another network: ", " missing: ", "is missing", "(--log-level debug lists all); choose"],
     );
     says(
         &refused("good.safetensors", &["model.cifar-resnet.width=8"]),
@@ -86,7 +100,10 @@ fn weights_that_are_none_or_of_another_network_make_no_run() {
         "split.stratified={ valid = 0.3, test = 0.3 }",
         "train.metrics=['accuracy']",
     ];
-    says(&refused("good.safetensors", &three), &["`linear.weight` (our `head.weight`) has shape"]);
+    let head = refused("good.safetensors", &three);
+    says(&head, &["`linear.weight` (our `head.weight`) has shape [10, 16], needed [3, 16]"]);
+    says(&head, &["for a head of its own set train.pretrained.allow = [\"head.*\"]"]);
+    assert!(!head.contains("--log-level"), "{head}");
 
     place.write("cut.safetensors", &good[..good.len() / 2]);
     says(&refused("cut.safetensors", &[]), &["cut.safetensors: not a file of weights"]);

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::place::{Place, says};
+use crate::place::{Place, copy, says, text};
 
 /// A server on free ports.
 pub(crate) struct Served {
@@ -46,9 +46,14 @@ impl Served {
 
     /// Stops it by a signal, and gives its exit code.
     pub(crate) fn stop(mut self, signal: &str) -> Option<i32> {
-        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.child.id())]).status().unwrap();
-        assert!(sent.success());
+        self.tell(&[signal]);
         self.child.wait().unwrap().code()
+    }
+
+    /// Sends it signals, one right after the other.
+    fn tell(&self, signals: &[&str]) {
+        let kills: Vec<String> = signals.iter().map(|signal| format!("kill -{signal} {}", self.child.id())).collect();
+        assert!(Command::new("sh").args(["-c", &kills.join("; ")]).status().unwrap().success());
     }
 }
 
@@ -66,8 +71,10 @@ fn ask(address: &str, method: &str, path: &str, body: &[u8]) -> (u16, String) {
 #[test]
 fn a_run_is_served_until_it_is_told_to_stop() {
     let place = Place::with_run();
-    for signal in ["TERM", "INT"] {
-        let served = serve(&["runs/latest"]);
+    // A copy goes by the same name.
+    copy(&place.path("runs/latest"), &place.path("rel/x/prod"));
+    for (signal, run) in [("TERM", "runs/latest"), ("INT", "rel/x/prod")] {
+        let served = serve(&[run]);
         let picture = std::fs::read(place.path("pictures/b.png")).unwrap();
         let (status, answer) = served.ask("POST", "/predict/digits?top=10", &picture);
         assert_eq!(status, 200, "{answer}");
@@ -86,6 +93,21 @@ fn a_run_is_served_until_it_is_told_to_stop() {
         says(&served.ask("POST", "/v2/repository/models/digits/unload", b"").1, &["--allow-control"]);
         assert_eq!(served.stop(signal), Some(0));
     }
+}
+
+#[test]
+fn signals_that_come_together_are_one_and_a_later_one_ends_at_once() {
+    let mut served = serve(&["runs/latest"]);
+    served.tell(&["TERM", "INT"]);
+    assert_eq!(served.child.wait().unwrap().code(), Some(0));
+
+    let served = serve(&["runs/latest"]);
+    // A body that does not come to its end is waited for.
+    let mut stream = TcpStream::connect(&served.http).unwrap();
+    stream.write_all(b"POST /predict/digits HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nhalf").unwrap();
+    served.tell(&["TERM"]);
+    std::thread::sleep(Duration::from_millis(800));
+    assert_eq!(served.stop("TERM"), Some(130));
 }
 
 #[test]
@@ -114,13 +136,18 @@ fn what_cannot_be_served_is_refused_in_one_line() {
     let place = Place::with_run();
     place.write("keys", "ann short\n");
     for (words, said) in [
-        (&["none"][..], "none: there is no such folder"),
+        (&["none"][..], "error: none: there is no such folder\n"),
         (&["runs/latest", "--versions", "all"], "--repository"),
         (&["--repository", "none"], "none: there is no such folder"),
         (&["--repository", "runs", "--versions", "some"], "--versions some: give latest"),
         (&["a/b=runs/latest"], "`a/b` is no name of a model"),
         (&["runs/latest", "--canary", "digits:2"], "MODEL:VERSION=PERCENT"),
         (&["runs/latest", "--shadow", "none:2"], "no model `none`"),
+        (&["runs/latest", "--shadow", "digits:2"], "`digits` has no version 2"),
+        (&["runs/latest", "--canary", "digits:2=50"], "`digits` has no version 2"),
+        (&["runs/latest", "--http", "8000"], "--http 8000: give an address such as 127.0.0.1:8000\n"),
+        (&["runs/latest", "--http", ":8000"], "--http :8000: give an address such as 127.0.0.1:8000\n"),
+        (&["runs/latest", "--longest-wait", "-1"], "-1 is not in 0..="),
         (&["runs/latest", "--preferred-batches", "4,64"], "64 is not within 1 to 32"),
         (&["runs/latest", "--keys", "keys"], "line 1: a key has at least 16 characters"),
         (&["runs/latest", "--rate", "fast"], "`fast`"),
@@ -137,8 +164,16 @@ fn what_cannot_be_served_is_refused_in_one_line() {
         let line = String::from_utf8(output.stderr).unwrap();
         says(&line, &[said]);
     }
-    // It listens already, and then cannot load.
-    let output = place.run(&["serve", "other=pictures", "--http", "127.0.0.1:0", "--grpc", "off", "--metrics", "off"]);
-    assert_eq!(output.status.code(), Some(1));
-    says(&String::from_utf8(output.stderr).unwrap(), &["error: the model `other` cannot be loaded"]);
+    // It listens already, and then cannot load: that is said once, and never that it serves.
+    for (words, said) in [
+        (&["other=pictures"][..], "error: the model `other` cannot be loaded: pictures is not an artifact"),
+        (&["--repository", "pictures"], "error: nothing can be served: there is no model in the repository"),
+    ] {
+        let ports = ["--http", "localhost:0", "--grpc", "off", "--metrics", "off"];
+        let output = place.run(&[&["serve"], words, &ports[..]].concat());
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""));
+        let lines = text(&output.stderr);
+        says(&lines, &[said]);
+        assert_eq!(lines.matches("ERROR").count(), 0, "{lines}");
+    }
 }

@@ -42,6 +42,15 @@ fn what_is_wrong_with_a_setting_is_said_with_its_place_and_the_nearest_right_one
         assert_eq!(output.status.code(), Some(2));
         says(&text(&output.stderr), &[&format!("no option `{option}`"), "key=value", wanted]);
     }
+    for (words, wanted) in [
+        (&["train", "digits", "--workers", "0"][..], "0 is not in 1..=65535"),
+        (&["inspect", "digits", "--sample", "-1"], "-1 is not in 0..="),
+        (&["generate", "runs/latest", "--max-tokens", "-3"], "-3 is not in 0..="),
+    ] {
+        let output = place.run(words);
+        assert_eq!(output.status.code(), Some(2));
+        says(&text(&output.stderr), &[wanted]);
+    }
     says(&place.refused(&["train", "digits", "lr=3"]), &["did you mean", ".learning-rate`"]);
     says(&place.refused(&["config", "check", "key.toml"]), &["key.toml:4", "`train.epochs`"]);
 }

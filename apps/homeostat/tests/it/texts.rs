@@ -1,5 +1,7 @@
 //! The pages about texts, as written: their commands run on small data.
 
+use std::process::Output;
+
 use serde_json::Value;
 
 use crate::place::{Place, says};
@@ -25,6 +27,11 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// What was printed, and what was warned of.
+fn said(output: &Output) -> (String, String) {
+    (crate::place::text(&output.stdout), crate::place::text(&output.stderr))
+}
+
 #[test]
 fn texts_are_classified_as_the_page_says() {
     let place = Place::new();
@@ -39,6 +46,59 @@ fn texts_are_classified_as_the_page_says() {
             says(&out, &["is my card lost", "card"]);
         }
     }
+}
+
+#[test]
+fn all_classes_that_are_answered_with_yes_are_told() {
+    let place = Place::new();
+    let mut table = "text,label\n".to_owned();
+    for number in 0..24 {
+        table += &format!("the dog number {number} barks,dog\na cat of {number} years purrs,cat\n");
+        table += &format!("dog {number} and a cat bark and purr,dog;cat\nnobody is in room {number},\n");
+    }
+    place.write("pets/pets.csv", table);
+    place.write(
+        "pets.toml",
+        r#"name = "pets"
+[task.text-classification]
+prepare = { max-length = 12 }
+model.transformer = { width = 16, depth = 1, heads = 2, hidden = 32, positions = 12 }
+loss.binary-cross-entropy = {}
+[data]
+split.stratified = { valid = 0.2, test = 0.2 }
+[data.text]
+source.table = { folder = "pets", label-separator = ";" }
+tokenizer.train = { size = 60 }
+[train]
+epochs = 12
+batch-size = 8
+optimizer.adamw = { learning-rate = 1e-2 }
+schedule.constant = {}
+"#,
+    );
+    place.well(&["train", "pets.toml", "--quiet"]);
+    let texts = ["dog 3 and a cat bark and purr", "the dog number 5 barks", "nobody is in room 4"];
+    let asked = |format| {
+        let texts = texts.iter().flat_map(|text| ["--text", *text]);
+        let words: Vec<&str> = ["predict", "runs/latest", "--format", format].into_iter().chain(texts).collect();
+        place.well(&words)
+    };
+    let answers: Vec<Value> = asked("jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let labels = |answer: &Value| -> Vec<String> { serde_json::from_value(answer["labels"].clone()).unwrap() };
+    let yes = |answer: &Value| -> Vec<String> {
+        let top = answer["top"].as_object().unwrap().iter();
+        let mut yes: Vec<String> =
+            top.filter(|(_, p)| p.as_f64().unwrap() >= 0.5).map(|(label, _)| label.clone()).collect();
+        yes.sort();
+        yes
+    };
+    assert_eq!(answers.iter().map(labels).collect::<Vec<_>>(), answers.iter().map(yes).collect::<Vec<_>>());
+    assert_eq!(labels(&answers[0]), ["cat", "dog"], "{answers:?}");
+    let (csv, table) = (asked("csv"), asked("table"));
+    says(csv.lines().next().unwrap(), &["text,label,confidence,label-2,confidence-2,labels,error"]);
+    assert!(csv.lines().nth(1).unwrap().ends_with(",cat;dog,"), "{csv}");
+    says(table.lines().next().unwrap(), &["answer", "labels"]);
+    assert!(table.lines().nth(1).unwrap().ends_with("  cat, dog"), "{table}");
 }
 
 #[test]
@@ -80,8 +140,28 @@ fn texts_are_found_as_the_page_says() {
             _ => {}
         }
     }
+    // What is longer than the network reads is told, in an index and in a question.
+    let long = "you call us to get the card ".repeat(40);
+    place.write("long.csv", format!("text\n{long}\nthe coat\n"));
+    let index = ["search", "index", "runs/latest", "long.csv", "long.index", "--text", "text"];
+    let (_, warned) = said(&place.run(&index));
+    says(&warned, &["1 of 2 texts have more than 128 tokens: their ends are cut off"]);
+    let ask = ["search", "ask", "runs/latest", "long.index", "a coat", &long, "--json"];
+    let (found, warned) = said(&place.run(&ask));
+    says(&warned, &["1 of 2 questions have more than 128 tokens: their ends are cut off"]);
+    let found: Vec<Value> = found.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((found[0].get("cut"), &found[1]["cut"]), (None, &Value::Bool(true)));
+    let predict = ["predict", "runs/latest", "--text", &long, "--format", "jsonl"];
+    let (vector, warned) = said(&place.run(&predict));
+    says(&warned, &["1 of 1 texts have more than 128 tokens: their ends are cut off"]);
+    says(&vector, &["\"cut\":true"]);
     // Another artifact's vectors mean something else.
-    place.well(&["train", "questions.toml", "--quiet", "epochs=1"]);
+    let shorter = "task.sentence-embedding.prepare.max-length=8";
+    let (_, warned) = said(&place.run(&["train", "questions.toml", "epochs=1", shorter]));
+    says(
+        &warned,
+        &[" training texts, ", " validation texts, ", " test texts have more than 8 tokens: their ends are cut off"],
+    );
     let refused = place.refused(&["search", "ask", "runs/latest", "faq.index", "a card"]);
     says(&refused, &["faq.index", "another artifact"]);
     let refused = place.refused(&["predict", "runs/latest", "--text", "a card"]);

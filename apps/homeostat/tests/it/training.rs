@@ -23,6 +23,7 @@ fn a_run_has_all_that_was_promised() {
         &["1439 samples to learn from", &shown, "train loss", "valid loss", "best", "published and verified: 16"],
     );
     says(&out, &["test    loss ", &format!("run     {shown}"), &format!("homeostat predict {shown} FILE...")]);
+    says(&out, &["homeostat runs compare --out there"]);
     assert!(out.lines().chain(err.lines()).all(|line| line.chars().count() <= 80), "{out}{err}");
     for file in [
         "experiment.toml",
@@ -129,7 +130,14 @@ fn data_are_found_below_the_root_of_the_option_or_the_environment() {
     says(&said, &["again.toml: an experiment for 10 samples", "doubt: 2 classes have fewer than 20", "--data-root"]);
     says(&fs::read_to_string(place.path("again.toml")).unwrap(), &["folder = \"pets\"", "name = \"pets\""]);
     says(&place.refused(&["init", "all/pets", "--out", "again.txt"]), &["ends in .toml"]);
-    says(&place.refused(&["init", "nowhere"]), &["unknown source `nowhere`"]);
+    says(&place.refused(&["init", "nowhere"]), &["no folder or file `nowhere`", " table:FOLDER", "text-folder:FOLDER"]);
+    // The line that is printed works, also where only the option told where the data are.
+    let said = place.well(&["init", "pets", "--data-root", "all", "--out", "third.toml"]);
+    let shown = said.lines().find_map(|line| line.strip_prefix("next    homeostat ")).unwrap();
+    let words: Vec<&str> = shown.split(' ').chain(["epochs=1", "model=mlp", "--quiet"]).collect();
+    assert_eq!(place.well(&words), "");
+    let words = ["init", "all/pets", "--out", "fourth.toml", "--train", "epochs=1", "model=mlp"];
+    assert!(!place.well(&words).contains("next    homeostat train"), "it is trained already");
 
     says(
         &place.refused(&["train", "digits", "--data-root", "nowhere"]),
@@ -139,6 +147,18 @@ fn data_are_found_below_the_root_of_the_option_or_the_environment() {
     let all = place.path("all").display().to_string();
     let hint = place.refused(&["train", "digits", &format!("source.image-folder.folder={all}/pets")]);
     says(&hint, &["absolute path", "folder = \"pets\"", &format!("--data-root {all}")]);
+}
+
+#[test]
+fn no_experiment_is_drafted_that_training_would_refuse() {
+    let place = Place::new();
+    (0..5).for_each(|at| place.picture(&format!("one/cat/{at}.png"), at));
+    ["cat", "dog"].iter().zip(0..).for_each(|(class, at)| place.picture(&format!("each/{class}/0.png"), at));
+    place.write("row/all.csv", "text,label\nwin a free prize now,spam\nsee you at lunch,ham\n");
+    for (source, why) in [("one", "only one class, `cat`"), ("each", "`cat` has 1"), ("row", "has 1 different")] {
+        says(&place.refused(&["init", source]), &["cannot split", why]);
+        assert!(!place.path(&format!("{source}.toml")).exists());
+    }
 }
 
 /// Two classes of pictures in `all/pets/PART`, and the words that train on them.

@@ -53,7 +53,8 @@ fn help_of_eval_names_every_kind_of_source() {
 #[test]
 fn eval_of_several_views_and_of_several_runs() {
     let place = Place::new();
-    let runs = ["4", "8", "12"].map(|width| place.train("runs", &[&format!("model.mlp.hidden=[{width}]")]));
+    let plain = "loss.cross-entropy.label-smoothing=0";
+    let runs = ["4", "8", "12"].map(|width| place.train("runs", &[&format!("model.mlp.hidden=[{width}]"), plain]));
     let runs = runs.map(|run| run.to_str().unwrap().to_owned());
     let one = |words: &[&str]| {
         let lines = place.json(&[&["eval"], words, &["--json"]].concat());
@@ -73,9 +74,11 @@ fn eval_of_several_views_and_of_several_runs() {
         assert_eq!(member["run"], run.as_str());
         assert_eq!(member["figures"], one(&[run])["figures"], "each alone, as it is measured alone");
     }
-    // The loss is convex: the mean of probabilities is no worse than the mean of the runs.
+    // Cross-entropy is convex: the mean of probabilities is no worse than the mean of the runs. These are without smoothing.
     let loss = |value: &Value| value["figures"]["loss"].as_f64().unwrap();
-    assert!(loss(&together) <= members.iter().map(loss).sum::<f64>() / 3.0 + 1e-9, "{together}");
+    let mean = members.iter().map(loss).sum::<f64>() / 3.0;
+    assert!(together["figures"]["cross-entropy"].as_f64().unwrap() <= mean + 1e-6, "{together}");
+    assert!(together["figures"]["loss"].is_null(), "{together}");
     let shown = place.well(&["eval", &runs[0], &runs[1]]);
     says(&shown, &[&runs[0], &runs[1], "the mean of their probabilities:", "accuracy"]);
     // Runs that hold other samples back cannot be measured together on their own test part.
@@ -109,6 +112,25 @@ fn a_tokenizer_is_learnt_from_a_file() {
 }
 
 #[test]
+fn no_verb_writes_over_a_file_of_another_kind() {
+    let place = Place::new();
+    place.write("mine.toml", "mine");
+    place.write("cats.txt", "The cat sat on the mat.\n");
+    for (words, ending) in [
+        (&["data", "describe", "digits", "--html", "mine.toml"][..], ".html or .htm"),
+        (&["data", "pack", "digits", "mine.toml"][..], ".pack"),
+        (&["data", "tokenizer", "cats.txt", "--out", "mine.toml"][..], ".json"),
+        (&["inspect", "digits", "--png", "mine.toml"][..], ".png"),
+        (&["sample", "runs/latest", "--png", "mine.toml"][..], ".png"),
+    ] {
+        says(&place.refused(words), &["cannot write mine.toml", "ends in", ending]);
+    }
+    assert_eq!(std::fs::read_to_string(place.path("mine.toml")).unwrap(), "mine");
+    place.write("page.html", "an earlier one");
+    place.well(&["data", "describe", "digits", "--html", "page.html"]);
+}
+
+#[test]
 fn eval_and_verify() {
     let place = Place::with_run();
     let result: Value = serde_json::from_slice(&std::fs::read(place.path(RUN).join("result.json")).unwrap()).unwrap();
@@ -123,10 +145,10 @@ fn eval_and_verify() {
         &["test    loss ", "accuracy ", "on      179 samples; accuracy with 95 % confidence 0."],
     );
     assert_eq!(place.well(&["eval", RUN, "--quiet"]), "");
-    says(&place.refused(&["eval", RUN, "--data", "mnist"]), &["unknown source `mnist`", "idx:FOLDER"]);
+    says(&place.refused(&["eval", RUN, "--data", "mnist"]), &["there is no folder `mnist`", "idx:FOLDER"]);
 
     for artifact in [RUN, "runs/latest/artifact"] {
-        says(&place.well(&["verify", artifact]), &["answers all 16 golden requests"]);
+        says(&place.well(&["verify", artifact]), &[&format!("{artifact} answers all 16 golden requests")]);
     }
     let [verified] = &place.json(&["verify", RUN, "--json"])[..] else { panic!("one line") };
     assert_eq!((&verified["verified"], &verified["requests"]), (&true.into(), &16.into()));
@@ -156,6 +178,8 @@ fn predict() {
     assert!(table.starts_with("file ") && table.lines().count() == 4, "{table}");
 
     says(&place.refused(&["predict", "pictures", "pictures/a.png"]), &["pictures is not an artifact"]);
+    says(&place.refused(&["predict", "nope", "pictures/a.png"]), &["there is no run or artifact `nope`"]);
+    says(&place.refused(&["predict", "runs", "pictures/a.png"]), &["name one, such as runs/latest"]);
 }
 
 #[test]
@@ -195,8 +219,10 @@ fn runs_list_show_and_compare() {
     let [shown] = &place.json(&["runs", "show", RUN, "--json"])[..] else { panic!("one line") };
     assert_eq!((&shown["summary"]["state"], &shown["provenance"]["seed"]), (&"finished".into(), &1.into()));
     says(&place.well(&["runs", "compare"]), &["test accuracy", "  95 % from", "valid accuracy", "seconds"]);
-    says(&place.well(&["runs", "list", "--out", "elsewhere"]), &["no runs below elsewhere", "homeostat train"]);
-    says(&place.refused(&["runs", "compare", "--out", "elsewhere"]), &["no runs below elsewhere"]);
+    for verb in ["list", "compare"] {
+        says(&place.refused(&["runs", verb, "--out", "elsewhere"]), &["no folder elsewhere", "--out elsewhere"]);
+    }
+    says(&place.well(&["runs", "list", "--out", "pictures"]), &["no runs below pictures", "homeostat train"]);
     says(&place.refused(&["runs", "show", "pictures"]), &["pictures is not a run"]);
 }
 
@@ -276,7 +302,7 @@ fn config_inspect_data_and_devices() {
     let steps = place.json(&["inspect", "digits", "--sample", "7", "--json"]);
     assert!(steps.len() >= 5 && steps.iter().all(|step| step["step"].is_string()), "{steps:?}");
     says(&place.refused(&["inspect", "digits", "--sample", "1439"]), &["--sample", "1439 samples"]);
-    place.well(&["inspect", "digits", "--png", "sheet.png"]);
+    says(&place.well(&["inspect", "digits", "--png", "sheet.png"]), &["sheet.png has pictures"]);
     assert!(std::fs::read(place.path("sheet.png")).unwrap().starts_with(b"\x89PNG"));
 
     for source in ["digits", "shown.toml"] {
@@ -284,7 +310,7 @@ fn config_inspect_data_and_devices() {
     }
     let [described] = &place.json(&["data", "describe", "digits", "--json"])[..] else { panic!("one line") };
     assert_eq!((&described["samples"], described["classes"].as_array().unwrap().len()), (&1797.into(), 10));
-    place.well(&["data", "describe", "digits", "--html", "digits.html"]);
+    says(&place.well(&["data", "describe", "digits", "--html", "digits.html"]), &["digits.html has the page"]);
     let page = std::fs::read_to_string(place.path("digits.html")).unwrap();
     assert!(page.starts_with("<!doctype html>") && page.contains("data:image/png"));
     says(&place.refused(&["data", "describe", "digits", "--html", "no/page.html"]), &["cannot write no/page.html"]);

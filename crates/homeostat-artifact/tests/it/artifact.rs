@@ -80,10 +80,34 @@ fn it_is_found_in_its_run_and_behind_the_link() {
         assert_eq!(artifact.path(), run.artifact_dir().canonicalize().unwrap());
         assert_eq!(fs::read_to_string(artifact.model()).unwrap(), "from a file");
     }
-    for path in [root.path(), &weights, Path::new("not-there"), Path::new("")] {
+    for path in [root.path(), &weights] {
         let error = Artifact::open(path).unwrap_err();
         assert!(matches!(error, ArtifactError::NotAnArtifact { .. }), "{}: {error:?}", line(&error));
     }
+    for path in ["not-there", "", "not-there/latest"] {
+        let error = Artifact::open(Path::new(path)).unwrap_err();
+        assert!(line(&error).contains(&format!("there is no run or artifact `{path}`")), "{error:?}");
+    }
+}
+
+#[test]
+fn what_has_no_artifact_says_what_leads_to_one() {
+    let root = tempfile::tempdir().unwrap();
+    let run = Run::create(root.path(), "digits", "now", "").unwrap();
+    let said = |path: &Path| line(&Artifact::open(path).unwrap_err());
+    assert!(said(run.path()).contains("its training has not ended yet"), "{}", said(run.path()));
+    let path = run.path().to_owned();
+    drop(run);
+    let resume = format!("it was interrupted: go on with `homeostat resume {}`", path.display());
+    assert!(said(&path).contains(&resume), "{}", said(&path));
+    let latest = root.path().join("latest");
+    for (folder, newest) in [(root.path(), &latest), (path.parent().unwrap(), &path)] {
+        let name = format!("it is a folder of runs: name one, such as {}", newest.display());
+        assert!(said(folder).contains(&name), "{}", said(folder));
+    }
+    let failed = r#"{"state": "failed", "epochs": 1, "steps": 1, "parameters": 1, "seconds": 1.0}"#;
+    fs::write(path.join("result.json"), failed).unwrap();
+    assert!(said(&path).contains("`homeostat runs show "), "{}", said(&path));
 }
 
 #[test]

@@ -68,7 +68,21 @@ fn what_cannot_be_written_is_one_line_that_says_where() {
         }
     }
     let error = write_file(&root.path().join("file/below"), b"").unwrap_err();
-    assert!(line(&error).contains("--out"), "{error}");
+    assert!(line(&error).contains("choose another place"), "{error}");
+}
+
+#[test]
+fn a_folder_takes_the_place_of_no_file() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("mails.toml");
+    fs::write(&path, "mine").unwrap();
+    // What a crash left of a folder may be the only copy.
+    write_file(&root.path().join(".old-mails.toml/1"), b"backup").unwrap();
+    let error = write_dir::<ArtifactError>(&path, |_| Ok(())).unwrap_err();
+    assert!(line(&error).contains("is a file: choose another place"), "{error}");
+    clean(root.path()).unwrap();
+    assert_eq!(names(root.path()), [".old-mails.toml", "mails.toml"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }
 
 #[test]

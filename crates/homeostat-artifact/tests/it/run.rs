@@ -42,6 +42,18 @@ fn every_run_gets_a_folder_of_its_own_and_latest_points_to_the_last() {
 }
 
 #[test]
+fn a_copy_keeps_the_name_of_its_experiment() {
+    let root = tempfile::tempdir().unwrap();
+    let copied = root.path().join("x/prod");
+    fs::create_dir_all(&copied).unwrap();
+    for (text, name) in [("name = \"digits\"\nseed = 1\n", "digits"), ("seed = 1\n", "x"), ("name = ", "x")] {
+        fs::write(copied.join("experiment.toml"), text).unwrap();
+        let summary = Run::open(&copied).unwrap().summary();
+        assert_eq!((summary.name.as_str(), summary.when.as_str()), (name, "prod"), "{text}");
+    }
+}
+
+#[test]
 fn a_link_that_cannot_be_set_does_not_stop_a_run() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("latest/in-the-way")).unwrap();

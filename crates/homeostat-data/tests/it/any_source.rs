@@ -60,8 +60,12 @@ fn what_looks_like_nothing_is_said_in_one_line() {
         ),
         ("one.csv", "text,n\nit is so good,1\nit is so bad,1\n", "no column looks like a label"),
         ("note.txt", "hello", "neither folders of pictures nor a table"),
+        ("1.png", "", "holds pictures directly (1): put them into one folder a class"),
     ] {
         let error = guess(&[(file, text)]).unwrap_err().to_string();
         assert!(error.contains(words) && error.lines().count() == 1, "{file}: {error}");
     }
+    let file = tempfile::NamedTempFile::with_suffix(".txt").unwrap();
+    let error = AnySource::guess(file.path(), "questions.txt").unwrap_err().to_string();
+    assert!(error.contains("is a file, but neither a table") && error.ends_with("nor a folder"), "{error}");
 }

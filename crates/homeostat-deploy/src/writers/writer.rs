@@ -110,6 +110,7 @@ fn over(shared: &Shared, busy: Busy, written: Option<Written>, end: Result<(), F
     let finished = Finished {
         outcome,
         tokens: written.map_or(tokens, |written| written.tokens),
+        cut: written.is_some_and(|written| written.cut),
         queue: begun.saturating_duration_since(text.since),
         prepare: written.map_or(Duration::ZERO, |written| written.prepare),
         work: begun.elapsed(),

@@ -56,6 +56,7 @@ fn config(model: ImageModelConfig) -> ImageClassificationConfig {
         model,
         loss: LossConfig::default(),
         temperature: 1.0,
+        tta: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use homeostat_deploy::{DeployError, Endpoint, IndexRow, Query, Served, TextIndex};
+use homeostat_deploy::{DeployError, Endpoint, IndexRow, Nearest, Query, Served, TextIndex};
 use homeostat_search::GraphConfig;
 use homeostat_task::{InputError, Signature};
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ impl Endpoint for Letters {
             match *request {
                 b"?" => Err(InputError::new("has no letters")),
                 b"!" => Ok(json!({ "label": "no vector" })),
+                long if long.len() > 8 => Ok(json!({ "embedding": [count(b'a'), count(b'b'), 0], "cut": true })),
                 _ => Ok(json!({ "embedding": [count(b'a'), count(b'b'), count(b'c')] })),
             }
         };
@@ -57,11 +58,58 @@ fn the_nearest_texts_are_found_again() {
     let index = TextIndex::open(&path, "digest").unwrap();
     assert_eq!(index.len(), 4);
     let names = |index: &TextIndex| -> Vec<Vec<String>> {
-        let found = index.ask(&Letters, &["aa", "cc"], 2).unwrap();
-        found.iter().map(|found| found.iter().map(|found| found.row.name.clone()).collect()).collect()
+        let answers = index.ask(&Letters, &["aa", "cc"], 2).unwrap();
+        let names = |nearest: &Nearest<'_>| nearest.found.iter().map(|found| found.row.name.clone()).collect();
+        answers.iter().map(names).collect()
     };
     assert_eq!(names(&index), [["row 0", "row 2"], ["row 3", "row 2"]]);
     assert_eq!(names(&index.with_graph(GraphConfig::default())), [["row 0", "row 2"], ["row 3", "row 2"]]);
+}
+
+#[test]
+fn texts_and_questions_that_were_cut_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let index = built(&["aaab", "aaaaaaaaa", "bbbbbbbbbc"]).unwrap();
+    assert_eq!(index.cut_texts(), 2);
+    index.write(&path).unwrap();
+    let index = TextIndex::open(&path, "digest").unwrap();
+    assert_eq!(index.cut_texts(), 2);
+    let answers = index.ask(&Letters, &["aa", "aaaaabbbbb"], 1).unwrap();
+    assert_eq!(answers.iter().map(|nearest| nearest.cut).collect::<Vec<_>>(), [false, true]);
+    // An index from before they were counted.
+    let mut head: Value = serde_json::from_slice(&fs::read(path.join("index.json")).unwrap()).unwrap();
+    assert_eq!(head.as_object_mut().unwrap().remove("cut"), Some(json!(2)));
+    fs::write(path.join("index.json"), head.to_string()).unwrap();
+    assert_eq!(TextIndex::open(&path, "digest").unwrap().cut_texts(), 0);
+}
+
+#[test]
+fn an_index_takes_the_place_of_nothing_but_an_index() {
+    let root = tempfile::tempdir().unwrap();
+    let index = built(&["aaab", "bbb"]).unwrap();
+    let refused = |name: &str, words: &str| {
+        let line = index.write(&root.path().join(name)).unwrap_err().to_string();
+        assert!(line.contains(words) && !line.contains('\n'), "{line}");
+    };
+    let read = |name: &str| fs::read_to_string(root.path().join(name)).unwrap();
+    for (folder, file) in [("photos", "cat.png"), ("web", "index.json")] {
+        fs::create_dir(root.path().join(folder)).unwrap();
+        fs::write(root.path().join(folder).join(file), "{}").unwrap();
+        refused(folder, "holds other files: name a new folder");
+        assert_eq!(read(&format!("{folder}/{file}")), "{}");
+    }
+    fs::write(root.path().join("mails.toml"), "mine").unwrap();
+    refused("mails.toml", "is a file: name a new folder");
+    assert_eq!(read("mails.toml"), "mine");
+    refused("..", "a folder of its own");
+    fs::create_dir(root.path().join("index")).unwrap();
+    for _ in 0..2 {
+        index.write(&root.path().join("index")).unwrap();
+    }
+    fs::write(root.path().join("index/notes.txt"), "mine").unwrap();
+    refused("index", "holds other files: name a new folder");
+    assert_eq!(read("index/notes.txt"), "mine");
 }
 
 #[test]

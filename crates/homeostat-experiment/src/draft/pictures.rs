@@ -128,7 +128,7 @@ fn task(file: &mut Lines, data: &Data<'_>, pictures: &Pictures) {
         pictures.side,
         pictures.side >> widths.len()
     ));
-    let dropout = if data.learnt < 5_000 { 0.4 } else { 0.3 };
+    let dropout = if data.pool < 5_000 { 0.4 } else { 0.3 };
     file.line(&format!(
         "model.cnn = {{ padding = \"same\", widths = {widths:?}, hidden = [128], dropout = {dropout} }}"
     ));
@@ -161,18 +161,18 @@ fn augment(file: &mut Lines, pictures: &Pictures) {
 }
 
 fn train(file: &mut Lines, data: &Data<'_>) {
-    let (batch, epochs, rate) = match data.learnt {
+    let (batch, epochs, rate) = match data.pool {
         0..=2_999 => (32, 40, 1e-3),
         3_000..=19_999 => (64, 20, 1.5e-3),
         _ => (128, 10, 2e-3),
     };
-    file.line(&format!("# {} samples to learn from: {epochs} times in batches of {batch}.", data.learnt));
+    file.line(&format!("# About {} samples to learn from: {epochs} times in batches of {batch}.", data.learnt()));
     file.line(&format!("epochs = {epochs}"));
     file.line(&format!("batch-size = {batch}"));
     file.line("# Up and down again over the whole training (Smith and Topin 2018); AdamW forgives a rate that is not quite right.");
     file.line(&format!("optimizer.adamw = {{ learning-rate = {rate:e}, weight-decay = 0.05 }}"));
     file.line("schedule.one-cycle = {}");
-    let steps = epochs * data.learnt / batch;
+    let steps = epochs * data.learnt() / batch;
     let decay = if steps < 2_000 { 0.99 } else { 0.999 };
     file.line("# The mean of the last weights is measured and published: smoother than any of them.");
     file.line(&format!("ema = {{ decay = {decay} }}"));

@@ -52,12 +52,12 @@ pub(super) fn draft(file: &mut Lines, source: &TextSourceConfig, data: &Data<'_>
         file.line("augment = [{ random-deletion = { share = 0.1 } }, { random-swap = { share = 0.1 } }]");
     }
     file.table("train");
-    let (batch, epochs) = match data.learnt {
+    let (batch, epochs) = match data.pool {
         0..=2_999 => (32, 30),
         3_000..=19_999 => (32, 20),
         _ => (64, 6),
     };
-    file.line(&format!("# {} texts to learn from: {epochs} times in batches of {batch}.", data.learnt));
+    file.line(&format!("# About {} texts to learn from: {epochs} times in batches of {batch}.", data.learnt()));
     file.line(&format!("epochs = {epochs}"));
     file.line(&format!("batch-size = {batch}"));
     file.line("optimizer.adamw = { learning-rate = 1e-3 }");

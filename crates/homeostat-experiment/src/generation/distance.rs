@@ -65,7 +65,7 @@ pub(super) fn measure_distance(
     let samples = frechet.samples.min(indices.len()).min(plan.splits.train.len());
     let part = |indices: &[usize]| {
         let mut moments = Moments::new(eye.width);
-        for indices in indices[..samples].chunks(BATCH) {
+        for indices in spread(indices, samples).chunks(BATCH) {
             eye.look(prepared(plan, indices.iter())?, &mut moments)?;
         }
         Ok::<_, ExperimentError>(moments)
@@ -86,6 +86,11 @@ pub(super) fn measure_distance(
         samples,
         eye: eye.name,
     }))
+}
+
+/// So many, evenly from first to last: sources often list their pictures class by class.
+fn spread(indices: &[usize], samples: usize) -> Vec<usize> {
+    (0..samples).map(|at| indices[at * indices.len() / samples]).collect()
 }
 
 fn seed_of(seed: u64, at: u64) -> u64 {

@@ -51,8 +51,9 @@ impl GenerationExamples {
         match draw {
             None => Chance { seed: rng(u64::MAX), epoch: f64::INFINITY, batch: 0 },
             Some(Draw { batch, .. }) => {
-                let batches = self.indices.len().div_ceil(self.batch_size);
-                Chance { seed: rng(epoch), epoch: epoch as f64 + batch as f64 / batches as f64, batch }
+                let batches = self.indices.len().div_ceil(self.batch_size) as u64;
+                let passed = epoch as f64 + batch as f64 / batches as f64;
+                Chance { seed: rng(epoch), epoch: passed, batch: epoch * batches + batch }
             }
         }
     }

@@ -1,16 +1,13 @@
-//! Measures how a network sorts samples into classes, in several views where asked. It does not know who asks.
+//! Measures how a network sorts samples into classes, in other views where asked. It does not know who asks.
 
 use std::collections::BTreeMap;
 
 use homeostat_artifact::Figures;
 use homeostat_data::TestViews;
-use homeostat_metrics::{
-    ClassCounts, ConfusionMatrix, MetricSet, Predictions, ReliabilityBins, TemperatureScaling, Truth,
-};
+use homeostat_metrics::{ClassCounts, ConfusionMatrix, Predictions, ReliabilityBins, TemperatureScaling, Truth};
 use homeostat_report::Mistake;
 use homeostat_task::Task;
 use homeostat_train::{Meter, Rows};
-use serde::{Deserialize, Serialize};
 
 use super::Sorting;
 use crate::{
@@ -39,41 +36,23 @@ pub(crate) struct Sorted {
     pub(crate) lengths: Vec<(usize, bool)>,
 }
 
-/// The figures of answers that are each the mean over some views.
-#[derive(Clone, Serialize, Deserialize)]
-struct OverViews {
-    views: usize,
-    metrics: MetricSet,
-}
-
-impl Meter for OverViews {
-    type Record = Predictions;
-
-    fn update(&mut self, record: &Predictions) {
-        self.metrics.update(&record.averaged(self.views));
-    }
-
-    fn figures(&self) -> Figures {
-        Meter::figures(&self.metrics)
-    }
-
-    fn higher_is_better(&self, figure: &str) -> Option<bool> {
-        Meter::higher_is_better(&self.metrics, figure)
-    }
-}
-
 /// What was answered to each sample.
 #[derive(Default)]
 pub(crate) struct Answers {
-    /// By position: the right class, and the probabilities.
-    pub(crate) rows: BTreeMap<usize, (u32, Vec<f32>)>,
+    /// By position: what is right, of this sample alone, and the probabilities.
+    pub(crate) rows: BTreeMap<usize, (Truth, Vec<f32>)>,
 }
 
 impl Answers {
     fn add(&mut self, positions: &[usize], predictions: &Predictions) {
-        let Truth::OneOf(labels) = predictions.truth() else { return };
-        let rows = predictions.rows().zip(labels).zip(positions);
-        self.rows.extend(rows.map(|((row, label), position)| (*position, (*label, row.to_vec()))));
+        let truths: Vec<Truth> = match predictions.truth() {
+            Truth::OneOf(labels) => labels.iter().map(|&label| Truth::OneOf(vec![label])).collect(),
+            Truth::AnyOf(right) => {
+                right.chunks_exact(predictions.classes().count()).map(|row| Truth::AnyOf(row.to_vec())).collect()
+            }
+        };
+        let rows = predictions.rows().zip(truths).zip(positions);
+        self.rows.extend(rows.map(|((row, truth), position)| (*position, (truth, row.to_vec()))));
     }
 }
 
@@ -85,8 +64,9 @@ pub(crate) fn measure<S: Sorting>(
     (tta, mut answers): (Option<TestViews>, Option<&mut Answers>),
     setting: &Setting<'_>,
 ) -> Result<Option<Measured<Sorted>>, ExperimentError> {
-    let examples = <S as Sorting>::examples(plan, indices, tta);
-    let views = tta.map_or(1, TestViews::count);
+    let in_views = tta.map(|views| plan.in_views(views));
+    let plan = in_views.as_ref().unwrap_or(plan);
+    let examples = plan.examples(indices);
     let mut confusion = ConfusionMatrix::new(plan.labels().len());
     let mut counts = ClassCounts::new(plan.labels().len());
     let [mut reliability, mut uncalibrated] = [ReliabilityBins::new(BINS), ReliabilityBins::new(BINS)];
@@ -95,34 +75,32 @@ pub(crate) fn measure<S: Sorting>(
     let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
     let mut lengths = Vec::new();
     let mut each = |rows: &Rows<<S as Kind>::Task>, predictions: &Predictions| {
-        let predictions = predictions.averaged(views);
-        let positions: Vec<usize> = rows.positions.iter().step_by(views).copied().collect();
-        counts.update(&predictions);
+        let positions = &rows.positions;
+        counts.update(predictions);
         if let Truth::OneOf(_) = predictions.truth() {
-            confusion.update(&predictions);
-            reliability.update(&predictions);
+            confusion.update(predictions);
+            reliability.update(predictions);
         }
         if calibrate {
             uncalibrated.update(&predictions.at_temperature(1.0 / temperature));
-            scaling.update(&predictions);
+            scaling.update(predictions);
         }
-        wrong.extend(mistakes(&positions, &predictions));
+        wrong.extend(mistakes(positions, predictions));
         lengths.extend(
-            rights(&positions, &predictions)
+            rights(positions, predictions)
                 .filter_map(|(position, right)| Some((S::length(&plan.source, indices[position])?, right))),
         );
         if let Some(answers) = &mut answers {
-            answers.add(&positions, &predictions);
+            answers.add(positions, predictions);
         }
         // Only the worst are kept, so that a large part costs no memory.
         if wrong.len() > 8 * MISTAKES {
             keep_worst(&mut wrong);
         }
     };
-    let meter = OverViews { views, metrics: <S as Kind>::meters(plan)?.valid };
+    let meter = <S as Kind>::meters(plan)?.valid;
     let Some(passed) = pass(plan, model, &examples, meter, setting, &mut each)? else { return Ok(None) };
     let Pass { meter, samples, skipped } = passed;
-    let samples = samples / views;
     keep_worst(&mut wrong);
     let figures = if samples == 0 { Figures::default() } else { Meter::figures(&meter) };
     let mistakes = wrong.into_iter().map(|(confidence, position, predicted)| {

@@ -55,6 +55,26 @@ fn a_drafted_experiment_trains_as_it_is() {
 }
 
 #[test]
+fn validation_and_test_are_not_counted_among_the_samples_to_learn_from() {
+    let place = Place::new();
+    let config = folder(&place, "pets", &[("cat", 40), ("dog", 40)], COLOUR);
+    let text = drafted(&config, place.data()).text;
+    let Experiment { data, seed, .. } = Experiment::text("pets.toml", &text).load().unwrap().value;
+    let splits = data.split.split(&look(&config, place.data()).0, seed).unwrap();
+    assert_eq!(splits.train.len(), 56);
+    assert!(text.contains("About 56 samples to learn from"), "{text}");
+    for class in ["cat", "dog"] {
+        let class_of = |part: &str| place.data().join("pets").join(part).join(class);
+        fs::create_dir_all(class_of("train").parent().unwrap()).unwrap();
+        fs::rename(class_of(""), class_of("train")).unwrap();
+        fs::create_dir_all(class_of("test")).unwrap();
+        fs::rename(class_of("train").join("000.png"), class_of("test").join("000.png")).unwrap();
+    }
+    let text = drafted(&SourceConfig::of_folder(&place.data().join("pets"), "pets"), place.data()).text;
+    assert!(text.contains("About 71 samples to learn from"), "of 78, a tenth of which becomes validation: {text}");
+}
+
+#[test]
 fn nothing_is_mirrored_that_has_a_left_and_a_right() {
     let place = Place::new();
     let grey = Shape { height: 28, width: 28, channels: 1 };
@@ -84,7 +104,9 @@ fn what_is_wrong_with_the_data_is_said_and_dealt_with() {
     fs::write(mess.join("many/broken.png"), b"no picture").unwrap();
     let (source, description) = look(&config, place.data());
     let Draft { text, doubts, .. } = draft(&AnySource::Pictures(config), &description);
-    for part in ["under several classes", "1 samples are broken", "repeat the content", "unequal", "fewer than 20"] {
+    for part in
+        ["under several classes", "1 samples are broken", "repeat the content", "unequal", "1 class has fewer than 20"]
+    {
         assert!(doubts.iter().any(|doubt| doubt.contains(part)), "{part}: {doubts:?}");
         assert!(text.replace("\n# ", " ").contains(part), "{part}: {text}");
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs};
 use homeostat_artifact::Artifact;
 use homeostat_config::Resolved;
 use homeostat_experiment::Experiment;
+use homeostat_task::read_foreign;
 
 use crate::place::{Place, published, recorded};
 
@@ -86,6 +87,18 @@ fn weights_are_published_as_they_are() {
     assert_eq!(published(&second), weights);
     assert_eq!((result.steps, result.best), (0, None));
     assert!(result.test.get("mrr").is_some());
+}
+
+#[test]
+fn changes_of_low_rank_need_no_head_beside_them() {
+    let place = Place::new();
+    prepare(&place);
+    let (run, _) = place.train(questions(&["epochs=1", "train.lora={ rank = 4 }"]));
+    let beside = read_foreign(&run.path().join("adapter/beside.safetensors")).unwrap();
+    assert!(beside.tensors().is_empty());
+    let asked = questions(&["train.lora={ rank = 4, beside = ['head.*'] }"]);
+    let error = place.try_train(asked).map(drop).unwrap_err().to_string();
+    assert!(error.contains("`train.lora.beside`: `head.*` matches no parameter"), "{error}");
 }
 
 #[test]

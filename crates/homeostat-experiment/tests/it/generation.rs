@@ -110,6 +110,17 @@ fn pictures_become_likelier_with_the_epochs() {
     assert!(last > -30.0, "64 pixels of an average level alone have 64 x 0.4 nats and more: {last}");
 }
 
+/// An epoch has eleven batches or less: the generator's turn comes in the second.
+#[test]
+fn steps_of_the_critic_are_counted_over_epochs() {
+    let weights = |steps: u64| {
+        let place = Place::new();
+        let word = format!("task.image-generation.model.gan.critic-steps={steps}");
+        fs::read(place.train(digits(MODELS[1], &[&word])).0.path().join("artifact/model.safetensors")).unwrap()
+    };
+    assert!(weights(14) != weights(1000), "the generator has learnt nothing");
+}
+
 /// What one network makes of numbers that are none reaches the other, and the guard sees it.
 #[test]
 fn what_is_no_number_is_spoken_of_by_the_guard() {

@@ -10,7 +10,7 @@ use homeostat_artifact::{Artifact, Run};
 use homeostat_config::Resolved;
 use homeostat_data::{SourceConfig, Tokenizer};
 use homeostat_experiment::Experiment;
-use homeostat_task::{PEFT_FILES, PeftPrefix, Weights, read_foreign};
+use homeostat_task::{PEFT_FILES, PeftAdapter, PeftPrefix, Weights, read_foreign};
 use homeostat_tasks::TaskConfig;
 
 use crate::place::{Place, published, recorded};
@@ -189,6 +189,9 @@ fn a_gpt2_begins_with_prefixes_of_peft_and_leaves_such() {
             rate,
         ];
         let (run, _) = place.train(plays(&words));
+        let config = fs::read(run.path().join("adapter").join(PEFT_FILES[0])).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        assert_eq!(config["task_type"], "CAUSAL_LM", "else PEFT computes without them");
         (PeftPrefix::read(&run.path().join("adapter")).unwrap(), published(&run))
     };
     let begun = PeftPrefix::read(&theirs).unwrap();
@@ -208,6 +211,43 @@ fn a_gpt2_begins_with_prefixes_of_peft_and_leaves_such() {
         tensors
     };
     assert!(rest(&weights) == rest(&others), "the rest stays");
+}
+
+/// Changes of a GPT-2 have the names of its file and lie as that does, and are merged into it again.
+#[test]
+fn changes_of_a_gpt2_are_merged_into_it_again() {
+    let place = Place::new();
+    letters_for_gpt2(&place);
+    let model = "model={ decoder = { width = 16, depth = 2, heads = 4, hidden = 64, positions = 64 } }";
+    let begun = "train.pretrained={ from = \"gpt2.safetensors\" }";
+    // What learns beside them is not said: there is no head, for tokens are scored by what they are looked up by.
+    let lora = "train.lora={ rank = 2, alpha = 4.0, targets = ['*.qkv.weight', '*.out.weight', '*.down.weight'] }";
+    let (run, result) = place.train(plays(&[model, begun, lora, "train.max-steps=20"]));
+    let folder = run.path().join("adapter");
+    let adapter = PeftAdapter::read(&folder).unwrap();
+    let modules: Vec<&str> = adapter.layers.iter().map(|layer| layer.module.as_str()).take(3).collect();
+    let first = ["attn.c_attn", "attn.c_proj", "mlp.c_proj"].map(|layer| format!("transformer.h.0.{layer}"));
+    assert_eq!(modules, first);
+    assert!(adapter.config.fan_in_fan_out, "as PEFT says it of such a network");
+    let with = format!("train.pretrained.adapter='{}'", folder.display());
+    let (again, measured) = place.train(plays(&[model, begun, &with, "epochs=0"]));
+    let (ours, base) = (published(&run), read_foreign(&place.data().join("gpt2.safetensors")).unwrap());
+    let merged = published(&again);
+    assert!(ours.tensors().iter().all(|(name, data)| are_near(data, &merged.tensors()[name])));
+    let (square, at_first) = ("decoder.blocks.1.out.weight", "transformer.h.1.attn.c_proj.weight");
+    assert!(!are_near(&ours.tensors()[square], &base.tensors()[at_first]), "it has learnt");
+    let [loss, of_merged] = [&result, &measured].map(|result| result.test.get("loss").unwrap());
+    assert!((loss - of_merged).abs() < 1e-5, "{loss} {of_merged}");
+
+    let words = [
+        model,
+        "task.language-model.tied=false",
+        "train.pretrained={ from = \"gpt2.safetensors\", allow = ['head.*'] }",
+        "train.lora={ rank = 2, targets = ['*.qkv.weight', 'head.weight'] }",
+    ];
+    let error = place.try_train(plays(&words)).map(drop).unwrap_err().to_string();
+    let told = "`train.lora.targets`: has `head.weight`, which the base keeps as [out, in], and `decoder.blocks.0.qkv";
+    assert!(error.contains(told) && error.lines().count() == 1, "{error}");
 }
 
 #[test]
@@ -244,7 +284,7 @@ fn what_does_not_fit_a_language_model_is_refused_in_one_line() {
     fs::remove_file(place.data().join("plays/b.txt")).unwrap();
     fs::write(place.data().join("plays/a.txt"), "Too little to learn from, this is.").unwrap();
     let error = fails(&[]);
-    assert!(error.contains("part") && error.lines().count() == 1, "{error}");
+    assert!(error.contains("34 characters") && error.lines().count() == 1, "{error}");
     let long = "no more than one window ".repeat(60);
     fs::write(place.data().join("plays/a.txt"), long).unwrap();
     let words = [

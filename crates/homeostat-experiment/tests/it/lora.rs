@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use burn::tensor::TensorData;
-use homeostat_artifact::sha256;
+use homeostat_artifact::{Run, sha256};
 use homeostat_config::Resolved;
 use homeostat_data::Rng;
 use homeostat_experiment::Experiment;
@@ -11,7 +11,10 @@ use homeostat_models::bert_weights;
 use homeostat_task::{PEFT_FILES, PeftAdapter, PeftPrefix, Weights, read_foreign};
 use serde_json::Value;
 
-use crate::place::{Place, digits, published};
+use crate::{
+    place::{Place, digits, published},
+    transfer::{served, train_from},
+};
 
 const TEXT: &str = "name = \"pets\"
 [task.text-classification]
@@ -203,6 +206,7 @@ fn prefixes_learn_alone_and_stand_alone_in_the_files_of_peft() {
     }
     let config = json(&folder.join(PEFT_FILES[0]));
     assert_eq!(config["peft_type"], "PREFIX_TUNING");
+    assert_eq!(config["task_type"], "FEATURE_EXTRACTION", "else PEFT computes without them");
     assert_eq!((&config["num_virtual_tokens"], &config["token_dim"]), (&Value::from(2), &Value::from(16)));
     let beside = read_foreign(&folder.join("beside.safetensors")).unwrap();
     assert_eq!(beside.tensors().keys().collect::<Vec<_>>(), ["head.bias", "head.weight"]);
@@ -247,6 +251,82 @@ fn a_network_for_pictures_takes_them_too() {
     assert!(error.contains("`*.qkv.weight` fits no dense layer; there are hidden.0.weight"), "{error}");
 }
 
+/// The setting that begins with what a run has published.
+fn begun_with(run: &Run) -> String {
+    format!("train.pretrained.from='{}'", run.path().join("artifact/model.safetensors").display())
+}
+
+/// The setting that merges the adapter of a run.
+fn merging(run: &Run) -> String {
+    format!("train.pretrained.adapter='{}'", run.path().join("adapter").display())
+}
+
+#[test]
+fn an_adapter_is_merged_into_the_weights_that_it_belongs_to_and_into_no_others() {
+    let place = Place::new();
+    let train = |words: &[&str]| place.train(digits(&[&["model.mlp.hidden=[16, 16]"][..], words].concat())).0;
+    let refused = |words: &[&str]| {
+        let words = [&["model.mlp.hidden=[16, 16]", "epochs=0"][..], words].concat();
+        let error = place.try_train(digits(&words)).map(drop).unwrap_err().to_string();
+        assert!(error.starts_with("`train.pretrained`: ") && error.lines().count() == 1, "{error}");
+        error
+    };
+    let base = train(&[]);
+    let lora = "train.lora={ rank = 4, targets = ['hidden.1.weight'] }";
+    let first = train(&[&begun_with(&base), lora]);
+    let adapter = PeftAdapter::read(&first.path().join("adapter")).unwrap();
+    // The layer is square: were it merged turned, its sides would fit all the same.
+    assert_eq!((adapter.layers[0].module.as_str(), adapter.config.fan_in_fan_out), ("hidden.1", true));
+    let again = train(&[&begun_with(&base), &merging(&first), "epochs=0"]);
+    assert!(apart("hidden.", [&published(&first), &published(&again)]) < 1e-6);
+    assert!(apart("hidden.1.weight", [&published(&first), &published(&base)]) > 1e-3);
+
+    let error = refused(&[&begun_with(&first), &merging(&first)]);
+    assert!(error.contains("but that of train.pretrained.from is ") && error.contains("base.json"), "{error}");
+    let more = "train.lora={ rank = 4, targets = ['hidden.0.weight'] }";
+    let second = train(&[&begun_with(&base), &merging(&first), more]);
+    let error = refused(&[&begun_with(&base), &merging(&second)]);
+    assert!(error.contains("adapter was put into it"), "{error}");
+    let error = refused(&[&begun_with(&base), &merging(&train(&[lora]))]);
+    assert!(error.contains("weights drawn by the seed 1, which no file holds"), "{error}");
+    // One that does not tell its base is taken on trust, as those of PEFT are.
+    fs::remove_file(first.path().join("adapter/base.json")).unwrap();
+    train(&[&begun_with(&first), &merging(&first), "epochs=0"]);
+}
+
+#[test]
+fn what_begins_with_our_own_weights_has_our_own_names() {
+    let place = Place::new();
+    prepared(&place);
+    let is_kept = |line: &&str| !["model", "pretrained", "lora"].iter().any(|start| line.starts_with(start));
+    let text = TEXT.lines().filter(is_kept).collect::<Vec<_>>().join("\n");
+    let load = |words: &[&str]| Experiment::text("pets.toml", &text).overrides(words).load().unwrap();
+    let train = |words: &[&str]| place.train(load(words)).0;
+    for model in [
+        "model.transformer={ width = 16, depth = 1, heads = 2, hidden = 24, positions = 8 }",
+        "model.decoder={ width = 16, depth = 1, heads = 2, hidden = 24, positions = 8 }",
+    ] {
+        let base = train(&[model, "epochs=1"]);
+        let lora = "train.lora={ rank = 2, targets = ['*.qkv.weight', '*.out.weight'] }";
+        let first = train(&[model, &begun_with(&base), lora, "epochs=1"]);
+        let stopped = place.train_until(load(&[model, &begun_with(&base), lora, "epochs=1"]), 2);
+        place.resume(&stopped).unwrap();
+        let config = |run: &Run| json(&run.path().join("adapter").join(PEFT_FILES[0]));
+        assert_eq!(config(&stopped), config(&first));
+        let adapter = PeftAdapter::read(&first.path().join("adapter")).unwrap();
+        let modules: Vec<&str> = adapter.layers.iter().map(|layer| layer.module.as_str()).collect();
+        assert_eq!(modules, ["network.blocks.0.out", "network.blocks.0.qkv"]);
+        let again = train(&[model, &begun_with(&base), &merging(&first), "epochs=0"]);
+        assert!(apart("network.", [&published(&first), &published(&again)]) < 1e-6, "{model}");
+        assert!(apart("network.blocks.0.out.weight", [&published(&first), &published(&base)]) > 1e-3, "{model}");
+    }
+    // The head is ours, the rest as Hugging Face keeps it.
+    let error = place.try_train(pets(&["train.lora.rank=2", "train.lora.targets=['*.qkv.weight', 'head.weight']"]));
+    let error = error.map(drop).unwrap_err().to_string();
+    let told = "has `network.blocks.0.qkv.weight`, which the base keeps as [out, in], and `head.weight` as [in, out]";
+    assert!(error.contains("`train.lora.targets`: ") && error.contains(told), "{error}");
+}
+
 #[test]
 fn a_bert_brings_its_settings_and_its_tokenizer_may_lie_anywhere_below_the_roots() {
     let place = Place::new();
@@ -282,4 +362,44 @@ fn a_bert_brings_its_settings_and_its_tokenizer_may_lie_anywhere_below_the_roots
         train(&["data.text.tokenizer={ file = \"hf:owner/name\" }", "train.pretrained={ from = \"hf:owner/name\" }"]);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("set HOMEOSTAT_CACHE"), "{error}");
+}
+
+#[test]
+fn weights_in_a_folder_or_at_an_address_bring_their_settings_too() {
+    let place = Place::new();
+    let base = prepared(&place);
+    let text = TEXT.lines().filter(|line| !line.starts_with("model") && !line.starts_with("lora"));
+    let text = text.collect::<Vec<_>>().join("\n");
+    let load = |words: &[&str]| Experiment::text("pets.toml", &text).overrides(words).load().unwrap();
+    let config = r#"{"model_type": "bert", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+                     "intermediate_size": 24, "max_position_embeddings": 8}"#;
+    let folder = place.data().join("models/bert");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.json"), config).unwrap();
+    let words = ["epochs=1", "train.pretrained.from='models/bert'"];
+    let error = place.try_train(load(&words)).unwrap_err().to_string();
+    assert!(error.contains("models/bert has no model.safetensors nor pytorch_model.bin"), "{error}");
+    let bytes = fs::read(place.data().join("bert.safetensors")).unwrap();
+    fs::write(folder.join("model.safetensors"), &bytes).unwrap();
+    let (run, _) = place.try_train(load(&words)).unwrap();
+    let shown = run.experiment().unwrap();
+    assert!(shown.contains("config.json beside models/bert"), "{shown}");
+
+    let hash = format!("train.pretrained.sha256='{}'", sha256(&bytes));
+    let answer = move |path: &str| match path {
+        "/bert/model.safetensors" => bytes.clone(),
+        "/bert/config.json" => config.into(),
+        _ => Vec::new(),
+    };
+    let address = served(answer, usize::MAX);
+    let from = format!("train.pretrained.from='{address}/bert/model.safetensors'");
+    let run = train_from(&place, &address, load(&["epochs=1", &from, &hash])).unwrap();
+    let shown = run.experiment().unwrap();
+    assert!(shown.contains(&format!("config.json beside {address}/bert/model.safetensors")), "{shown}");
+
+    // A part that is no matrix is refused where the three of an attention are joined.
+    let mut tensors = base.tensors().clone();
+    let key = "encoder.layer.0.attention.self.key.weight".to_owned();
+    tensors.insert(key, TensorData::new(vec![1.0_f32], Vec::<usize>::new()));
+    assert!(bert_weights(&tensors).unwrap_err().contains("different widths"));
 }

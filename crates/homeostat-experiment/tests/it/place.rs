@@ -53,7 +53,7 @@ impl Place {
         let folder = self.data().join(format!("cache-{}", endpoint.replace(['/', ':'], "-")));
         let cache = Cache::find(|name| (name == "HOMEOSTAT_CACHE").then(|| folder.clone().into())).unwrap();
         let options = FetchOptions { attempts: 2, pause: Duration::from_millis(1), ..FetchOptions::default() };
-        Hub::find(|name| (name == "HF_ENDPOINT").then(|| endpoint.into()), &cache, options)
+        Hub::find(|name| (name == "HF_ENDPOINT").then(|| endpoint.into()), &cache, &options)
     }
 
     /// Where runs are made.

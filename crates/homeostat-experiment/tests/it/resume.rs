@@ -136,6 +136,28 @@ fn a_run_that_fails_after_its_last_step_says_so_and_is_concluded_by_a_resumption
 }
 
 #[test]
+fn a_run_without_a_checkpoint_begins_again_with_its_weights_or_not_at_all() {
+    let place = Place::new();
+    let [weights, others] = ["seed=1", "seed=2"].map(|seed| {
+        let (run, _) = place.train(digits(&["epochs=1", seed]));
+        fs::read(run.path().join("artifact/model.safetensors")).unwrap()
+    });
+    let file = place.data().join("weights.safetensors");
+    fs::write(&file, &weights).unwrap();
+    let words = ["epochs=1", "train.pretrained.from='weights.safetensors'"];
+    let (straight, result) = place.train(digits(&words));
+    let stopped = place.train_until(digits(&words), 5);
+    fs::remove_dir_all(stopped.checkpoints_dir()).unwrap();
+    fs::write(&file, others).unwrap();
+    let error = place.resume(&stopped).unwrap_err().to_string();
+    assert!(error.contains("the weights of train.pretrained have changed since the run began"), "{error}");
+    assert_eq!(error.lines().count(), 1);
+    fs::write(&file, weights).unwrap();
+    assert_eq!(place.resume(&stopped).unwrap().test, result.test);
+    assert!(remains(&stopped) == remains(&straight));
+}
+
+#[test]
 fn a_finished_run_is_not_resumed() {
     let place = Place::new();
     let (run, _) = place.train(digits(&["epochs=1"]));

@@ -57,6 +57,10 @@ fn an_unknown_experiment_names_the_known_ones_and_the_nearest() {
     let Err(error @ ExperimentError::Unknown { .. }) = Experiment::find("digit") else { panic!("there is none") };
     let text = error.to_string();
     assert!(text.contains("mnist") && text.contains("did you mean `digits`?"), "{text}");
+    for (written, meant) in [("digts", "digits"), ("mnst", "mnist"), ("fashoin-mnist", "fashion-mnist")] {
+        let text = Experiment::find(written).unwrap_err().to_string();
+        assert!(text.ends_with(&format!("did you mean `{meant}`?")), "{text}");
+    }
     assert!(!Experiment::find("zebra").unwrap_err().to_string().contains("did you mean"));
     let Err(error @ ExperimentError::Read { .. }) = Experiment::find("no/such.toml") else { panic!("there is none") };
     assert!(error.to_string().contains("no/such.toml"));

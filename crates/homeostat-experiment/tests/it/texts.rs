@@ -5,7 +5,7 @@ use std::{fs, sync::atomic::AtomicBool};
 use homeostat_artifact::{Artifact, Run};
 use homeostat_config::Resolved;
 use homeostat_data::{TestViews, Tokenizer};
-use homeostat_experiment::{Experiment, ExperimentError, evaluate_run};
+use homeostat_experiment::{Experiment, ExperimentError, evaluate_ensemble, evaluate_run};
 use homeostat_tasks::TaskConfig;
 
 use crate::place::{Place, recorded};
@@ -99,10 +99,29 @@ fn texts_of_several_classes_are_learnt_as_questions_of_their_own() {
     let labels: Vec<usize> =
         golden.iter().map(|golden| golden.answer["labels"].as_array().map_or(0, Vec::len)).collect();
     assert!(labels.contains(&2) && labels.contains(&1), "{labels:?}");
+    let twice = [&run, &run].map(|run| Run::open(run.path()).unwrap());
+    let together = evaluate_ensemble(&twice, None, None, &place.setting(&AtomicBool::new(false))).unwrap().together;
+    assert_eq!(together.samples as u64, result.samples.test);
+    assert_eq!(together.figures.get("accuracy"), result.test.get("accuracy"), "one run twice is that run");
+    let [loss, alone] = [(&together.figures, "cross-entropy"), (&result.test, "loss")]
+        .map(|(figures, name)| figures.get(name).unwrap());
+    assert!((loss - alone).abs() < 1e-5, "{loss} {alone}");
     let page = fs::read_to_string(run.report_file()).unwrap();
     assert!(!page.contains("Confusions") && page.contains("<h2>Classes</h2>"));
     let error = place.try_train(pets(&[separated])).unwrap_err().to_string();
     assert!(error.contains("the data name several: choose binary-cross-entropy"), "{error}");
+}
+
+/// Other texts cannot be named in its place.
+#[test]
+fn a_run_without_a_test_part_says_so_and_offers_no_remedy_that_is_refused() {
+    let place = Place::new();
+    sentences(&place);
+    let (run, _) = place.train(pets(&["split.stratified={ valid = 0.2, test = 0.0 }", "epochs=1"]));
+    let error = place.evaluate(&run, None).unwrap_err().to_string();
+    assert!(error.contains("the run has no test part; give data.split one") && !error.contains("--data"), "{error}");
+    let page = fs::read_to_string(run.report_file()).unwrap();
+    assert!(page.contains("homeostat verify") && !page.contains("homeostat eval"));
 }
 
 #[test]
@@ -121,8 +140,14 @@ fn what_does_not_fit_a_task_about_texts_is_refused_in_one_line() {
     let place = Place::new();
     sentences(&place);
     let text = |changed: &str, by: &str| Experiment::text("pets.toml", &TEXT.replacen(changed, by, 1)).load();
+    let of_pairs = |word: &str| {
+        Experiment::text("pets.toml", TEXT).overrides(&["data.text.source.table.pair=second", word]).load()
+    };
     for (error, words) in [
-        (text("[data.text]", "[data.text.source]").map(drop), ""),
+        (
+            text("[data.text]", "[data.text.source]").map(drop),
+            "pets.toml:7: `data.text.source` must be one of `table`, `text-folder`, not a table of source",
+        ),
         (Experiment::text("p.toml", "task.text-classification = {}").load().map(drop), "`data.text`: is missing"),
         (Experiment::text("p.toml", "data.text = {}").load().map(drop), "the task is about pictures"),
         (text("[data]", "[data]\nsource.idx = {}").map(drop), "they stand in data.text"),
@@ -131,9 +156,13 @@ fn what_does_not_fit_a_task_about_texts_is_refused_in_one_line() {
             "`data.text.tokenizer.file`: is an abs",
         ),
         (text("size = 60", "size = 2").map(drop), "data.text.tokenizer.train.size"),
+        (of_pairs("model.transformer.types=1").map(drop), "types`: is 1, but data.text.source.table.pair names second"),
     ] {
         let error = error.unwrap_err().to_string();
         assert!(error.contains(words) && error.lines().count() == 1, "{error}");
+    }
+    for tells_apart in ["model.transformer.types=0", "model.transformer.types=2", "model=lstm"] {
+        of_pairs(tells_apart).unwrap();
     }
     let fails = |words: &[&str]| place.try_train(pets(words)).map(drop).unwrap_err().to_string();
     assert!(fails(&["data.text.tokenizer={ file = \"none.json\" }"]).contains("none.json"));

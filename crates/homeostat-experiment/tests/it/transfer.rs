@@ -10,9 +10,14 @@ use std::{
 
 use burn::module::Module;
 use homeostat_artifact::{Artifact, Run};
-use homeostat_experiment::{Stage, evaluate_ensemble};
-use homeostat_models::{ImageModelConfig, ImageShape, KnownNetwork, ResNetConfig, VitConfig};
-use homeostat_task::Weights;
+use homeostat_config::Resolved;
+use homeostat_data::{TestViews, with_mirrored};
+use homeostat_experiment::{Experiment, ExperimentError, Stage, evaluate_ensemble};
+use homeostat_models::{
+    DecoderConfig, GoogLeNetConfig, ImageModelConfig, ImageShape, KnownNetwork, LanguageNetworkConfig, NormPlace,
+    ResNetConfig, SequenceEncoder, SequenceModelConfig, TransformerConfig, VitConfig,
+};
+use homeostat_task::{Task, Weights};
 use homeostat_tasks::TaskConfig;
 use homeostat_train::{Event, OptimizerConfig};
 
@@ -21,7 +26,10 @@ use crate::place::{Place, digits, pets, published, recorded};
 /// The largest difference of a tensor.
 fn apart(name: &str, [a, b]: [&Weights; 2]) -> f32 {
     let values = |weights: &Weights| weights.tensors()[name].as_slice::<f32>().unwrap().to_vec();
-    values(a).iter().zip(values(b)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let apart: Vec<f32> = values(a).iter().zip(values(b)).map(|(a, b)| (a - b).abs()).collect();
+    // The larger of a number and NaN is the number.
+    assert!(apart.iter().all(|value| value.is_finite()), "{name}");
+    apart.into_iter().fold(0.0, f32::max)
 }
 
 #[test]
@@ -49,30 +57,43 @@ fn a_run_begins_with_the_weights_of_another_and_what_is_frozen_stays() {
     assert_eq!(runs(), before, "what fits no network makes no run");
 }
 
-/// A hub with the repository `owner/digits`, whose `model.safetensors` is this; after so many bytes it hangs up.
-fn hub(bytes: Vec<u8>, sha256: &str, most: usize) -> String {
+/// A server with what this gives for a path; after so many bytes it hangs up.
+pub(crate) fn served(answer: impl Fn(&str) -> Vec<u8> + Send + 'static, most: usize) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let length = bytes.len();
-    let list = format!(
-        "{{\"sha\": \"{:040}\", \"siblings\": [{{\"rfilename\": \"model.safetensors\", \"size\": {length}, \"lfs\": {{\"sha256\": \"{sha256}\"}}}}]}}",
-        7
-    );
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let (mut head, mut lines) = (String::new(), BufReader::new(stream.try_clone().unwrap()));
             while lines.read_line(&mut head).unwrap_or(0) > 2 {}
-            let body = match head.split(' ').nth(1).unwrap_or_default() {
-                "/api/models/owner/digits/revision/main?blobs=true" => list.as_bytes(),
-                path if path.ends_with("7/model.safetensors") => &bytes,
-                _ => b"",
-            };
+            let body = answer(head.split(' ').nth(1).unwrap_or_default());
             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
             let part = &body[..body.len().min(most)];
             stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(part)).ok();
         }
     });
     address
+}
+
+/// A hub with the repository `owner/digits` of these files with their hashes.
+fn hub_of(files: Vec<(&'static str, Vec<u8>, String)>, most: usize) -> String {
+    let sibling = |(name, bytes, sha256): &(&str, Vec<u8>, String)| {
+        let lfs = serde_json::json!({ "sha256": sha256 });
+        serde_json::json!({ "rfilename": name, "size": bytes.len(), "lfs": lfs })
+    };
+    let siblings: Vec<_> = files.iter().map(sibling).collect();
+    let list = serde_json::json!({ "sha": format!("{:040}", 7), "siblings": siblings }).to_string();
+    let answer = move |path: &str| {
+        if path == "/api/models/owner/digits/revision/main?blobs=true" {
+            return list.clone().into_bytes();
+        }
+        let file = files.iter().find(|(name, ..)| path.ends_with(&format!("7/{name}")));
+        file.map_or_else(Vec::new, |(_, bytes, _)| bytes.clone())
+    };
+    served(answer, most)
+}
+
+fn hub(bytes: Vec<u8>, sha256: &str, most: usize) -> String {
+    hub_of(vec![("model.safetensors", bytes, sha256.to_owned())], most)
 }
 
 #[test]
@@ -99,13 +120,43 @@ fn weights_come_from_a_hub_and_what_it_spoils_makes_no_run() {
     assert!(apart("hidden.0.weight", [&published(&first), &published(&second)]) < 1e-6);
 }
 
-fn place_with(place: &Place, endpoint: &str, words: &[&str]) -> Result<Run, homeostat_experiment::ExperimentError> {
+fn place_with(place: &Place, endpoint: &str, words: &[&str]) -> Result<Run, ExperimentError> {
+    train_from(place, endpoint, digits(words))
+}
+
+/// Trains where there is a hub.
+pub(crate) fn train_from(
+    place: &Place,
+    endpoint: &str,
+    resolved: Resolved<Experiment>,
+) -> Result<Run, ExperimentError> {
     let hub = place.hub(endpoint);
     let stop = AtomicBool::new(false);
     let setting = homeostat_experiment::Setting { hub: Some(&hub), ..place.setting(&stop) };
     let (path, _) =
-        homeostat_experiment::train(digits(words), (&place.out(), "2026-11-23T19-00-00Z"), &setting, &mut |_| ())?;
+        homeostat_experiment::train(resolved, (&place.out(), "2026-11-23T19-00-00Z"), &setting, &mut |_| ())?;
     Ok(Run::open(&path).unwrap())
+}
+
+#[test]
+fn what_was_taken_of_weights_is_told() {
+    let place = Place::new();
+    let (first, _) = place.train(digits(&["epochs=1"]));
+    let bias = published(&first).tensors()["head.bias"].clone();
+    let tensors = [("head.bias", bias.clone()), ("other", bias)].map(|(name, data)| (name.to_owned(), data));
+    let file = Weights::from_tensors(tensors.into()).to_safetensors(&std::collections::BTreeMap::new());
+    fs::write(place.data().join("bias.safetensors"), file).unwrap();
+    let told = std::cell::RefCell::new(Vec::new());
+    let watch = |stage: &Stage<'_>| {
+        if let Stage::Adopted { from, applied, kept, unused } = stage {
+            told.borrow_mut().push(format!("{from}: {applied} applied, {kept:?} kept, {unused:?} unused"));
+        }
+        false
+    };
+    let words = ["epochs=1", "train.pretrained={ from='bias.safetensors', allow=['*'] }"];
+    place.train_while(digits(&words), watch).unwrap();
+    let kept = r#"["head.weight", "hidden.0.bias", "hidden.0.weight"]"#;
+    assert_eq!(told.into_inner(), [format!("bias.safetensors: 1 applied, {kept} kept, [\"other\"] unused")]);
 }
 
 #[test]
@@ -118,14 +169,32 @@ fn weights_bring_their_preparation() {
     // What `SMALL` sets is taken out again.
     let text = "name = \"more\"\n[task.image-classification]\nmodel.mlp.hidden = [16]\n[data]\nsource.image-folder = { folder = \"pets\" }\n\
                 split.stratified = { valid = 0.25, test = 0.25 }\n[train]\nepochs = 1\n";
-    let more = homeostat_experiment::Experiment::text("more.toml", text).overrides(&[&from]).load().unwrap();
-    let (second, _) = place.train(more);
-    let prepares = [&first, &second].map(|run| match recorded(run).value.task {
+    let more = |from: &str| Experiment::text("more.toml", text).overrides(&[from]).load().unwrap();
+    let (second, _) = place.train(more(&from));
+    let prepare_of = |run: &Run| match recorded(run).value.task {
         TaskConfig::ImageClassification(config) => config.prepare,
         _ => unreachable!("of pictures that are sorted"),
-    });
-    assert_eq!(prepares[0], prepares[1]);
+    };
+    assert_eq!(prepare_of(&first), prepare_of(&second));
     assert!(second.experiment().unwrap().contains("chosen: what the weights of "));
+
+    // A hub's, which nobody has listed: what timm writes beside them.
+    let config = r#"{"pretrained_cfg": {"input_size": [3, 8, 8], "interpolation": "bicubic", "crop_pct": 0.5,
+                     "mean": [0.4, 0.4, 0.5], "std": [0.3, 0.3, 0.3]}}"#;
+    let weights = fs::read(folder.join("model.safetensors")).unwrap();
+    let files = [("model.safetensors", weights), ("config.json", config.into())].map(|(name, bytes)| {
+        let hash = homeostat_artifact::sha256(&bytes);
+        (name, bytes, hash)
+    });
+    let third = train_from(&place, &hub_of(files.into(), usize::MAX), more("train.pretrained.from='hf:owner/digits'"));
+    let third = serde_json::json!(prepare_of(&third.unwrap())).to_string();
+    for words in [
+        r#"{"resize":{"size":16,"mode":"shorter-side","filter":"bicubic"}}"#,
+        r#"{"center-crop":{"size":8,"fill":0}}"#,
+        r#""mean":[0.4,0.4,0.5]"#,
+    ] {
+        assert!(third.contains(words), "{third}");
+    }
 
     let known = KnownNetwork::find("cifar_resnet20").unwrap();
     let words = format!(
@@ -133,7 +202,7 @@ fn weights_bring_their_preparation() {
          source.image-folder = {{ folder = \"pets\" }}\n[train]\npretrained.from = \"{}\"\n",
         known.weights.unwrap()
     );
-    let known = homeostat_experiment::Experiment::text("known.toml", &words).load().unwrap();
+    let known = Experiment::text("known.toml", &words).load().unwrap();
     let steps = homeostat_experiment::inspect(known, 0, &place.setting(&AtomicBool::new(false))).unwrap().steps;
     let prepared = steps.iter().find(|step| step.step == "prepare").unwrap();
     assert!(prepared.shape.contains("32"), "{prepared:?}");
@@ -226,6 +295,43 @@ fn answers_are_calibrated_where_that_is_asked_for() {
 }
 
 #[test]
+fn a_run_answers_in_the_views_that_its_experiment_says() {
+    let place = Place::new();
+    let train =
+        |words: &[&str]| place.train(digits(&[&["loss.cross-entropy.label-smoothing=0.0"][..], words].concat()));
+    let (plain, _) = train(&[]);
+    let tta = "task.image-classification.tta=mirror";
+    let (run, result) = train(&[tta]);
+    assert_eq!(published(&plain), published(&run), "pictures are learnt from as they are");
+    assert_eq!(place.evaluate(&run, None).unwrap().figures, result.test);
+    assert_eq!(place.evaluate_in(&plain, TestViews::Mirror).figures, result.test, "as one that is asked for them");
+    let [other, wanted] = [&run, &plain].map(|run| place.evaluate_in(run, TestViews::FiveCrop).figures);
+    assert_eq!(other, wanted, "who asks for others gets these alone");
+
+    let [of_plain, artifact] = [&plain, &run].map(|run| Artifact::open(run.path()).unwrap());
+    assert!(!of_plain.task().unwrap().contains("tta"));
+    let config = TaskConfig::parse(artifact.kind(), &artifact.task().unwrap()).unwrap();
+    let TaskConfig::ImageClassification(config) = config else { panic!("pictures") };
+    assert_eq!(config.tta, Some(TestViews::Mirror));
+    let (task, stop) = (config.init().unwrap().in_views(None), AtomicBool::new(false));
+    let device = place.setting(&stop).device;
+    let network = homeostat_deploy::published(&task, &artifact, device).unwrap();
+    for golden in artifact.golden().unwrap() {
+        let picture = task.prepare(task.read(&golden.request).unwrap()).unwrap();
+        let views = task.respond(&network, task.collate(&with_mirrored(vec![picture]), device));
+        assert_ne!(views[0], views[1]);
+        for (class, found) in golden.answer["probabilities"].as_array().unwrap().iter().enumerate() {
+            let mean = views.iter().map(|view| f64::from(view.probabilities[class])).sum::<f64>() / 2.0;
+            assert!((found.as_f64().unwrap() - mean).abs() < 1e-6, "{found} {mean}");
+        }
+    }
+
+    let (calibrated, same) = train(&[tta, "train.calibrate=true"]);
+    assert!(same.valid.get("loss") < result.valid.get("loss"), "{same:?} {result:?}");
+    assert_eq!(place.evaluate(&calibrated, None).unwrap().figures, same.test);
+}
+
+#[test]
 fn runs_answer_together() {
     let place = Place::new();
     let stop = AtomicBool::new(false);
@@ -256,21 +362,24 @@ fn runs_answer_together() {
     assert!(refused(&place.train(pets(&[])).0).contains("has other classes than the first run"));
 }
 
+/// All parameters whose names start so learn at this rate, where each layer learns 0.75 times as fast as the next one.
+fn rates_are<M: Module>(model: &M, wanted: &[(&str, f64)]) {
+    let optimizer = OptimizerConfig::default().init(model, &[]).unwrap().with_layer_decay(model, 0.75);
+    let factors = optimizer.rate_factors();
+    for (start, factor) in wanted {
+        let found: Vec<_> = factors.iter().filter(|(name, _)| name.starts_with(start)).collect();
+        assert!(!found.is_empty(), "{start} {:?}", factors.keys());
+        assert!(found.iter().all(|(_, found)| (**found - factor).abs() < 1e-9), "{start} {factor} {found:?}");
+    }
+}
+
 /// What `timm.optim.param_groups_layer_decay` gives for `vit_tiny_patch16_224` and `resnet18` with 0.75.
 #[test]
 fn rates_fall_by_layer_as_in_timm() {
     let device = homeostat_device::open(homeostat_device::DeviceChoice::Cpu).unwrap();
     let shape = ImageShape { channels: 3, height: 32, width: 32 };
     let check = |config: ImageModelConfig, wanted: &[(&str, f64)]| {
-        let model = config.init(shape, 5, &device).unwrap();
-        let optimizer = OptimizerConfig::default().init(&model, &[]).unwrap().with_layer_decay(&model, 0.75);
-        let factors = optimizer.rate_factors();
-        for (start, factor) in wanted {
-            let found: Vec<_> = factors.iter().filter(|(name, _)| name.starts_with(start)).collect();
-            assert!(!found.is_empty(), "{start} {:?}", factors.keys());
-            assert!(found.iter().all(|(_, found)| (**found - factor).abs() < 1e-9), "{start} {factor} {found:?}");
-        }
-        assert!(factors.len() > model.num_params().min(10));
+        rates_are(&config.init(shape, 5, &device).unwrap(), wanted);
     };
     let vit = VitConfig { patch: 16, width: 12, heads: 3, ..VitConfig::default() };
     let first = 0.023_757_264_018_058_777;
@@ -297,4 +406,50 @@ fn rates_fall_by_layer_as_in_timm() {
             ("head", 1.0),
         ],
     );
+}
+
+/// Heads that learn beside the last one are no layers between it and the rest.
+#[test]
+fn further_heads_are_no_layers() {
+    let device = homeostat_device::open(homeostat_device::DeviceChoice::Cpu).unwrap();
+    let shape = ImageShape { channels: 3, height: 64, width: 64 };
+    let network = |auxiliary| {
+        let config = GoogLeNetConfig { width: 1, auxiliary, ..GoogLeNetConfig::default() };
+        ImageModelConfig::GoogLeNet(config).init(shape, 5, &device).unwrap()
+    };
+    let rates = |model: &_| {
+        let optimizer = OptimizerConfig::default().init(model, &[]).unwrap().with_layer_decay(model, 0.75);
+        let rates = optimizer.rate_factors().into_iter().map(|(name, rate)| (name.to_owned(), rate));
+        rates.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let (with, without) = (rates(&network(true)), rates(&network(false)));
+    assert!(with.len() > without.len() && without.len() > 20);
+    assert!(without.iter().all(|(name, rate)| with[name] == *rate), "{with:?} {without:?}");
+    assert!(with.iter().all(|(name, rate)| !name.starts_with("auxiliary") || *rate == 1.0), "{with:?}");
+}
+
+/// Networks without a head: the last block learns at the full rate, and what comes before the first one slowest.
+#[test]
+fn rates_fall_by_layer_in_networks_for_texts() {
+    let device = homeostat_device::open(homeostat_device::DeviceChoice::Cpu).unwrap();
+    for (norm, own) in [(NormPlace::After, ("norm", 0.5625)), (NormPlace::Before, ("last_norm", 1.0))] {
+        let config =
+            TransformerConfig { width: 8, depth: 2, heads: 2, hidden: 16, norm, ..TransformerConfig::default() };
+        let model = SequenceEncoder::init(&SequenceModelConfig::Transformer(config), 20, &device).unwrap();
+        let first = ["tokens", "places", "types"].map(|name| (name, 0.5625));
+        let wanted = [&first[..], &[("blocks.0.", 0.75), ("blocks.1.", 1.0), own]].concat();
+        let named: Vec<_> = wanted.iter().map(|(name, rate)| (format!("network.{name}"), *rate)).collect();
+        rates_are(&model, &named.iter().map(|(name, rate)| (name.as_str(), *rate)).collect::<Vec<_>>());
+    }
+    let config = DecoderConfig { width: 8, depth: 2, heads: 2, hidden: 16, ..DecoderConfig::default() };
+    for (tied, full) in [(true, 1.0), (false, 0.75)] {
+        let model = LanguageNetworkConfig::Decoder(config.clone()).init(20, tied, &device).unwrap();
+        let layers = [
+            ("decoder.tokens", 0.5625),
+            ("decoder.blocks.0.", 0.75),
+            ("decoder.blocks.1.", 1.0),
+            ("decoder.norm", 1.0),
+        ];
+        rates_are(&model, &layers.map(|(name, rate)| (name, rate * full)));
+    }
 }

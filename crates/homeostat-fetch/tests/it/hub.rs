@@ -32,6 +32,7 @@ fn hub(large: &'static [u8], sha256: &'static str) -> Server {
                 (vec![], Play::Status("302 Found", "Location: /storage/7\r\n".to_owned()))
             }
             "/storage/7" => (large.to_vec(), Play::Serve),
+            "/storage/vast" => (vec![], Play::LieLength((16 << 30) + 1)),
             "/api/models/odd/list/revision/main?blobs=true" => (b"<html>".to_vec(), Play::Serve),
             _ => (vec![], Play::Status("404 Not Found", String::new())),
         }
@@ -43,7 +44,7 @@ fn at(endpoint: &str, folder: &Path) -> Hub {
     let cache = Cache::find(|name| (name == "HOMEOSTAT_CACHE").then(|| OsString::from(folder))).unwrap();
     let brief = Duration::from_millis(1);
     let options = FetchOptions { pause: brief, stall: Duration::from_millis(300), ..FetchOptions::default() };
-    Hub::find(|name| (name == "HF_ENDPOINT").then(|| OsString::from(endpoint)), &cache, options)
+    Hub::find(|name| (name == "HF_ENDPOINT").then(|| OsString::from(endpoint)), &cache, &options)
 }
 
 #[test]
@@ -114,4 +115,7 @@ fn a_file_from_elsewhere_has_a_place_of_its_own() {
     let line = hub.from_address(&url, Some("00000000"), &mut |_| {}).unwrap_err().to_string();
     assert!(line.ends_with("but should begin with 00000000"), "{line}");
     assert!(hub.from_address(&format!("{}/", server.endpoint()), None, &mut |_| {}).is_err());
+    let vast = format!("{}/storage/vast", server.endpoint());
+    let line = hub.from_address(&vast, None, &mut |_| {}).unwrap_err().to_string();
+    assert!(line.ends_with("it is larger than the limit of 17179869184 bytes"), "{line}");
 }

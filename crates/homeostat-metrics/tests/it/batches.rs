@@ -62,13 +62,14 @@ fn the_loss_is_the_mean_by_weight() {
 }
 
 #[test]
-fn views_of_a_sample_are_one_answer() {
-    let loss = Loss { mean: 0.5, weight: 4.0 };
-    let views =
-        Predictions::new(2, vec![1.0, 0.0, 0.25, 0.75, 0.0, 1.0, 0.5, 0.5], Truth::OneOf(vec![0, 0, 1, 1]), loss);
-    let whole = views.averaged(2);
-    assert_eq!((whole.probabilities(), whole.truth()), (&[0.625, 0.375, 0.25, 0.75][..], &Truth::OneOf(vec![0, 1])));
-    assert_eq!((whole.loss().mean, whole.loss().weight), (0.5, 2.0));
+fn the_cross_entropy_is_that_of_the_probabilities() {
+    let loss = |probabilities: &[f32], truth| Predictions::with_cross_entropy(2, probabilities.to_vec(), truth).loss();
+    let mean = |a: f64, b: f64| Loss { mean: -(a.ln() + b.ln()) / 2.0, weight: 0.0 };
+    let one = loss(&[0.75, 0.25, 0.5, 0.5], Truth::OneOf(vec![1, 0]));
+    assert_eq!(one, Loss { weight: 2.0, ..mean(0.25, 0.5) });
+    let any = loss(&[0.25, 0.5], Truth::AnyOf(vec![true, false]));
+    assert_eq!(any, Loss { weight: 1.0, ..mean(0.25, 0.5) });
+    assert!(loss(&[f32::NAN, 1.0], Truth::OneOf(vec![0])).mean.is_nan());
 }
 
 /// The names and the bits of all figures; NaN is one value.

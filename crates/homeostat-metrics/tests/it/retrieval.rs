@@ -33,6 +33,7 @@ fn partners_are_looked_for_in_the_batch_and_in_the_whole_part() {
         width: 2,
         first: pairs.iter().flat_map(|pair| pair.0).collect(),
         second: pairs.iter().flat_map(|pair| pair.1).collect(),
+        texts: pairs.iter().map(|pair| u64::from(pair.1[0].to_bits())).collect(),
         loss,
     };
     let mut figures = PairFigures::whole();
@@ -58,4 +59,26 @@ fn partners_are_looked_for_in_the_batch_and_in_the_whole_part() {
     assert_eq!(beside.higher_is_better("mrr"), None);
     beside.update(&batch(&vectors, f64::NAN));
     assert!(beside.figures().iter().all(|(_, value)| value.is_nan()));
+}
+
+/// A network that gives every text the same vector finds nothing, and a text that stands twice is not in its own way.
+#[test]
+fn vectors_that_are_all_the_same_find_nothing() {
+    let figures = |texts: Vec<u64>| {
+        let mut figures = PairFigures::whole();
+        let pairs = texts.len();
+        figures.update(&PairVectors { width: 1, first: vec![1.0; pairs], second: vec![1.0; pairs], texts, loss: 0.0 });
+        figures.figures()
+    };
+    let of = |figures: &[(String, f64)], name: &str| figures.iter().find(|(found, _)| found == name).unwrap().1;
+    let collapsed = figures((0..41).collect());
+    for name in ["in-batch-accuracy", "recall-1", "recall-10", "ndcg-10"] {
+        assert_eq!(of(&collapsed, name), 0.0, "{name}");
+    }
+    // The middle of 41 places.
+    assert!((of(&collapsed, "mrr") - 1.0 / 21.0).abs() < 1e-12);
+    let twice = figures(vec![7; 41]);
+    for name in ["in-batch-accuracy", "mrr", "recall-1", "ndcg-10"] {
+        assert_eq!(of(&twice, name), 1.0, "{name}");
+    }
 }

@@ -14,7 +14,7 @@ use crate::{
     ImageShape, ModelError,
     image::{
         blocks::{Then, convolve, normalise, row},
-        check_width, check_widths,
+        check_stages, check_width,
     },
     size,
 };
@@ -46,12 +46,7 @@ impl GanConfig {
     /// Names the first setting out of range.
     pub fn check(&self) -> Result<(), ModelError> {
         check_width(NAME, "latent", self.latent)?;
-        check_widths(NAME, "widths", &self.widths)?;
-        if self.widths.is_empty() {
-            let problem = "is empty, but there is at least one convolution".to_owned();
-            return Err(ModelError::Setting { network: NAME, setting: "widths", problem });
-        }
-        Ok(())
+        check_stages(NAME, "widths", &self.widths)
     }
 
     /// Makes the networks live, their weights drawn from the device's seeded generator.

@@ -14,7 +14,7 @@ use crate::{
     ImageShape, ModelError,
     image::{
         blocks::{Then, Window, convolve, he},
-        check_widths,
+        check_stages,
     },
     size,
 };
@@ -47,12 +47,9 @@ impl UnetConfig {
     /// # Errors
     /// Names the first setting out of range.
     pub fn check(&self) -> Result<(), ModelError> {
-        check_widths(NAME, "widths", &self.widths)?;
-        let problem = match self.widths.iter().find(|width| !width.is_multiple_of(GROUPS)) {
-            Some(width) => format!("has a width of {width}, but widths are multiples of {GROUPS}"),
-            None if self.widths.is_empty() => "is empty, but there is at least one size".to_owned(),
-            None => return Ok(()),
-        };
+        check_stages(NAME, "widths", &self.widths)?;
+        let Some(width) = self.widths.iter().find(|width| !width.is_multiple_of(GROUPS)) else { return Ok(()) };
+        let problem = format!("has a width of {width}, but widths are multiples of {GROUPS}");
         Err(ModelError::Setting { network: NAME, setting: "widths", problem })
     }
 

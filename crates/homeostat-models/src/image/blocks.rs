@@ -302,9 +302,9 @@ pub(crate) struct Excitation {
 }
 
 impl Excitation {
-    /// A sixteenth of the channels between the two layers, rounded up to whole eights.
+    /// Between the two layers, whole eights of channels: as near to a sixteenth as can be, but at least one eight.
     pub(crate) fn new(channels: usize, device: &Device) -> Self {
-        let between = (channels / 16).next_multiple_of(8);
+        let between = ((channels / 16 + 4) / 8 * 8).max(8);
         let conv = |channels| Window::valid(1).conv(channels, true, he(), device);
         Self { layers: vec![conv([channels, between]), conv([between, channels])] }
     }

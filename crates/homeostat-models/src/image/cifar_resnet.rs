@@ -15,7 +15,7 @@ use super::{
     check_rate, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
-use crate::ModelError;
+use crate::{ModelError, size::check_convolutions};
 
 const NAME: &str = "cifar-resnet";
 const STAGES: usize = 3;
@@ -45,6 +45,7 @@ impl Describe for CifarResNetConfig {
             return Err(ModelError::Setting { network: NAME, setting: "depth", problem });
         }
         check_width(NAME, "width", self.width)?;
+        check_convolutions(NAME, 2 * self.blocks() - 1, 3, [self.width << (STAGES - 1); 2])?;
         check_rate(NAME, "stochastic-depth", self.stochastic_depth)
     }
 
@@ -63,8 +64,13 @@ impl Describe for CifarResNetConfig {
 }
 
 impl CifarResNetConfig {
+    /// Of a stage.
+    fn blocks(&self) -> usize {
+        (self.depth - 2) / 6
+    }
+
     pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> CifarResNet {
-        let blocks = (self.depth - 2) / 6;
+        let blocks = self.blocks();
         let block = |stage: usize, block: usize| {
             let entry = stage > 0 && block == 0;
             let to = self.width << stage;

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ImageShape,
+    ImageShape, MAX_DEPTH,
     blocks::{StochasticDepth, Then, Window, convolve, each, mean, normalise_last, transform},
     check_rate, check_width, check_widths,
     network::{Describe, ImageNetwork, NameTable},
@@ -49,6 +49,11 @@ impl Describe for ConvNextConfig {
         check_widths(NAME, "blocks", &self.blocks)?;
         if !(1..=8).contains(&self.blocks.len()) {
             let problem = format!("has {} stages, but 1 to 8 are possible", self.blocks.len());
+            return Err(ModelError::Setting { network: NAME, setting: "blocks", problem });
+        }
+        let count: usize = self.blocks.iter().sum();
+        if count > MAX_DEPTH {
+            let problem = format!("has {count} blocks, but at most {MAX_DEPTH} are possible");
             return Err(ModelError::Setting { network: NAME, setting: "blocks", problem });
         }
         check_width(NAME, "width", self.width)?;

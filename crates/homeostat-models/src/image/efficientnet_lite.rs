@@ -60,6 +60,7 @@ impl Describe for EfficientNetLiteConfig {
         }
         check_factor(NAME, "width", self.width)?;
         check_width(NAME, "features", self.features)?;
+        self.plan().check(NAME)?;
         check_dropout(NAME, self.dropout)?;
         check_rate(NAME, "stochastic-depth", self.stochastic_depth)
     }

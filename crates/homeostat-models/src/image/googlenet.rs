@@ -16,7 +16,7 @@ use super::{
     check_dropout, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
-use crate::ModelError;
+use crate::{ModelError, size::check_convolutions};
 
 const NAME: &str = "googlenet";
 const EPSILON: f64 = 1e-3;
@@ -58,6 +58,8 @@ impl Default for GoogLeNetConfig {
 impl Describe for GoogLeNetConfig {
     fn check(&self) -> Result<(), ModelError> {
         check_width(NAME, "width", self.width)?;
+        let [_, inner, outer, ..] = STAGES[4][1].map(|channels| channels * self.width);
+        check_convolutions(NAME, 1, 3, [inner, outer])?;
         check_dropout(NAME, self.dropout)?;
         check_dropout(NAME, self.auxiliary_dropout)
     }

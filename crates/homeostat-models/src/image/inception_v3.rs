@@ -16,7 +16,7 @@ use super::{
     check_dropout, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
-use crate::ModelError;
+use crate::{ModelError, size::check_convolutions};
 
 const NAME: &str = "inception-v3";
 const EPSILON: f64 = 1e-3;
@@ -151,6 +151,8 @@ impl Default for InceptionV3Config {
 impl Describe for InceptionV3Config {
     fn check(&self) -> Result<(), ModelError> {
         check_width(NAME, "width", self.width)?;
+        // `branch3x3dbl_2` of the last module.
+        check_convolutions(NAME, 1, 3, [28 * self.width, 24 * self.width])?;
         check_dropout(NAME, self.dropout)
     }
 

@@ -11,6 +11,7 @@ use super::{
     blocks::{Border, ConvNorm, StochasticDepth, Then, Window, branches, each, mean},
     network::{ImageNetwork, NameTable},
 };
+use crate::{ModelError, size::check_convolutions};
 
 /// What the blocks of a stage have in common.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Refuses too many features: all other channels are a hundred times the paper's at most.
+    pub(super) fn check(&self, network: &'static str) -> Result<(), ModelError> {
+        let channels = self.stages.last().map_or(self.stem, |stage| stage.channels);
+        check_convolutions(network, 1, 1, [channels, self.features])
+    }
+
     pub(super) fn init(&self, channels: usize, classes: usize, device: &Device) -> InvertedResiduals {
         let count = self.stages.iter().map(|stage| stage.blocks).sum();
         let (mut from, mut index) = (self.stem, 0);

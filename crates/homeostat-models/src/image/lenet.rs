@@ -42,8 +42,8 @@ impl Describe for LeNetConfig {
 
 impl LeNetConfig {
     pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> LeNet {
-        // Digits of 28 pixels get the border that the paper gives them.
-        let small = shape.height.max(shape.width) < SIDE;
+        // Digits of 28 pixels get the border that the paper gives them, as does each image with a side below the paper's.
+        let small = shape.height.min(shape.width) < SIDE;
         let border = if small { KERNEL / 2 } else { 0 };
         let conv = |channels, border| {
             Window::valid(KERNEL).border(Border::Zeros([border; 2])).conv(channels, true, xavier(), device)

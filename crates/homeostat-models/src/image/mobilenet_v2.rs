@@ -42,6 +42,7 @@ impl Describe for MobileNetV2Config {
     fn check(&self) -> Result<(), ModelError> {
         check_factor(NAME, "width", self.width)?;
         check_width(NAME, "features", self.features)?;
+        self.plan().check(NAME)?;
         check_dropout(NAME, self.dropout)?;
         check_rate(NAME, "stochastic-depth", self.stochastic_depth)
     }

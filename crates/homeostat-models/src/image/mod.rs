@@ -274,6 +274,7 @@ impl ImageModelConfig {
                 stochastic_depth: 0.2,
                 ..ResNetConfig::default()
             }),
+            Self::ResNet(ResNetConfig { width: 4, squeeze_excitation: true, ..ResNetConfig::default() }),
             Self::CifarResNet(CifarResNetConfig { width: 4, ..CifarResNetConfig::default() }),
             Self::WideResNet(WideResNetConfig { depth: 10, widening: 1, dropout: 0.1, stochastic_depth: 0.1 }),
             Self::GoogLeNet(GoogLeNetConfig { width: 1, ..GoogLeNetConfig::default() }),
@@ -440,7 +441,16 @@ fn check_depth(network: &'static str, depth: usize, known: &[usize]) -> Result<(
     Err(ModelError::Setting { network, setting: "depth", problem: format!("is {depth}, but must be one of {known:?}") })
 }
 
-/// Widths that make layers.
+/// Widths that make layers, of which there is at least one.
+pub(crate) fn check_stages(network: &'static str, setting: &'static str, widths: &[usize]) -> Result<(), ModelError> {
+    if widths.is_empty() {
+        let problem = "is empty, but needs at least one width".to_owned();
+        return Err(ModelError::Setting { network, setting, problem });
+    }
+    check_widths(network, setting, widths)
+}
+
+/// Widths that make layers, if any.
 pub(crate) fn check_widths(network: &'static str, setting: &'static str, widths: &[usize]) -> Result<(), ModelError> {
     let problem = match widths.iter().find(|width| !(1..=MAX_WIDTH).contains(*width)) {
         Some(width) => format!("has a width of {width}, but widths lie in 1..={MAX_WIDTH}"),

@@ -16,7 +16,7 @@ use super::{
     check_depth, check_rate, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
-use crate::ModelError;
+use crate::{ModelError, size::check_convolutions};
 
 const NAME: &str = "resnet";
 /// A bottleneck's outputs, in widths of its stage.
@@ -76,6 +76,8 @@ impl Describe for ResNetConfig {
             let problem = format!("is {}, but only bottlenecks are widened: choose depth 50 or more", self.widening);
             return Err(ModelError::Setting { network: NAME, setting: "widening", problem });
         }
+        let [.., blocks] = self.blocks();
+        check_convolutions(NAME, blocks, 3, [(self.width << 3) * self.widening; 2])?;
         check_rate(NAME, "stochastic-depth", self.stochastic_depth)
     }
 

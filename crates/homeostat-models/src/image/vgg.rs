@@ -16,7 +16,7 @@ use super::{
     check_depth, check_dropout, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
-use crate::ModelError;
+use crate::{ModelError, size::check_convolutions};
 
 const NAME: &str = "vgg";
 /// Rows and columns that the dense layers see.
@@ -49,6 +49,8 @@ impl Describe for VggConfig {
         check_depth(NAME, self.depth, &[11, 13, 16, 19])?;
         check_width(NAME, "width", self.width)?;
         check_width(NAME, "hidden", self.hidden)?;
+        let [.., layers] = self.layers();
+        check_convolutions(NAME, layers, 3, [self.width << 3; 2])?;
         check_dropout(NAME, self.dropout)
     }
 

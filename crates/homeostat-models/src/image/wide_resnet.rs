@@ -15,7 +15,7 @@ use super::{
     check_dropout, check_rate, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
-use crate::ModelError;
+use crate::{ModelError, size::check_convolutions};
 
 const NAME: &str = "wide-resnet";
 const STAGES: usize = 3;
@@ -49,6 +49,7 @@ impl Describe for WideResNetConfig {
             return Err(ModelError::Setting { network: NAME, setting: "depth", problem });
         }
         check_width(NAME, "widening", self.widening)?;
+        check_convolutions(NAME, 2 * self.blocks() - 1, 3, [self.width(STAGES - 1); 2])?;
         check_dropout(NAME, self.dropout)?;
         check_rate(NAME, "stochastic-depth", self.stochastic_depth)
     }
@@ -69,18 +70,27 @@ impl Describe for WideResNetConfig {
 }
 
 impl WideResNetConfig {
+    /// Of a stage.
+    fn blocks(&self) -> usize {
+        (self.depth - 4) / 6
+    }
+
+    /// Channels of a stage.
+    fn width(&self, stage: usize) -> usize {
+        (WIDTH * self.widening) << stage
+    }
+
     pub(super) fn init(&self, shape: ImageShape, classes: usize, device: &Device) -> WideResNet {
-        let blocks = (self.depth - 4) / 6;
+        let blocks = self.blocks();
         let conv = |window: Window, channels| window.conv(channels, false, he(), device);
         let norm = |channels| BatchNormConfig::new(channels).init(device);
-        let width = |stage: usize| (WIDTH * self.widening) << stage;
         let block = |stage: usize, block: usize| {
             let from = match (stage, block) {
                 (0, 0) => WIDTH,
-                (_, 0) => width(stage - 1),
-                _ => width(stage),
+                (_, 0) => self.width(stage - 1),
+                _ => self.width(stage),
             };
-            let (to, stride) = (width(stage), if stage > 0 && block == 0 { 2 } else { 1 });
+            let (to, stride) = (self.width(stage), if stage > 0 && block == 0 { 2 } else { 1 });
             Block {
                 norms: vec![norm(from), norm(to)],
                 convs: vec![conv(Window::same(3).stride(stride), [from, to]), conv(Window::same(3), [to, to])],
@@ -92,8 +102,8 @@ impl WideResNetConfig {
         WideResNet {
             stem: conv(Window::same(3), [shape.channels, WIDTH]),
             stages: (0..STAGES).map(|stage| (0..blocks).map(|at| block(stage, at)).collect()).collect(),
-            norm: norm(width(STAGES - 1)),
-            head: LinearConfig::new(width(STAGES - 1), classes).init(device),
+            norm: norm(self.width(STAGES - 1)),
+            head: LinearConfig::new(self.width(STAGES - 1), classes).init(device),
         }
     }
 }

@@ -121,10 +121,8 @@ pub fn bert_weights(theirs: &BTreeMap<String, TensorData>) -> Result<BTreeMap<St
     Ok(ours)
 }
 
-/// What Hugging Face calls the dense layer of this weight of ours (`blocks.0.qkv.weight`) in a BERT's encoder; several where they stand
-/// side by side in one of ours. Nothing if it is none of the encoder's.
-#[must_use]
-pub fn bert_modules(weight: &str) -> Option<Vec<String>> {
+/// What Hugging Face calls the dense layer of this weight of ours in a BERT's encoder; nothing if it is none of the encoder's.
+pub(super) fn modules(weight: &str) -> Option<Vec<String>> {
     let mut parts = weight.split('.');
     let (Some("blocks"), Some(layer), Some(name), Some("weight"), None) =
         (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
@@ -148,7 +146,7 @@ fn turned(name: &str, parts: &[TensorData]) -> Result<TensorData, String> {
         _ => return Err(format!("`{name}.weight` has the shape {:?}, but two sides were expected", parts[0].shape())),
     };
     let rows: Vec<f32> = parts.iter().map(|part| floats(name, part)).collect::<Result<Vec<_>, _>>()?.concat();
-    if inputs == 0 || parts.iter().any(|part| part.shape()[1..] != [inputs]) {
+    if inputs == 0 || parts.iter().any(|part| part.shape().len() != 2 || part.shape()[1] != inputs) {
         return Err(format!("the parts of `{name}` have different widths"));
     }
     let outputs = rows.len() / inputs;

@@ -25,7 +25,7 @@ use decoder::{Decoder, DecoderConfig};
 pub use pooling::Pooling;
 use recurrent::{Recurrent, RecurrentConfig};
 use text_cnn::{TextCnn, TextCnnConfig};
-use transformer::{Transformer, TransformerConfig};
+use transformer::{NormPlace, Transformer, TransformerConfig};
 
 use crate::{ModelError, size};
 
@@ -111,6 +111,15 @@ impl SequenceModelConfig {
         }
     }
 
+    /// The kinds of tokens that the network tells apart by [`SequenceInput::types`]; nothing where it does not look at them.
+    #[must_use]
+    pub fn types(&self) -> Option<usize> {
+        match self {
+            Self::Transformer(config) => (config.types > 0).then_some(config.types),
+            Self::Lstm(_) | Self::Gru(_) | Self::TextCnn(_) | Self::Decoder(_) => None,
+        }
+    }
+
     /// The heads of the keys of a block, where the network attends.
     #[must_use]
     pub fn key_heads(&self) -> Option<usize> {
@@ -118,6 +127,16 @@ impl SequenceModelConfig {
             Self::Transformer(config) => Some(config.heads),
             Self::Decoder(config) => Some(config.key_value_heads()),
             Self::Lstm(_) | Self::Gru(_) | Self::TextCnn(_) => None,
+        }
+    }
+
+    /// What Hugging Face calls the dense layer of a weight of the network (`blocks.0.qkv.weight`) in a BERT's encoder; several where they
+    /// stand side by side in one of ours. Nothing if the network is no such encoder, or the weight none of its dense layers.
+    #[must_use]
+    pub fn bert_modules(&self, weight: &str) -> Option<Vec<String>> {
+        match self {
+            Self::Transformer(config) if config.norm == NormPlace::After => bert::modules(weight),
+            Self::Transformer(_) | Self::Lstm(_) | Self::Gru(_) | Self::TextCnn(_) | Self::Decoder(_) => None,
         }
     }
 
@@ -154,7 +173,7 @@ impl SequenceModelConfig {
         };
         let recurrent = RecurrentConfig { width: 6, features: 5, layers: 2, bidirectional: true, dropout: 0.0 };
         let mut examples = vec![
-            Self::Transformer(TransformerConfig { norm: transformer::NormPlace::Before, ..transformer.clone() }),
+            Self::Transformer(TransformerConfig { norm: NormPlace::Before, ..transformer.clone() }),
             Self::Transformer(TransformerConfig { adapter: 3, ..transformer.clone() }),
             Self::Transformer(TransformerConfig { prefix: 3, positions: 19, ..transformer.clone() }),
             Self::Transformer(transformer),

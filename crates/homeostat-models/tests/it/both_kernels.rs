@@ -1,5 +1,6 @@
 //! Every network computes the same with our kernels and with Burn's operations, the reference: scores, what training looks at,
-//! and gradients. Which kernels compute belongs to the process, so the comparison has one of its own.
+//! and gradients. Which kernels compute belongs to the process, so the comparison has one of its own. And it gives the same
+//! scores on another backend.
 
 use std::{collections::BTreeMap, process::Command};
 
@@ -7,11 +8,12 @@ use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{Device, Gradients, Tensor, TensorData},
 };
+use homeostat_device::{DeviceChoice, open};
 use homeostat_kernels::Kernels;
 use homeostat_models::{ImageModel, ImageModelConfig};
-use homeostat_task::ParamPath;
+use homeostat_task::{ParamPath, Weights};
 
-use crate::{device, images, said, shape_for};
+use crate::{apart, device, floats, images, largest, said, shape_for};
 
 const CHILD: &str = "HOMEOSTAT_TEST_BOTH_KERNELS";
 
@@ -25,6 +27,20 @@ fn every_network_computes_the_same_with_both_kernels() {
         .unwrap();
     let said = [child.stdout, child.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(child.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+fn every_network_says_the_same_on_another_backend() {
+    let [here, there] = [DeviceChoice::Cpu, DeviceChoice::Ndarray].map(|choice| open(choice).unwrap());
+    for config in ImageModelConfig::examples() {
+        let shape = shape_for(&config);
+        let network = config.init(shape, 5, &here).unwrap();
+        let twin = Weights::of(&network).apply(config.init(shape, 5, &there).unwrap()).unwrap();
+        let x = images(2, shape, &here);
+        let theirs = twin.forward(Tensor::from_data(x.to_data(), &there)).into_data();
+        let apart = apart(&network.forward(x).into_data(), &theirs, 0.0);
+        assert!(apart <= 1e-4, "{config:?}: scores are {apart} apart");
+    }
 }
 
 #[test]
@@ -46,7 +62,7 @@ fn the_process_that_changes_kernels() {
         let sums = (ours - reference).abs() / reference.abs();
         assert!(sums <= 1e-4, "{config:?}: what training says is {sums} apart");
         // What is zero but for rounding, such as the gradient of a bias before a normalisation, is compared with the others.
-        let floor = 1e-2 * of_reference.values().map(largest).fold(0.0, f32::max);
+        let floor = 1e-2 * largest(of_reference.values().flat_map(floats));
         assert!(floor > 0.0 && of_ours.keys().eq(of_reference.keys()), "{config:?}");
         // Rounding alone grows to 1e-3 on the way back through the normalisations of fifty layers of a channel or two.
         for (name, reference) in &of_reference {
@@ -94,15 +110,4 @@ impl ModuleVisitor for Found<'_> {
             self.found.insert(self.path.name(), gradient.into_data());
         }
     }
-}
-
-fn largest(data: &TensorData) -> f32 {
-    data.as_slice::<f32>().unwrap().iter().fold(0.0, |largest, value| largest.max(value.abs()))
-}
-
-/// The largest difference, in parts of the largest value of the reference.
-fn apart(ours: &TensorData, reference: &TensorData, floor: f32) -> f32 {
-    assert_eq!(ours.shape(), reference.shape());
-    let pairs = ours.as_slice::<f32>().unwrap().iter().zip(reference.as_slice::<f32>().unwrap());
-    pairs.map(|(ours, reference)| (ours - reference).abs()).fold(0.0, f32::max) / largest(reference).max(floor)
 }

@@ -10,7 +10,7 @@ use homeostat_models::KnownNetwork;
 use homeostat_task::{ForeignNames, read_foreign};
 use safetensors::SafeTensors;
 
-use crate::device;
+use crate::{apart, device};
 
 fn folder(name: &str) -> Option<PathBuf> {
     let folder = Path::new(&std::env::var_os("HOMEOSTAT_DATA").unwrap_or_default()).join("models").join(name);
@@ -28,14 +28,6 @@ fn tensor(path: &Path, name: &str) -> TensorData {
     TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32)
 }
 
-fn assert_same(found: Tensor<2>, wanted: &TensorData) {
-    let found = found.into_data();
-    let (found, wanted) = (found.as_slice::<f32>().unwrap(), wanted.as_slice::<f32>().unwrap());
-    let largest = wanted.iter().fold(0.0_f32, |a, b| a.max(b.abs()));
-    let apart = found.iter().zip(wanted).fold(0.0_f32, |a, (found, wanted)| a.max((found - wanted).abs()));
-    assert!(found.len() == wanted.len() && apart <= 1e-4 * largest, "{apart} apart of {largest}");
-}
-
 fn check(name: &str, weights: &Path, reference: &Path) {
     let device = device();
     let known = KnownNetwork::find(name).unwrap();
@@ -45,7 +37,8 @@ fn check(name: &str, weights: &Path, reference: &Path) {
     let names = tables.max_by_key(|names| names.hits(&theirs)).unwrap();
     let network = names.adopt(&theirs, &[]).unwrap().apply(network).unwrap();
     let images = Tensor::<4>::from_data(tensor(reference, "input"), &device);
-    assert_same(network.forward(images), &tensor(reference, "logits"));
+    let apart = apart(&network.forward(images).into_data(), &tensor(reference, "logits"), 0.0);
+    assert!(apart <= 1e-4, "{name}: {apart} apart");
 }
 
 #[test]

@@ -52,10 +52,13 @@ pub fn generate(bytes: &[u8]) {
     if let Some(tree) = serde_json::from_slice::<Value>(bytes).ok().filter(|_| !has_null) {
         assert_eq!((Some(text), id), (tree["text_input"].as_str(), tree["id"].as_str()));
     }
-    let answer = GenerateResponse { model_name: "m", model_version: "1", id, text }.encode();
-    assert!(!answer.contains(&b'\n') && !answer.contains(&b'\r'), "not one line");
-    let tree: Value = serde_json::from_slice(&answer).expect("JSON");
-    assert_eq!((tree["text_output"].as_str(), tree["id"].as_str()), (Some(text), id));
+    for cut in [false, true] {
+        let answer = GenerateResponse { model_name: "m", model_version: "1", id, text, cut }.encode();
+        assert!(!answer.contains(&b'\n') && !answer.contains(&b'\r'), "not one line");
+        let tree: Value = serde_json::from_slice(&answer).expect("JSON");
+        assert_eq!((tree["text_output"].as_str(), tree["id"].as_str()), (Some(text), id));
+        assert_eq!(tree["cut"].as_bool(), cut.then_some(true));
+    }
 }
 
 /// Reads a body. What comes out is no larger than what the body can hold, and an error is one line.

@@ -88,9 +88,12 @@ fn what_is_wrong_is_named_in_one_line() {
 
 #[test]
 fn an_answer_is_one_line_of_json() {
-    let response = GenerateResponse { model_name: "m", model_version: "2", id: Some("a\"b"), text: "x\n\u{e4}\\" };
+    let (id, text) = (Some("a\"b"), "x\n\u{e4}\\");
+    let response = GenerateResponse { model_name: "m", model_version: "2", id, text, cut: false };
     let wanted = "{\"model_name\":\"m\",\"model_version\":\"2\",\"id\":\"a\\\"b\",\"text_output\":\"x\\n\u{e4}\\\\\"}";
     assert_eq!(String::from_utf8(response.encode()).unwrap(), wanted);
     let plain = GenerateResponse { id: None, text: "", ..response }.encode();
     assert_eq!(plain, b"{\"model_name\":\"m\",\"model_version\":\"2\",\"text_output\":\"\"}");
+    let cut = GenerateResponse { id: None, text: "a", cut: true, ..response }.encode();
+    assert_eq!(cut, b"{\"model_name\":\"m\",\"model_version\":\"2\",\"text_output\":\"a\",\"cut\":true}");
 }

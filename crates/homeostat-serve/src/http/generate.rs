@@ -29,7 +29,11 @@ use crate::{ServeError, budget::Taken, generation::Generation, traces::Traced};
             "parameters": { "max_tokens": 40, "temperature": 0.8, "seed": 7 },
         })),
     )),
-    responses((status = 200, description = "The model's name and version, and the text in `text_output`."), Refused),
+    responses(
+        (status = 200, description = "The model's name and version, the text in `text_output`, and `cut`, true, where `text_input` was \
+                                      longer than the model reads and lost its beginning."),
+        Refused,
+    ),
 )]
 pub(super) async fn whole(
     State(app): State<Arc<App>>,
@@ -41,7 +45,8 @@ pub(super) async fn whole(
     while let Some(piece) = begun.next().await {
         text.push_str(&piece?);
     }
-    let mut response = v2::packed(&begun.headers, begun.answer(&text).into());
+    let answer = begun.answer(&text, begun.generation.is_cut());
+    let mut response = v2::packed(&begun.headers, answer.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }
@@ -49,7 +54,8 @@ pub(super) async fn whole(
 /// Goes on with a text, and sends it piece by piece while it is written. For language models.
 ///
 /// What comes are server-sent events, each `data: {"model_name": ..., "model_version": ..., "text_output": ...}` with the next piece; where
-/// the text breaks off, the last one is `data: {"error": ...}`.
+/// the text breaks off, the last one is `data: {"error": ...}`. Where `text_input` was longer than the model reads and lost its beginning,
+/// one more event at the end, with an empty piece, says `"cut": true`.
 #[utoipa::path(
     post, path = "/v2/models/{model}/generate_stream", operation_id = "generate_stream", tag = "protocol", params(v2::Named),
     request_body(content(
@@ -68,15 +74,17 @@ pub(super) async fn pieces(
     let mut begun = begin(&app, &named, request, true).await?;
     // What is wrong with a request shows before the first piece: as long as that is not there, the status can tell it.
     let first = begun.next().await.transpose()?;
-    let first = event(&begun.answer(first.as_deref().unwrap_or_default()));
+    let first = event(&begun.answer(first.as_deref().unwrap_or_default(), false));
     let rest = stream::unfold(Some((app, begun)), |state| async move {
         let (app, mut begun) = state?;
-        match begun.next().await? {
-            Ok(piece) => {
-                let event = event(&begun.answer(&piece));
+        match begun.next().await {
+            None if begun.generation.is_cut() => Some((Ok(event(&begun.answer("", true))), None)),
+            None => None,
+            Some(Ok(piece)) => {
+                let event = event(&begun.answer(&piece, false));
                 Some((Ok::<_, std::convert::Infallible>(event), Some((app, begun))))
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 app.engine.metrics().rejected(error.reason());
                 let (model, _) = begun.generation.by();
                 tracing::debug!(model, %error, "a text broke off");
@@ -109,9 +117,9 @@ impl Begun {
         next
     }
 
-    fn answer(&self, text: &str) -> Vec<u8> {
+    fn answer(&self, text: &str, cut: bool) -> Vec<u8> {
         let (model_name, model_version) = self.generation.by();
-        GenerateResponse { model_name, model_version: &model_version, id: self.id.as_deref(), text }.encode()
+        GenerateResponse { model_name, model_version: &model_version, id: self.id.as_deref(), text, cut }.encode()
     }
 }
 

@@ -11,6 +11,7 @@ use axum::{
 use bytes::Bytes;
 use homeostat_deploy::{Job, Query, Reply};
 use homeostat_protocol::best_classes;
+use homeostat_task::HostTensor;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -20,7 +21,7 @@ use super::{
     describe::{Fault, File, Files, Refused},
     v2,
 };
-use crate::{ServeError, engine::deadline, traces::Traced};
+use crate::{ServeError, door::Doors, engine::deadline, traces::Traced};
 
 /// What may stand behind the `?`.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -36,6 +37,8 @@ const WANTED: &str =
     "a picture as it is, multipart/form-data with files, text/plain, or JSON such as {\"text\": \"...\"}";
 
 /// A picture or a text in, labels with probabilities out.
+///
+/// A model with requests of its own, such as `{"seed": 7}` for a picture or a list of codes, takes these as `application/json`, too.
 #[utoipa::path(
     post, path = "/predict/{model}", tag = "people", params(v2::Named, Asked),
     request_body(content(
@@ -45,7 +48,8 @@ const WANTED: &str =
         (String = "text/plain"),
     )),
     responses(
-        (status = 200, description = "A prediction for each picture or text: its label, and the most probable classes."),
+        (status = 200, description = "A prediction for each picture or text: its label, the most probable classes, and `cut`, true, where a \
+                                      text was longer than the model reads and lost its end."),
         (status = 415, description = "A body of another type.", body = Fault),
         Refused,
     ),
@@ -62,7 +66,7 @@ pub(super) async fn predict(
     let kind =
         parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     let read = body::read(&app, &parts.headers, body).await?;
-    let items = items(&kind, read.bytes).await?;
+    let items = items(&kind, read.bytes, picked.loaded.takes_json).await?;
     if items.len() > app.engine.most_rows() {
         let limit = app.engine.most_rows();
         return Err(homeostat_protocol::ProtocolError::Limit { what: "samples in a request", limit }.into());
@@ -74,7 +78,7 @@ pub(super) async fn predict(
         traced.answered(&spent);
     }
     drop(read.hold);
-    let answers = answers(&reply, picked.loaded.doors.labels(), asked.top.unwrap_or(5));
+    let answers = answers(&reply, &picked.loaded.doors, asked.top.unwrap_or(5));
     let named = |(name, mut answer): (Option<String>, Value)| {
         if let (Some(name), Value::Object(fields)) = (name, &mut answer) {
             fields.insert("name".to_owned(), name.into());
@@ -86,14 +90,17 @@ pub(super) async fn predict(
 }
 
 /// What a body asks about, each with its file's name if it has one.
-async fn items(kind: &str, bytes: Bytes) -> Result<Vec<(Option<String>, Bytes)>, ServeError> {
+async fn items(kind: &str, bytes: Bytes, takes_json: bool) -> Result<Vec<(Option<String>, Bytes)>, ServeError> {
     if bytes.is_empty() {
         return Err(ServeError::Input(format!("the body is empty: send {WANTED}")));
     }
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match essence.as_str() {
         "multipart/form-data" => parts(kind, bytes).await,
-        "application/json" => texts(&bytes),
+        "application/json" => match texts(&bytes) {
+            Err(_) if takes_json => Ok(vec![(None, bytes)]),
+            read => read,
+        },
         // What `curl --data-binary` says of any file, where nothing else is said.
         "" | "application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain" => Ok(vec![(None, bytes)]),
         kind if kind.starts_with("image/") => Ok(vec![(None, bytes)]),
@@ -144,25 +151,30 @@ fn texts(bytes: &Bytes) -> Result<Vec<(Option<String>, Bytes)>, ServeError> {
     })
 }
 
-/// For people: the label, and the most probable classes.
-fn answers(reply: &Reply, labels: &[String], most: usize) -> Vec<Value> {
+/// For people: the label, the most probable classes, and whether the end of a text was cut off.
+fn answers(reply: &Reply, doors: &Doors, most: usize) -> Vec<Value> {
     let tensors = match reply {
         Reply::Json(answers) => return answers.clone(),
         Reply::Tensors(tensors) => tensors,
     };
     let Some(scores) = tensors.first() else { return Vec::new() };
-    let classes = labels.len().max(1);
-    let one = |row: &[f32]| {
+    let (labels, classes) = (doors.labels(), doors.labels().len().max(1));
+    let cut = doors.output_named("cut", tensors).map_or(&[][..], HostTensor::integers);
+    let one = |(place, row): (usize, &[f32])| {
         let label = |class: usize| labels.get(class).map_or_else(|| class.to_string(), Clone::clone);
         let of = |class: usize| json!({ "label": label(class), "probability": rounded(row[class]) });
         let order = best_classes(row, most.clamp(1, classes));
-        json!({
+        let mut answer = json!({
             "label": label(order[0]),
             "probability": rounded(row[order[0]]),
             "top": order.iter().map(|&class| of(class)).collect::<Vec<_>>(),
-        })
+        });
+        if cut.get(place).is_some_and(|&cut| cut > 0) {
+            answer["cut"] = true.into();
+        }
+        answer
     };
-    scores.floats().chunks_exact(classes).map(one).collect()
+    scores.floats().chunks_exact(classes).enumerate().map(one).collect()
 }
 
 /// A probability to six decimals: more digits would be those of the conversion to another width.

@@ -115,9 +115,15 @@ async fn each_parameter_has_its_say() {
         (&answer["id"], &answer["text_output"]),
         (&json!("a-1"), &json!(free.chars().take(5).collect::<String>()))
     );
-    // A prompt of more than the network sees loses its beginning.
-    let long = place.post(GENERATE, ask(&"a cat ".repeat(50), json!({ "max_tokens": 3 }))).await.json(200);
-    assert_eq!(long["text_output"].as_str().unwrap().chars().count(), 3);
+    // A prompt of more than the network sees loses its beginning, and that is told.
+    let long = ask(&"a cat ".repeat(50), json!({ "max_tokens": 3 }));
+    let whole = place.post(GENERATE, long.clone()).await.json(200);
+    assert_eq!((whole["text_output"].as_str().unwrap().chars().count(), &whole["cut"]), (3, &json!(true)));
+    let events = events(&place.post(STREAM, long).await);
+    assert_eq!(texts(&events).concat(), whole["text_output"].as_str().unwrap());
+    let (last, before) = events.split_last().unwrap();
+    assert_eq!((&last["text_output"], &last["cut"]), (&json!(""), &json!(true)));
+    assert!(before.iter().all(|event| event.get("cut").is_none()), "{before:?}");
 }
 
 #[tokio::test]

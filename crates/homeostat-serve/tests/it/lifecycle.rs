@@ -12,7 +12,8 @@ use std::{
 };
 
 use homeostat_artifact::Parts;
-use homeostat_serve::{Engine, HttpOptions, Opening, Server, ServerOptions, Source, serve};
+use homeostat_protocol::VersionPolicy;
+use homeostat_serve::{Addresses, Engine, HttpOptions, Opening, ServerOptions, Source, serve};
 use tempfile::TempDir;
 
 use crate::place::{infer_body, opening, pictures, published, values};
@@ -51,13 +52,10 @@ pub(crate) fn start_with(models: &[(&str, Parts)], opening: Opening, options: Se
     let (told, heard) = std::sync::mpsc::channel();
     let of_thread = Arc::clone(&stop);
     let thread = thread::spawn(move || {
-        let listening = |server: &Server| {
-            let (http, grpc) = (server.http_address().unwrap(), server.grpc_address().unwrap());
-            told.send((http, grpc, server.metrics_address().unwrap(), server.control_address())).unwrap();
-        };
-        serve(engine, options, true, listening, &of_thread).unwrap();
+        serve(engine, options, true, |addresses| told.send(addresses).unwrap(), &of_thread).unwrap();
     });
-    let (http, grpc, metrics, control) = heard.recv().unwrap();
+    let Addresses { http, grpc, metrics, control } = heard.recv().unwrap();
+    let (grpc, metrics) = (grpc.unwrap(), metrics.unwrap());
     let begun = Instant::now();
     while !watched.is_ready() {
         assert!(begun.elapsed() < Duration::from_secs(20));
@@ -240,7 +238,8 @@ fn what_is_no_http_and_who_hangs_up_change_nothing() {
 #[test]
 fn a_model_that_cannot_be_loaded_ends_the_server() {
     let source = Source::named([("none".to_owned(), "no/such/folder".into())]).unwrap();
-    let error = serve(Engine::new(source, opening()), options(), true, |_| {}, &AtomicBool::new(false)).unwrap_err();
+    let listening: fn(Addresses) = |_| panic!("it does not serve");
+    let error = serve(Engine::new(source, opening()), options(), true, listening, &AtomicBool::new(false)).unwrap_err();
     assert!(error.to_string().contains("`none`") && !error.to_string().contains('\n'), "{error}");
 }
 
@@ -250,5 +249,20 @@ fn an_address_that_is_taken_is_named() {
     let options = ServerOptions { http: taken.local_addr().unwrap(), ..options() };
     let source = Source::named([]).unwrap();
     let error = serve(Engine::new(source, opening()), options, true, |_| {}, &AtomicBool::new(false)).unwrap_err();
-    assert!(error.to_string().contains(&taken.local_addr().unwrap().to_string()), "{error}");
+    assert!(error.to_string().contains(&format!("{} (--http): ", taken.local_addr().unwrap())), "{error}");
+    assert!(error.to_string().contains("another program has it: choose another port"), "{error}");
+}
+
+#[test]
+fn a_repository_without_a_model_is_refused_unless_one_can_come() {
+    let folder = tempfile::tempdir().unwrap();
+    for (made, said) in [("", "no model in the repository"), ("cats", "the model `cats`")] {
+        std::fs::create_dir_all(folder.path().join(made)).unwrap();
+        let engine = || Engine::new(Source::repository(folder.path(), VersionPolicy::default()).unwrap(), opening());
+        let stop = AtomicBool::new(false);
+        let error = serve(engine(), options(), false, |_| {}, &stop).unwrap_err().to_string();
+        assert!(error.contains(said) && error.contains("--poll") && !error.contains('\n'), "{error}");
+        let polled = ServerOptions { poll: Some(Duration::from_secs(60)), ..options() };
+        serve(engine(), polled, false, |_| stop.store(true, Ordering::Relaxed), &stop).unwrap();
+    }
 }

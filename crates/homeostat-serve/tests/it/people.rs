@@ -1,9 +1,10 @@
 //! What people send, and the pages that they see.
 
+use homeostat_serve::HttpOptions;
 use hyper::Method;
 use serde_json::json;
 
-use crate::place::{LABELS, Place, picture};
+use crate::place::{LABELS, Place, opening, picture, words};
 
 #[tokio::test]
 async fn a_picture_gets_its_label_however_it_is_sent() {
@@ -62,9 +63,24 @@ async fn a_text_gets_its_label_however_it_is_sent() {
     assert_eq!(many["predictions"].as_array().unwrap().len(), 2);
     let pair = ask(json!({ "text": "the cat", "pair": "a rat" })).await.json(200);
     assert_ne!(pair["predictions"], one["predictions"]);
+    // Who sends more than is read is told so.
+    let long = ask(json!({ "texts": ["the cat ".repeat(100), "the cat"] })).await.json(200);
+    assert_eq!(long["predictions"][0]["cut"], true);
+    assert_eq!(long["predictions"][1], one["predictions"][0]);
+    assert_eq!(one["predictions"][0].get("cut"), None);
     for body in [json!({}), json!({ "texts": [] }), json!([1]), json!({ "text": 3 })] {
         ask(body).await.error(400);
     }
+}
+
+#[tokio::test]
+async fn a_model_with_requests_of_its_own_takes_them_as_json() {
+    let place = Place::of(&[("words", words(1))], opening(), HttpOptions::default()).await;
+    let json_type = [("content-type", "application/json")];
+    let body = json!({ "prompt": "the cat", "temperature": 0, "max-tokens": 8 }).to_string();
+    let plain = place.post("/predict/words", body.clone()).await.json(200);
+    let told = place.ask(Method::POST, "/predict/words", &json_type, body).await.json(200);
+    assert_eq!(told, plain);
 }
 
 #[tokio::test]

@@ -87,6 +87,7 @@ pub(crate) fn pictures(seed: u64) -> Parts {
         model: ImageModelConfig::Mlp(MlpConfig { hidden: vec![8], dropout: 0.0 }),
         loss: LossConfig::default(),
         temperature: 1.0,
+        tta: None,
     };
     let task = config.init().unwrap();
     parts(&task, &TaskConfig::ImageClassification(config), seed, (0..GOLDEN).map(picture).collect())

@@ -125,6 +125,10 @@ async fn a_canary_gets_its_share_and_a_shadow_all() {
     let traffic = Traffic { canary: Some((2, 10)), shadow: Some(3) };
     let source = Source::named(named).unwrap();
     assert!(source.clone().with_traffic("none", traffic).is_err());
+    for traffic in [Traffic { canary: Some((4, 10)), shadow: None }, Traffic { canary: None, shadow: Some(4) }] {
+        let error = source.clone().with_traffic("pictures", traffic).unwrap_err().to_string();
+        assert!(error.contains("`pictures` has no version 4"), "{error}");
+    }
     let engine = Engine::new(source.with_traffic("pictures", traffic).unwrap(), opening());
     engine.refresh().await.unwrap();
     let mut counts = [0; 4];

@@ -34,6 +34,8 @@ async fn the_server_and_its_models_say_what_they_are() {
     }
     let texts = place.get("/v2/models/texts").await.json(200);
     assert_eq!(texts["inputs"][0], json!({ "name": "input_ids", "datatype": "INT64", "shape": [-1, -1] }));
+    assert_eq!(texts["outputs"][0]["name"], "probabilities", "what a client finds that asks for the first");
+    assert_eq!(texts["outputs"][1], json!({ "name": "cut", "datatype": "INT64", "shape": [-1, 1] }));
     for unknown in
         ["/v2/models/none", "/v2/models/none/ready", "/v2/models/pictures/versions/2", "/v2/models/pictures/versions/x"]
     {
@@ -220,6 +222,11 @@ async fn texts_come_through_both_doors() {
     let body = json!({ "inputs": [tensor("attention_mask", "INT64", &mask), tensor("input_ids", "INT64", &filled)] });
     let found = floats(&place.post(path, body.to_string()).await.json(200)["outputs"][0]);
     assert!(found.iter().zip(&by_text).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {by_text:?}");
+    // A text that was cut says so, beside one that was not.
+    let data = json!(["the cat ".repeat(100), "the cat"]);
+    let body = json!({ "inputs": [{ "name": "text", "shape": [2, 1], "datatype": "BYTES", "data": data }] });
+    let cut = &place.post(path, body.to_string()).await.json(200)["outputs"][1];
+    assert_eq!(cut, &json!({ "name": "cut", "datatype": "INT64", "shape": [2, 1], "data": [1, 0] }));
     for (inputs, said) in [
         (json!([tensor("input_ids", "INT64", &[1, 99_999])]), "99999"),
         (json!([tensor("input_ids", "INT64", &[1, -1])]), "-1"),
@@ -228,6 +235,7 @@ async fn texts_come_through_both_doors() {
         (json!([tensor("attention_mask", "INT64", &[1])]), "`input_ids` is missing"),
         (json!([tensor("input_ids", "INT64", &[1, 1]), tensor("attention_mask", "INT64", &[0, 1])]), "attention_mask"),
         (json!([tensor("input_ids", "INT64", &[1, 1]), tensor("attention_mask", "INT64", &[1])]), "place 1"),
+        (json!([tensor("input_ids", "INT64", &[1]), tensor("token_type_ids", "INT64", &[2])]), "`token_type_ids`"),
     ] {
         let error = place.post(path, json!({ "inputs": inputs }).to_string()).await.error(400);
         assert!(error.contains(said), "{error}");

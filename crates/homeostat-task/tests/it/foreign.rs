@@ -7,7 +7,7 @@ use burn::{
     nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig},
     tensor::TensorData,
 };
-use homeostat_task::{ForeignNames, Weights, name_fits, read_foreign};
+use homeostat_task::{ForeignNames, Weights, WeightsError, name_fits, read_checkpoint, read_foreign};
 
 use crate::device;
 
@@ -46,6 +46,9 @@ fn a_table_renames_transposes_and_comes_back() {
         [&norm[..], &["layer1.fc.bias", "layer1.fc.weight", "layer2.fc.bias", "layer2.fc.weight"]].concat()
     );
     assert_eq!(theirs.tensors()["layer1.fc.weight"].shape().to_vec(), [3, 2]);
+    assert!(names.lies_as_ours("norm.gamma") && !names.lies_as_ours("blocks.0.weight"));
+    let as_ours = names.clone().lying_as_ours(&["*1.fc.weight".to_owned()]);
+    assert_eq!(["blocks.0.weight", "blocks.1.weight"].map(|name| as_ours.lies_as_ours(name)), [true, false]);
     let adopted = names.adopt(&theirs, &[]).unwrap();
     assert_eq!((&adopted.weights, adopted.kept.len(), adopted.unused.len()), (&ours, 0, 0));
     let error = ForeignNames::of(&net, &rows()[..1]).unwrap_err().to_string();
@@ -63,7 +66,7 @@ fn what_does_not_fit_is_an_error_unless_it_is_allowed_by_name() {
     let theirs = Weights::from_tensors(tensors);
     let error = names.adopt(&theirs, &[]).unwrap_err().to_string();
     for words in
-        ["`layer1.fc.bias` (our `blocks.0.bias`) is missing", "shape [3, 7], needed [3, 3]", "`extra` is not used"]
+        ["`layer1.fc.bias` (our `blocks.0.bias`) is missing", "shape [7, 3], needed [3, 3]", "`extra` is not used"]
     {
         assert!(error.contains(words), "{error}");
     }
@@ -76,6 +79,74 @@ fn what_does_not_fit_is_an_error_unless_it_is_allowed_by_name() {
     // Weights of something else altogether are never taken for a success.
     let other = Weights::from_tensors(BTreeMap::from([("other".to_owned(), TensorData::zeros::<f32, _>([1]))]));
     assert!(names.adopt(&other, &["*".to_owned()]).is_err());
+}
+
+#[test]
+fn a_matrix_with_other_than_two_sides_is_no_matrix() {
+    let net = net();
+    let names = ForeignNames::of(&net, &rows()).unwrap();
+    let shapes: [Vec<usize>; 5] = [vec![], vec![6], vec![2, 3], vec![3, 2, 2], vec![3, 2, 1, 1]];
+    for shape in shapes {
+        let mut tensors = names.export(&Weights::of(&net)).tensors().clone();
+        tensors.insert("layer1.fc.weight".to_owned(), TensorData::zeros::<f32, _>(shape.clone()));
+        let theirs = Weights::from_tensors(tensors);
+        let error = names.adopt(&theirs, &[]).unwrap_err().to_string();
+        let said = format!("`layer1.fc.weight` (our `blocks.0.weight`) has shape {shape:?}, needed [3, 2]");
+        assert!(error.ends_with(&said), "{error}");
+        assert_eq!(names.adopt(&theirs, &["blocks.0.*".to_owned()]).unwrap().kept, ["blocks.0.weight"]);
+    }
+}
+
+#[test]
+fn much_that_does_not_fit_is_counted_by_kind_and_shown_of_each() {
+    let net = net();
+    let names = ForeignNames::of(&net, &rows()).unwrap();
+    let mut tensors = names.export(&Weights::of(&net)).tensors().clone();
+    tensors.retain(|name, _| !name.starts_with("bn"));
+    tensors.extend((0..9).map(|at| (format!("extra.{at}"), TensorData::zeros::<f32, _>([1]))));
+    tensors.insert("layer2.fc.bias".to_owned(), TensorData::zeros::<f32, _>([2]));
+    let error = names.adopt(&Weights::from_tensors(tensors), &[]).unwrap_err();
+    let line = error.to_string();
+    for words in [
+        "another network: 4 missing, 1 misshapen, 9 unused: `bn{x}.bias` (our `norm.beta`) is missing; ",
+        "`layer2.fc.bias` (our `blocks.1.bias`) has shape [2], needed [3]; `extra.0` is not used",
+        "; and 7 more",
+    ] {
+        assert!(line.contains(words), "{line}");
+    }
+    let WeightsError::Mismatch { problems, .. } = error else { panic!("{line}") };
+    assert_eq!((problems.len(), line.lines().count()), (14, 1));
+}
+
+/// Writes tensors of these names and reads them again: the names that are left, and those that stand beside.
+fn unwrapped(names: &[&str]) -> (Vec<String>, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let tensors = names.iter().map(|name| ((*name).to_owned(), TensorData::zeros::<f32, _>([1])));
+    let bytes = Weights::from_tensors(tensors.collect()).to_safetensors(&BTreeMap::new());
+    std::fs::write(&path, bytes).unwrap();
+    let (weights, beside) = read_checkpoint(&path).unwrap();
+    (weights.tensors().keys().cloned().collect(), beside)
+}
+
+#[test]
+fn a_wrapper_comes_off_and_takes_no_weight_with_it() {
+    let cases: [(&[&str], &[&str], &[&str]); 6] = [
+        (&["module.a", "module.b"], &["a", "b"], &[]),
+        // Half of a language model has a wrapper, and its head has none.
+        (&["lm_head.w", "model.a"], &["a", "lm_head.w"], &[]),
+        (&["epoch", "optimizer.0", "state_dict.module.a"], &["a"], &["epoch", "optimizer.0"]),
+        (&["model.a", "optimizer.0"], &["a"], &["optimizer.0"]),
+        // Without the wrapper, two would be one.
+        (&["a", "module.a"], &["a", "module.a"], &[]),
+        (&["a"], &["a"], &[]),
+    ];
+    for (names, weights, beside) in cases {
+        let found = unwrapped(names);
+        assert!(found.0 == weights && found.1 == beside, "{names:?} {found:?}");
+    }
+    let (_, beside) = read_checkpoint(&fixture("checkpoint.pt")).unwrap();
+    assert_eq!(beside, ["optimizer.state"]);
 }
 
 #[test]

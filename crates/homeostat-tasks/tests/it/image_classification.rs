@@ -1,13 +1,13 @@
 //! What a picture goes through, the same in training and in serving.
 
-use burn::tensor::{DType, Tensor};
-use homeostat_data::{Image, ImagePrepare, Normalize, PrepareStep, Resize, Shape, Size};
+use burn::tensor::{DType, Tensor, TensorData};
+use homeostat_data::{Image, ImagePrepare, Normalize, PrepareStep, Resize, Shape, Size, TestViews};
 use homeostat_metrics::Truth;
-use homeostat_models::{ImageModelConfig, MlpConfig};
+use homeostat_models::{GoogLeNetConfig, ImageModelConfig, InceptionV3Config, MlpConfig};
 use homeostat_task::{Outcome, Task};
 use homeostat_tasks::{
     BinaryCrossEntropyConfig, ClassWeights, ClassificationResponse, CrossEntropyConfig, FocalConfig, ImageBatch,
-    ImageClassification, ImageClassificationConfig, InputShape, LossConfig, Target,
+    ImageClassification, ImageClassificationConfig, InputShape, LossConfig, Probabilities, Target,
 };
 
 use crate::{config, device, line, losses, noise, seeded};
@@ -139,6 +139,101 @@ fn an_answer_is_the_softmax_or_the_sigmoid_of_the_scores_and_their_largest() {
     }
 }
 
+/// Each view of pictures of 24 x 20 pixels, pixel by pixel.
+fn views_by_hand(images: &Tensor<4>, views: TestViews) -> Vec<Tensor<4>> {
+    let ([_, _, height, width], values) = (images.dims(), floats(images.clone()));
+    let view = |pixel: &dyn Fn(&[f32], usize, usize) -> f32| {
+        let plane = |plane: &[f32]| -> Vec<f32> {
+            (0..height * width).map(|at| pixel(plane, at / width, at % width)).collect()
+        };
+        let seen: Vec<f32> = values.chunks_exact(height * width).flat_map(plane).collect();
+        Tensor::<4>::from_data(TensorData::new(seen, images.dims()), &images.device())
+    };
+    if views == TestViews::Mirror {
+        return vec![images.clone(), view(&|plane, y, x| plane[y * width + width - 1 - x])];
+    }
+    // 7/8 of the sides. The two pixels of a side between whose middles a pixel's middle lies, and how near to the second.
+    let place = |at: usize, part: usize, side: usize| {
+        let doubled = ((2 * at + 1) * part).saturating_sub(side);
+        let first = doubled / (2 * side);
+        (first, (first + 1).min(part - 1), (doubled % (2 * side)) as f32 / (2 * side) as f32)
+    };
+    let crop = |[top, left]: [usize; 2]| {
+        view(&|plane, y, x| {
+            let ((above, below, down), (before, behind, right)) = (place(y, 21, height), place(x, 18, width));
+            let level = |y: usize, x: usize| plane[(top + y) * width + left + x];
+            let row = |y: usize| level(y, before) * (1.0 - right) + level(y, behind) * right;
+            row(above) * (1.0 - down) + row(below) * down
+        })
+    };
+    [[0, 0], [0, 2], [3, 0], [3, 2], [1, 1]].map(crop).into()
+}
+
+/// Whatever makes probabilities of scores. What is measured is what is answered, and the temperature is that of the mean.
+#[test]
+fn an_answer_over_views_is_the_mean_of_the_answers_to_each() {
+    let (device, _guard) = seeded(9);
+    let input = Some(InputShape { channels: 3, height: 24, width: 20 });
+    let mlp = ImageModelConfig::Mlp(MlpConfig { hidden: vec![8], dropout: 0.0 });
+    for loss in losses() {
+        let plain = ImageClassificationConfig { input, ..config(mlp.clone(), loss.clone()) }.init().unwrap();
+        let network = plain.init(&device).unwrap();
+        let batch = plain.collate(&noise(3, 24, 20, 3), &device);
+        for views in [TestViews::Mirror, TestViews::FiveCrop] {
+            let each = views_by_hand(&batch.0, views).into_iter();
+            let each: Vec<_> = each.map(|view| plain.respond(&network, ImageBatch(view))).collect();
+            let task = plain.clone().in_views(Some(views));
+            let answers = task.respond(&network, batch.clone());
+            let tempered = task.clone().at_temperature(2.0).respond(&network, batch.clone());
+            for (at, answer) in answers.iter().enumerate() {
+                let of_class =
+                    |class: usize| each.iter().map(|of_view| f64::from(of_view[at].probabilities[class])).sum::<f64>();
+                let mean = [0, 1, 2].map(|class| of_class(class) / each.len() as f64);
+                let apart = |found: &[f32], wanted: [f64; 3]| {
+                    found.iter().zip(wanted).map(|(found, wanted)| (f64::from(*found) - wanted).abs()).sum::<f64>()
+                };
+                assert!(apart(&answer.probabilities, mean) < 1e-5, "{answer:?} {mean:?} {views:?} {loss:?}");
+                assert!(!task.agree(&each[0][at], &each[1][at], 1e-3), "the views differ");
+                if loss.probabilities() == Probabilities::OneOf {
+                    let roots = mean.map(f64::sqrt);
+                    let wanted = roots.map(|root| root / roots.iter().sum::<f64>());
+                    assert!(apart(&tempered[at].probabilities, wanted) < 1e-5, "{tempered:?} {wanted:?}");
+                }
+            }
+            let record = task.loss(&network, batch.clone(), &[0, 1, 2].map(Target::Class)).record();
+            let answered: Vec<f32> = answers.into_iter().flat_map(|answer| answer.probabilities).collect();
+            assert_eq!(record.probabilities(), answered);
+        }
+    }
+}
+
+/// The weights are those of Szegedy et al. 2014, and of torchvision's reference for Inception-v3.
+#[test]
+fn further_heads_have_their_weight_in_the_loss() {
+    let (device, _guard) = seeded(10);
+    let device = device.autodiff();
+    let googlenet = GoogLeNetConfig { width: 1, dropout: 0.0, auxiliary_dropout: 0.0, ..GoogLeNetConfig::default() };
+    let inception = InceptionV3Config { width: 1, dropout: 0.0, ..InceptionV3Config::default() };
+    for (model, side, weights) in [
+        (ImageModelConfig::GoogLeNet(googlenet), 64, vec![0.3, 0.3]),
+        (ImageModelConfig::InceptionV3(inception), 299, vec![0.4]),
+    ] {
+        let input = Some(InputShape { channels: 3, height: side, width: side });
+        let task = ImageClassificationConfig { input, ..config(model, LossConfig::default()) }.init().unwrap();
+        let network = task.init(&device).unwrap();
+        let batch = task.collate(&noise(2, side, side, 3), &device);
+        let targets = Tensor::<2>::from_data([[0.0_f32, 0.0, 1.0], [1.0, 0.0, 0.0]], &device);
+        let loss = |scores| LossConfig::default().of(scores, targets.clone()).mean.into_scalar::<f64>();
+        let scores = network.training_scores(batch.0.clone());
+        let further: Vec<f64> = scores.auxiliary.into_iter().map(|(_, scores)| loss(scores)).collect();
+        assert_eq!(further.len(), weights.len());
+        let weighed = further.iter().zip(&weights).map(|(loss, weight)| loss * weight).sum::<f64>();
+        let wanted = loss(scores.main) + weighed;
+        let found = task.loss(&network, batch, &[Target::Class(2), Target::Class(0)]).loss().into_scalar::<f64>();
+        assert!((found - wanted).abs() < 1e-5, "{found}, expected {wanted} with {weights:?}");
+    }
+}
+
 #[test]
 fn grey_and_transparent_pictures_are_made_to_fit() {
     let colour = complete().init().unwrap();
@@ -180,6 +275,7 @@ fn answers_agree_but_for_rounding_only() {
         confidence: probabilities.into_iter().fold(0.0, f32::max),
         probabilities: probabilities.to_vec(),
         labels: Vec::new(),
+        cut: false,
     };
     let expected = answer("ant", [0.6, 0.3, 0.1]);
     let agree = |found: &ClassificationResponse| task.agree(&expected, found, 1e-4);

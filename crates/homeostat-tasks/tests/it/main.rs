@@ -81,6 +81,7 @@ fn config(model: ImageModelConfig, loss: LossConfig) -> ImageClassificationConfi
         model,
         loss,
         temperature: 1.0,
+        tta: None,
     }
 }
 

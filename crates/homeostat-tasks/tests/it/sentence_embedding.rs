@@ -111,6 +111,21 @@ fn the_loss_is_that_of_the_definition() {
     // Both first texts have the same second one: nothing is left to be told apart.
     let same = loss(&[PAIRS[0], [PAIRS[1][0], PAIRS[0][1]]]);
     assert!(same.loss.abs() < 1e-6, "{}", same.loss);
+    // One text with two answers: both are right.
+    let both = loss(&[PAIRS[0], [PAIRS[0][0], PAIRS[1][1]]]);
+    assert!(both.loss.abs() < 1e-6, "{}", both.loss);
+}
+
+#[test]
+fn an_answer_says_where_its_text_was_cut() {
+    let device = device();
+    let task = task(small());
+    let network = task.init(&device).unwrap();
+    let inputs = ["where is my card ".repeat(9), "where is my card".to_owned()]
+        .map(|text| task.prepare(task.read(text.as_bytes()).unwrap()).unwrap());
+    let answers = task.respond(&network, task.collate(&inputs, &device));
+    let json = answers.iter().map(|answer| serde_json::to_value(answer).unwrap()).collect::<Vec<_>>();
+    assert_eq!((&json[0]["cut"], json[1].get("cut")), (&true.into(), None));
 }
 
 #[test]

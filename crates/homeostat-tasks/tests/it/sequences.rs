@@ -8,10 +8,10 @@ use burn::{
     tensor::{DType, Device, Distribution, Gradients, Int, Tensor, TensorData},
 };
 use homeostat_models::{
-    Pooling, RecurrentConfig, SequenceClassifier, SequenceInput, SequenceModel, SequenceModelConfig, TransformerConfig,
-    bert_weights,
+    NormPlace, Pooling, RecurrentConfig, SequenceClassifier, SequenceInput, SequenceModel, SequenceModelConfig,
+    TransformerConfig, bert_weights,
 };
-use homeostat_task::{PEFT_FILES, ParamPath, PeftAdapter, PeftFolder, PeftPrefix, Weights, read_foreign};
+use homeostat_task::{PEFT_FILES, ParamPath, PeftAdapter, PeftFolder, PeftPrefix, PeftTask, Weights, read_foreign};
 
 /// What `tests/fixtures/sequences.py` has made.
 struct Fixture(BTreeMap<String, TensorData>);
@@ -123,6 +123,16 @@ fn bert_is_that_of_transformers() {
     check("bert", &SequenceModelConfig::Transformer(config), |theirs| bert_weights(&theirs).unwrap());
 }
 
+#[test]
+fn a_bert_alone_has_the_names_of_hugging_face() {
+    let wanted = ["query", "key", "value"].map(|part| format!("encoder.layer.1.attention.self.{part}")).to_vec();
+    for config in SequenceModelConfig::examples() {
+        let is_bert = matches!(&config, SequenceModelConfig::Transformer(config) if config.norm == NormPlace::After);
+        assert_eq!(config.bert_modules("blocks.1.qkv.weight"), is_bert.then(|| wanted.clone()), "{config:?}");
+        assert_eq!(config.bert_modules("tokens.weight"), None);
+    }
+}
+
 /// What `tests/fixtures/peft.py` has made: PEFT's adapter in our network.
 #[test]
 fn an_adapter_of_peft_computes_here_what_it_computes_there() {
@@ -199,7 +209,7 @@ fn prefixes_are_read_as_they_were_written_and_what_is_none_is_refused() {
     let part = |at: f32| TensorData::new((0_u8..6).map(|value| at + f32::from(value)).collect::<Vec<_>>(), [2, 3]);
     let prefix = PeftPrefix { base: None, heads: 3, layers: vec![[part(0.0), part(10.0)], [part(20.0), part(30.0)]] };
     let scratch = tempfile::tempdir().unwrap();
-    let [config, tensors] = prefix.to_files();
+    let [config, tensors] = prefix.to_files(PeftTask::FeatureExtraction);
     let read = |config: &[u8], tensors: &[u8]| {
         fs::write(scratch.path().join(PEFT_FILES[0]), config).unwrap();
         fs::write(scratch.path().join(PEFT_FILES[1]), tensors).unwrap();

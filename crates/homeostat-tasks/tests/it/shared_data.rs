@@ -116,10 +116,11 @@ fn rows(scores: Tensor<2>) -> Vec<Vec<f32>> {
     data.as_slice::<f32>().unwrap().chunks_exact(classes).map(<[f32]>::to_vec).collect()
 }
 
-/// The largest difference, in parts of the largest score.
+/// The largest difference, in parts of the largest score; all are finite, for `f32::max` passes over NaN.
 fn apart(found: &[Vec<f32>], wanted: &TensorData) -> f32 {
     let (found, wanted) = (found.concat(), wanted.as_slice::<f32>().unwrap());
     assert_eq!(found.len(), wanted.len());
+    assert!(found.iter().chain(wanted).all(|score| score.is_finite()), "not all is finite");
     let apart = found.iter().zip(wanted).map(|(found, wanted)| (found - wanted).abs()).fold(0.0, f32::max);
     apart / wanted.iter().fold(0.0, |largest: f32, score| largest.max(score.abs()))
 }

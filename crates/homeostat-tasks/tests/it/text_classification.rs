@@ -5,8 +5,8 @@ use burn::{
     optim::{AdamConfig, GradientsParams},
 };
 use homeostat_data::{TextSample, Tokenizer, TokenizerConfig, TokenizerKind};
-use homeostat_models::SequenceModelConfig;
-use homeostat_task::{Outcome, Task, TaskError};
+use homeostat_models::{SequenceModelConfig, TransformerConfig};
+use homeostat_task::{HostTensor, Outcome, Task, TaskError, Values};
 use homeostat_tasks::{
     ClassificationResponse, Target, TaskConfig, TextClassification, TextClassificationConfig, text_request,
 };
@@ -105,6 +105,56 @@ fn an_answer_does_not_depend_on_its_batch() {
         assert!(task.agree(&alone, found, 1e-5), "{alone:?} {found:?}");
     }
     assert_ne!(together[0], together[8], "a second text matters");
+}
+
+#[test]
+fn an_answer_says_where_its_text_was_cut() {
+    let device = device();
+    let task = task(&config(small()));
+    let network = task.init(&device).unwrap();
+    let inputs = ["my card ".repeat(20), "my card".to_owned()]
+        .map(|text| task.prepare(task.read(text.as_bytes()).unwrap()).unwrap());
+    let answers = task.respond(&network, task.collate(&inputs, &device));
+    assert_eq!([answers[0].cut, answers[1].cut], [true, false]);
+    let [_, cut] = &task.tensor_door().unwrap().outputs(&answers)[..] else { panic!("two outputs") };
+    assert_eq!((cut.shape(), cut.integers()), (&[2, 1][..], &[1, 0][..]));
+    let json = answers.iter().map(|answer| serde_json::to_value(answer).unwrap()).collect::<Vec<_>>();
+    assert_eq!((&json[0]["cut"], json[1].get("cut")), (&true.into(), None));
+    let before: ClassificationResponse = serde_json::from_value(json[1].clone()).unwrap();
+    assert_eq!(before, answers[1], "as answers were before");
+}
+
+/// With types of 1 a second text would be looked up where there is nothing.
+#[test]
+fn kinds_of_tokens_that_the_network_does_not_know_are_refused_at_both_doors() {
+    let device = device();
+    let with_types = |types| {
+        let transformer =
+            TransformerConfig { width: 8, depth: 1, heads: 2, hidden: 16, positions: 16, types, ..Default::default() };
+        task(&config(SequenceModelConfig::Transformer(transformer)))
+    };
+    let pair = || TextSample { text: TEXTS[0].to_owned(), pair: Some("is it lost".to_owned()) };
+    let tensor = |values: [i64; 3]| Some(HostTensor::new([1, 3], Values::I64(values.to_vec())));
+    for (types, highest) in [(1, 0), (2, 1), (0, 1)] {
+        let task = with_types(types);
+        let network = task.init(&device).unwrap();
+        let door = task.tensor_door().unwrap();
+        let request = |kind| door.signature().request(vec![tensor([1, 2, 3]), None, tensor([0, 0, kind])]).unwrap();
+        door.check(&request(highest)).unwrap();
+        assert_eq!(task.respond(&network, door.collate(&[&request(highest)], &device)).len(), 1);
+        let error = door.check(&request(highest + 1)).unwrap_err().to_string();
+        assert_eq!(error, format!("`token_type_ids` has {}, but only 0 to {highest} are known", highest + 1));
+        match task.prepare(pair()) {
+            Ok(input) => {
+                assert_ne!(types, 1);
+                assert_eq!(task.respond(&network, task.collate(&[input], &device)).len(), 1);
+            }
+            Err(error) => {
+                assert_eq!(types, 1);
+                assert!(error.to_string().ends_with("but model.transformer.types is 1"), "{error}");
+            }
+        }
+    }
 }
 
 #[test]

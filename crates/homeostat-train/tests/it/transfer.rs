@@ -83,21 +83,38 @@ fn a_training_that_is_stopped_goes_on_with_what_learns_then() {
 #[test]
 fn patterns_that_fit_nothing_are_refused() {
     let _turn = turn();
-    let refused = |change: fn(&mut TrainConfig)| {
+    let refused = |change: &dyn Fn(&mut TrainConfig)| {
         let root = scratch();
         let mut trial = thawing();
+        // Running statistics are no parameters.
+        trial.task.norm = true;
         change(&mut trial.config);
         trial.run(&new_run(root.path()), None, None, |_| {}).unwrap_err().to_string()
     };
-    let line = refused(|config| config.freeze = vec!["none".to_owned()]);
-    assert!(line.contains("`none` matches no parameter"), "{line}");
-    let line = refused(|config| config.freeze = vec!["hidden.*".to_owned(), "!hidden.*".to_owned()]);
+    let line = refused(&|config| config.freeze = vec!["none".to_owned()]);
+    let names = "hidden.weight, hidden.bias, norm.gamma, norm.beta, head.weight, head.bias";
+    assert!(line.ends_with(&format!("`none` matches no parameter: there are {names}")), "{line}");
+    for (pattern, meant) in [("head", "head.*"), ("hiden.*", "hidden.*"), ("bias", "*.bias"), ("hed.bias", "head.bias")]
+    {
+        let said = format!("`{pattern}` matches no parameter: did you mean `{meant}`? There are {names}");
+        for key in ["freeze", "learn", "unfreeze"] {
+            let line = refused(&|config| match key {
+                "freeze" => config.freeze = vec![pattern.to_owned()],
+                "learn" => config.learn = vec![pattern.to_owned()],
+                _ => config.unfreeze[0].parameters = pattern.to_owned(),
+            });
+            assert!(line.contains(&format!("`train.{key}`: {said}")), "{line}");
+        }
+    }
+    let line = refused(&|config| config.freeze = vec!["hidden.*".to_owned(), "!hidden.*".to_owned()]);
     assert!(line.contains("leaves nothing to learn"), "{line}");
-    let line = refused(|config| config.unfreeze[0].parameters = "head.*".to_owned());
+    let line = refused(&|config| config.unfreeze[0].parameters = "head.*".to_owned());
     assert!(line.contains("matches no parameter that train.freeze has frozen"), "{line}");
-    let line = refused(|config| config.layer_decay = Some(1.5));
+    let line = refused(&|config| config.unfreeze[0].after_epochs = 4);
+    assert!(line.contains("`hidden.bias` would never learn: after-epochs is 4"), "{line}");
+    let line = refused(&|config| config.layer_decay = Some(1.5));
     assert!(line.contains("`train.layer-decay`: is 1.5"), "{line}");
-    let line = refused(|config| config.average = Some(AverageConfig::Best(0)));
+    let line = refused(&|config| config.average = Some(AverageConfig::Best(0)));
     assert!(line.contains("`train.average`: is 0"), "{line}");
 }
 
