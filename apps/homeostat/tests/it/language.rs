@@ -1,8 +1,9 @@
 //! A language model from the command line: the page about it as it is written, and what is refused.
 
-use std::{fs, path::Path};
-
-use crate::place::{Place, says};
+use crate::{
+    page::{blocks, commands},
+    place::{Place, says},
+};
 
 /// A play that a small network learns a little of.
 fn plays(place: &Place) {
@@ -18,37 +19,18 @@ fn plays(place: &Place) {
     place.write("plays/two.txt", scene(2));
 }
 
-/// The blocks of a language on a page.
-fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
-    let opening = format!("```{language}\n");
-    page.split(&opening).skip(1).filter_map(|rest| rest.split("```").next()).collect()
-}
-
-/// The words of a command line; those in double quotes are one.
-fn words(line: &str) -> Vec<String> {
-    let parts = line.split('"').enumerate();
-    let words = parts.flat_map(|(at, part)| {
-        let quoted = at % 2 == 1;
-        if quoted { vec![part.to_owned()] } else { part.split_whitespace().map(str::to_owned).collect() }
-    });
-    words.collect()
-}
-
 #[test]
 fn the_page_runs_as_it_is_written() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/language-model.md");
-    let page = fs::read_to_string(page).unwrap();
+    let page = include_str!("../../../../docs/language-model.md");
     let place = Place::new();
     plays(&place);
-    place.write("plays.toml", blocks(&page, "toml")[0]);
-    let commands: Vec<&str> = blocks(&page, "console").iter().flat_map(|block| block.lines()).collect();
+    place.write("plays.toml", blocks(page, "toml")[0]);
+    let commands = commands(page);
     assert!(commands.len() > 8, "{commands:?}");
     let mut written = Vec::new();
-    for line in commands {
-        let words = words(line);
-        assert_eq!(words[..2], ["$", "homeostat"], "{line}");
-        let said = place.well(&words[2..]);
-        if words[2] == "generate" {
+    for words in commands {
+        let said = place.well(&words);
+        if words[0] == "generate" {
             written.push(said);
         }
     }

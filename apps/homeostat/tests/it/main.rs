@@ -8,6 +8,7 @@ mod broken_texts;
 mod devices_and_disks;
 mod language;
 mod models;
+mod page;
 mod pictures;
 mod place;
 mod resuming;

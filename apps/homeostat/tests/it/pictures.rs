@@ -1,30 +1,24 @@
 //! Pictures that are made, from the command line: the page about them as it is written, and what is refused.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use homeostat_data::Image;
 
-use crate::place::{Place, says};
-
-/// The blocks of a language on a page.
-fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
-    let opening = format!("```{language}\n");
-    page.split(&opening).skip(1).filter_map(|rest| rest.split("```").next()).collect()
-}
+use crate::{
+    page::{blocks, commands},
+    place::{Place, says},
+};
 
 #[test]
 fn the_page_runs_as_it_is_written() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/generate-images.md");
-    let page = fs::read_to_string(page).unwrap();
+    let page = include_str!("../../../../docs/generate-images.md");
     let place = Place::new();
-    place.write("made.toml", blocks(&page, "toml")[0]);
-    let commands: Vec<&str> = blocks(&page, "console").iter().flat_map(|block| block.lines()).collect();
+    place.write("made.toml", blocks(page, "toml")[0]);
+    let commands = commands(page);
     assert_eq!(commands.len(), 6, "{commands:?}");
-    for line in commands {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(words[..2], ["$", "homeostat"], "{line}");
-        let said = place.well(&words[2..]);
-        match words[2] {
+    for words in commands {
+        let said = place.well(&words);
+        match words[0].as_str() {
             "train" => says(&said, &["elbo", "frechet", "homeostat sample"]),
             "eval" => says(&said, &["elbo", "frechet"]),
             _ => {}
@@ -46,7 +40,7 @@ fn the_page_runs_as_it_is_written() {
     assert_ne!(again("other.png", "2"), grid, "another seed gives others");
 
     // What the page does not say: other experiments of it, other verbs, other kinds.
-    let other = format!("{}\n{}", "name = \"other\"", blocks(&page, "toml")[1]);
+    let other = format!("{}\n{}", "name = \"other\"", blocks(page, "toml")[1]);
     place.write("other.toml", other + "\n[data]\nsource.idx = { folder = \"mnist\" }\n");
     place.well(&["config", "check", "other.toml"]);
     says(&place.refused(&["predict", "runs/latest", "grid.png"]), &["makes pictures", "homeostat sample"]);

@@ -1,31 +1,13 @@
 //! The pages about texts, as written: their commands run on small data.
 
-use std::process::Output;
+use std::{fs, process::Output};
 
 use serde_json::Value;
 
-use crate::place::{Place, says};
-
-/// The commands of a page, each as its words.
-fn commands(page: &str) -> Vec<Vec<String>> {
-    let lines = page.lines().filter_map(|line| line.strip_prefix("$ homeostat "));
-    let commands: Vec<Vec<String>> = lines.map(|line| words(line.split(" #").next().unwrap_or(line))).collect();
-    assert!(commands.len() > 2, "{page}");
-    commands
-}
-
-/// The words of a line; what stands between quotes is one.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (at, part) in line.split('"').enumerate() {
-        if at % 2 == 1 {
-            words.push(part.to_owned());
-        } else {
-            words.extend(part.split_whitespace().map(str::to_owned));
-        }
-    }
-    words
-}
+use crate::{
+    page::{blocks, commands},
+    place::{Place, says},
+};
 
 /// What was printed, and what was warned of.
 fn said(output: &Output) -> (String, String) {
@@ -40,12 +22,69 @@ fn texts_are_classified_as_the_page_says() {
         table += &format!("where is my card number {number},card\nwhat is the rate of day {number},rate\n");
     }
     place.write("mails/train.csv", table);
-    for command in commands(include_str!("../../../../docs/texts.md")) {
+    let page = include_str!("../../../../docs/texts.md");
+    for command in commands(page) {
         let out = place.well(&command);
         if command[0] == "predict" {
             says(&out, &["is my card lost", "card"]);
         }
     }
+    place.write("by-hand.toml", blocks(page, "toml")[0]);
+    says(&place.well(&["train", "by-hand.toml"]), &["accuracy", "macro-f1"]);
+}
+
+/// The built-in experiment with random weights of MiniLM's shape in their place, and the page's blocks with a file in the place of the hub.
+#[test]
+fn low_rank_changes_are_learnt_as_the_page_says() {
+    let place = Place::new();
+    let rows = |numbers: std::ops::Range<u32>| -> String {
+        let row = |number| format!("where is my card {number},card\nwhat is the rate of day {number},rate\n");
+        "text,category\n".to_owned() + &numbers.map(row).collect::<String>()
+    };
+    place.write("DATA/banking77/train.csv", rows(0..8));
+    place.write("DATA/banking77/test.csv", rows(8..10));
+    let head = |name: &str| {
+        format!(
+            r#"name = "{name}"
+[task.text-classification]
+prepare = {{ max-length = 12 }}
+model.transformer = {{ width = 384, depth = 6, heads = 12, hidden = 1536 }}
+[data]
+split.given = {{ valid = 0.1 }}
+[data.text]
+source.table = {{ folder = "banking77", label = "category" }}
+"#
+        )
+    };
+    place.write("base.toml", head("base") + "tokenizer.train = { size = 60 }\n[train]\nepochs = 1\n");
+    place.well(&["train", "base.toml", "--quiet", "--data-root", "DATA"]);
+    let minilm = place.path("DATA/models/all-minilm-l6-v2");
+    fs::create_dir_all(&minilm).unwrap();
+    for (from, to) in [("model.safetensors", "model.safetensors"), ("assets/tokenizer.json", "tokenizer.json")] {
+        fs::copy(place.path("runs/latest/artifact").join(from), minilm.join(to)).unwrap();
+    }
+    let page = include_str!("../../../../docs/lora.md");
+    for command in commands(page) {
+        let (out, told) = said(&place.run(&command));
+        says(&told, &[" parameters, of which ", " learn, "]);
+        says(&out, &["accuracy", "homeostat predict"]);
+    }
+    let left = blocks(page, "text")[0].lines().filter_map(|line| line.split_whitespace().next());
+    let left: Vec<&str> = left.filter(|word| !word.starts_with("runs/")).collect();
+    assert_eq!(left.len(), 5, "{left:?}");
+    left.iter().for_each(|name| assert!(place.path("runs/latest").join(name).is_file(), "{name}"));
+
+    let blocks = blocks(page, "toml");
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+    let here = |block: &str| {
+        block.replace("hf:sentence-transformers/all-MiniLM-L6-v2", "models/all-minilm-l6-v2/model.safetensors")
+    };
+    let tokenizer = "tokenizer.file = \"models/all-minilm-l6-v2/tokenizer.json\"\n";
+    place.write("changes.toml", head("changes") + tokenizer + &here(blocks[0]));
+    place.well(&["train", "changes.toml", "--quiet", "--data-root", "DATA", "epochs=1"]);
+    crate::place::copy(&place.path("runs/latest/adapter"), &place.path("DATA/adapters/mine"));
+    place.write("merged.toml", head("merged") + tokenizer + "[train]\n" + &here(blocks[1]));
+    place.well(&["train", "merged.toml", "--quiet", "--data-root", "DATA", "epochs=1"]);
 }
 
 #[test]
