@@ -83,7 +83,7 @@ pub(crate) fn experiment(args: &ExperimentArgs) -> anyhow::Result<homeostat_conf
 pub(crate) fn find(word: &str) -> anyhow::Result<ExperimentText> {
     let path = Path::new(word);
     if let Ok(run) = Run::open(path) {
-        return Ok(Experiment::text("experiment.toml", &run.experiment()?));
+        return Ok(Experiment::of_run(&run)?);
     }
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let is_toml = path.extension().is_some_and(|ending| ending == "toml");

@@ -622,10 +622,10 @@ pub(crate) struct Pack {
     /// The file to write; it ends in .pack.
     pub(crate) out: PathBuf,
     /// Stretches pictures to so many pixels on both sides.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = positive())]
     pub(crate) size: Option<usize>,
     /// Resizes pictures so that the shorter side has so many pixels.
-    #[arg(long, value_name = "PIXELS", conflicts_with = "size")]
+    #[arg(long, value_name = "PIXELS", conflicts_with = "size", value_parser = positive())]
     pub(crate) shorter_side: Option<usize>,
     /// Leaves out pictures that cannot be read, instead of stopping at the first.
     #[arg(long)]
@@ -745,6 +745,11 @@ impl Cli {
         }
         Ok(())
     }
+}
+
+/// A number from 1 on, with its range in the error.
+fn positive() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u32).range(1..).map(|number| number as usize)
 }
 
 /// A number from 0 on, with its range in the error.

@@ -23,6 +23,7 @@ pub(crate) struct Progress {
     total_steps: usize,
     steps_per_epoch: usize,
     epochs: usize,
+    warmup_steps: usize,
     /// Epochs done, and the step after which the one under way began.
     epoch: (usize, usize),
     /// Samples of this epoch that were learnt from, and until when.
@@ -61,6 +62,7 @@ impl Progress {
             total_steps: 0,
             steps_per_epoch: 1,
             epochs: 0,
+            warmup_steps: 0,
             epoch: (0, 0),
             samples: 0,
             last_step: now,
@@ -98,6 +100,7 @@ impl Progress {
                     *bar = ProgressBar::hidden();
                 }
                 self.epochs = experiment.train.epochs;
+                self.warmup_steps = experiment.train.schedule.warmup_steps();
                 let test = if *test == 0 { "no test part".to_owned() } else { format!("{test} to test with") };
                 self.say(&format!("{}: {train} samples to learn from, {valid} to choose by, {test}", experiment.name));
                 if let Some(folder) = data {
@@ -155,6 +158,10 @@ impl Progress {
                 let learn = if learning < parameters { format!(", of which {learning} learn") } else { String::new() };
                 let steps = if *total_steps == 1 { "step" } else { "steps" };
                 self.say(&format!("{parameters} parameters{learn}, {total_steps} {steps}"));
+                let warmup = self.warmup_steps;
+                if (1..warmup).contains(total_steps) {
+                    self.say(&format!("train.schedule warms up for {warmup} steps: the rate ends below learning-rate"));
+                }
                 let epoch = step / steps_per_epoch;
                 self.start_epoch(epoch, epoch * steps_per_epoch);
                 if let Manner::Bar(bar) = &self.manner {
@@ -324,10 +331,15 @@ fn style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
+/// A figure in seven characters or so, diverged or not.
+fn figure(value: f64) -> String {
+    if value.abs() < 1e5 || value.is_nan() { format!("{value:.4}") } else { format!("{value:.2e}") }
+}
+
 /// The first two figures of a part, the loss and the metric that people look at: their titles and values.
 fn columns((part, figures): (&str, &Figures)) -> Vec<(String, String)> {
     let title = |(at, name): (usize, &str)| if at == 0 { format!("{part} {name}") } else { name.to_owned() };
-    let column = |(at, (name, value))| (title((at, name)), format!("{value:.4}"));
+    let column = |(at, (name, value))| (title((at, name)), figure(value));
     figures.iter().take(2).enumerate().map(column).collect()
 }
 
@@ -361,4 +373,22 @@ fn as_json(stage: &Stage<'_>) -> Option<serde_json::Value> {
         }
     };
     Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::figure;
+
+    #[test]
+    fn a_figure_that_has_diverged_keeps_to_its_column() {
+        for (value, text) in [
+            (0.5, "0.5000"),
+            (-1e5, "-1.00e5"),
+            (4_515_302_253_987_338.0, "4.52e15"),
+            (f64::INFINITY, "inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(figure(value), text);
+        }
+    }
 }

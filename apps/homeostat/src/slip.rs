@@ -1,6 +1,10 @@
 //! A slip of the pen that clap cannot know of: a setting that was given as an option. It does not know verbs.
 
-use std::io::Write;
+use std::{
+    error::Error,
+    io::Write,
+    num::{IntErrorKind, ParseFloatError, ParseIntError},
+};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use homeostat_config::ConfigError;
@@ -22,7 +26,22 @@ pub(crate) fn explain(error: &clap::Error) -> ! {
         );
         std::process::exit(USAGE);
     }
+    if let Some(text) = wanted(error) {
+        let _ = write!(std::io::stderr(), "{text}");
+        std::process::exit(USAGE);
+    }
     error.exit()
+}
+
+/// The error of what is no number, with what is wanted in the place of the standard library's words.
+fn wanted(error: &clap::Error) -> Option<String> {
+    let source = error.source()?;
+    let wanted = match source.downcast_ref::<ParseIntError>().map(ParseIntError::kind) {
+        Some(IntErrorKind::InvalidDigit | IntErrorKind::Empty) => "give a whole number",
+        None if source.is::<ParseFloatError>() => "give a number",
+        _ => return None,
+    };
+    Some(error.to_string().replace(&source.to_string(), wanted))
 }
 
 /// The setting that was meant by an option, with its value among the words; nothing where no key is like it.

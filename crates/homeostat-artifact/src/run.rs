@@ -101,7 +101,7 @@ impl Run {
         atomic::write_file(&writer.path.join(EXPERIMENT), experiment.as_bytes())?;
         atomic::sync(&folder)?;
         if let Err(error) = point_latest(root, &Path::new(name).join(when)) {
-            tracing::warn!(%error, "{} could not be set to the new run", root.join(LATEST).display());
+            tracing::warn!("{} could not be set to the new run: {error}", root.join(LATEST).display());
         }
         Ok(writer)
     }

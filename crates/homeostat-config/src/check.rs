@@ -134,9 +134,12 @@ impl<'a> Check<'a> {
         place: &Origin,
     ) -> ConfigError {
         let names: Vec<_> = all.iter().map(|variant| variant.name).collect();
-        let mut nearest = nearest_names(given, &names);
-        if nearest.is_empty() {
-            nearest = nearest_below(given, schema, &self.path);
+        let nearest = nearest_names(given, &names);
+        let below = if nearest.is_empty() { nearest_below(given, schema, &self.path) } else { Box::default() };
+        if !below.is_empty() {
+            // A key inside one of the choices, where the choice itself was left out.
+            let key = dotted(&[self.path.as_slice(), &[given.to_owned()]].concat());
+            return ConfigError::UnknownKey { place: place.clone(), key, nearest: below, known: Box::default() };
         }
         let allowed = names.iter().map(|name| (*name).to_owned()).collect();
         ConfigError::UnknownName { place: place.clone(), key: self.key(), given: shorten(given), nearest, allowed }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::assign::assign;
 use crate::check::check;
 use crate::error::{one_line, shorten};
+use crate::nearest::chosen_first;
 use crate::path::{dotted, segments};
 use crate::schema::{Schema, json_schema};
 use crate::tree::{Kind, Node};
@@ -74,14 +75,14 @@ impl Layers {
             Some((name, text)) => Node::parse_file(name, text)?,
             None => Node::default(),
         };
-        check(schema, &mut tree)?;
+        check(schema, &mut tree).map_err(|error| ordered::<T>(error, &tree))?;
         for text in &self.overrides {
             // Spelled out, so that the override finds the lists of the defaults. What fails here may be mended by it,
             // and is an error below if it is not.
             if let Ok((_, settled)) = settle::<T>(&tree) {
                 tree = settled;
             }
-            set(schema, &mut tree, text)?;
+            set(schema, &mut tree, text).map_err(|error| ordered::<T>(error, &tree))?;
         }
         let (value, tree) = settle::<T>(&tree)?;
         Ok(Resolved::new(value, &tree))
@@ -94,6 +95,14 @@ pub(crate) fn settle<T: Config>(tree: &Node) -> Result<(T, Node), ConfigError> {
     let mut settled = Node::of(&value, &Origin::Default);
     settled.take_origins(tree);
     Ok((value, settled))
+}
+
+/// The error with those suggestions first that lie inside what the tree, or else the default, has chosen.
+fn ordered<T: Config>(mut error: ConfigError, tree: &Node) -> ConfigError {
+    if let ConfigError::UnknownKey { nearest, .. } = &mut error {
+        chosen_first(nearest, &[tree, &Node::of(&T::default(), &Origin::Default)]);
+    }
+    error
 }
 
 /// Puts one override into the tree.

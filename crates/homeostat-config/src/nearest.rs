@@ -1,7 +1,8 @@
 //! Which key or name was meant. Does not know what is valid, only what exists.
 
-use crate::path::dotted;
+use crate::path::{dotted, segments};
 use crate::schema::{Schema, Shape};
+use crate::tree::Node;
 
 /// At least this much alike, or nothing was meant.
 const ALIKE: f64 = 0.6;
@@ -13,7 +14,23 @@ const MOST: usize = 3;
 /// The names that may have been meant by `given`, the likeliest first.
 #[must_use]
 pub fn nearest_names(given: &str, names: &[&str]) -> Box<[String]> {
-    best(names.iter().map(|name| (alike(given, name), (*name).to_owned())), ALIKE)
+    best(names.iter().map(|name| (alike(given, name), (*name).to_owned())), ALIKE).take(MOST).collect()
+}
+
+/// Keeps the few keys that are suggested: first those inside what the trees have chosen, of the first tree above all.
+/// The keys of another choice would choose that one.
+pub(crate) fn chosen_first(keys: &mut Box<[String]>, trees: &[&Node]) {
+    let is_inside = |path: &[String], tree: &Node| {
+        path.split_last().is_some_and(|(_, table)| table.iter().try_fold(tree, |node, name| node.child(name)).is_some())
+    };
+    let rank = |key: &String| {
+        let path = segments(key).unwrap_or_default();
+        trees.iter().position(|tree| is_inside(&path, tree)).unwrap_or(trees.len())
+    };
+    let mut all = std::mem::take(keys).into_vec();
+    all.sort_by_key(rank);
+    all.truncate(MOST);
+    *keys = all.into();
 }
 
 /// The keys with the name `given`, or one very like it, anywhere below `table`, as paths.
@@ -21,15 +38,15 @@ pub(crate) fn nearest_below(given: &str, schema: Schema<'_>, table: &[String]) -
     let mut keys = Vec::new();
     collect(schema, &mut table.to_vec(), &mut Vec::new(), &mut keys);
     let scored = keys.iter().filter_map(|path| Some((alike(given, path.last()?), dotted(path))));
-    best(scored, ALIKE_ELSEWHERE)
+    best(scored, ALIKE_ELSEWHERE).collect()
 }
 
 /// All that are as good as the best one.
-fn best(scored: impl Iterator<Item = (f64, String)>, least: f64) -> Box<[String]> {
+fn best(scored: impl Iterator<Item = (f64, String)>, least: f64) -> impl Iterator<Item = String> {
     let mut scored: Vec<_> = scored.filter(|(score, _)| *score >= least).collect();
     scored.sort_by(|(a, _), (b, _)| b.total_cmp(a));
     let top = scored.first().map_or(1.0, |(score, _)| *score);
-    scored.into_iter().take_while(|(score, _)| *score == top).take(MOST).map(|(_, name)| name).collect()
+    scored.into_iter().take_while(move |(score, _)| *score == top).map(|(_, name)| name)
 }
 
 /// From 0 to 1: edits by the Damerau-Levenshtein distance; a name that has the other as a whole word (`learning-rate`

@@ -51,8 +51,7 @@ impl Drop for Conversions {
     fn drop(&mut self) {
         let seen = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         for (conversion, Converted { name, indices }) in seen {
-            let count = indices.len();
-            tracing::warn!(count, first = %name, "pictures {}", conversion.words());
+            tracing::warn!("pictures {}: {}, the first is {name}", conversion.words(), indices.len());
         }
     }
 }

@@ -190,7 +190,7 @@ fn decode(bytes: &[u8]) -> Result<(Image, Option<Conversion>), String> {
         return jpeg::decode(bytes);
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string())?;
-    reader.format().ok_or("neither PNG, JPEG, WebP, BMP nor GIF")?;
+    reader.format().ok_or("this is no picture: neither PNG, JPEG, WebP, BMP nor GIF")?;
     let fault = |error: image::ImageError| one_line(&error.to_string());
     let mut decoder = reader.into_decoder().map_err(fault)?;
     let (width, height) = decoder.dimensions();

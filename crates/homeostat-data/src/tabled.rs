@@ -147,7 +147,8 @@ impl<'a> Tabled<'a> {
         if found.iter().any(|(_, given)| given.is_some()) {
             found.retain(|(path, given)| {
                 if given.is_none() {
-                    tracing::warn!(file = %path.display(), "a table that is none of train, valid and test by its name is left out");
+                    let path = path.display();
+                    tracing::warn!("{path}: a table that is none of train, valid and test by its name is left out");
                 }
                 given.is_some()
             });

@@ -89,7 +89,7 @@ impl TextPrepare {
         };
         let found = first.len() + second.as_ref().map_or(0, |second| second.len());
         if found == 0 {
-            return Err(corrupt("is empty".into()));
+            return Err(corrupt("the text is empty".into()));
         }
         let is_cut = found + around > self.max_length;
         if is_cut && self.too_long == TooLong::Refuse {

@@ -165,7 +165,7 @@ pub fn resume(
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<Outcome, ExperimentError> {
-    match Experiment::text("experiment.toml", &run.experiment()?).load()?.value.task {
+    match Experiment::of_run(run)?.load()?.value.task {
         TaskConfig::ImageClassification(_) => go_on::<Images>(run, setting, observe),
         TaskConfig::TextClassification(_) => go_on::<Texts>(run, setting, observe),
         TaskConfig::ImageGeneration(_) => go_on::<Generation>(run, setting, observe),

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, sync::Arc};
 use homeostat_config::Resolved;
 use homeostat_control::Goal;
 use homeostat_data::{DataError, DataRoot, Source, Splits, TOKENIZER_FILE, TextSource, Texts as Store};
-use homeostat_metrics::PairFigures;
+use homeostat_metrics::{Found, PairFigures};
 use homeostat_models::NameTable;
-use homeostat_report::{Headline, Report, Value};
+use homeostat_report::{Classification, Headline, Lengths, Report, Value, Written};
 use homeostat_task::{Task, Weights};
 use homeostat_tasks::{PairTokens, SentenceEmbedding, SentenceEmbeddingConfig, TaskConfig};
 use homeostat_train::{Examples, Meters, TrainConfig, Workers};
@@ -29,6 +29,15 @@ pub(crate) struct Embeddings;
 
 const KEY: &str = "task.sentence-embedding";
 const TASK: &str = "a sentence embedding";
+/// Pairs that a report shows.
+const SHOWN: usize = 12;
+
+/// The vectors of a part, from which a page tells how its pairs were found.
+pub(crate) struct Pairs {
+    figures: PairFigures,
+    /// The pairs as they were measured, by their numbers in the source.
+    indices: Vec<usize>,
+}
 
 /// The figures that evaluations give, with the direction in which each is good.
 pub(crate) fn goals(train: &TrainConfig) -> Result<BTreeMap<String, Goal>, ExperimentError> {
@@ -44,7 +53,7 @@ impl Kind for Embeddings {
     type Task = SentenceEmbedding;
     type Store = Store;
     type Meter = PairFigures;
-    type Findings = ();
+    type Findings = Pairs;
 
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<TextSource, ExperimentError> {
         let source = table(data).source.open_with(roots, data.on_corrupt)?;
@@ -93,10 +102,13 @@ impl Kind for Embeddings {
         model: &<SentenceEmbedding as Task>::Model,
         indices: &[usize],
         setting: &Setting<'_>,
-    ) -> Result<Option<Measured<()>>, ExperimentError> {
+    ) -> Result<Option<Measured<Pairs>>, ExperimentError> {
         let examples = Self::examples(plan, indices);
-        let passed = pass(plan, model, &examples, PairFigures::whole(), setting, &mut |_, _| ())?;
-        Ok(passed.map(|pass| pass.measured(())))
+        let mut seen = Vec::new();
+        let passed = pass(plan, model, &examples, PairFigures::whole(), setting, &mut |rows, _| {
+            seen.extend(rows.positions.iter().map(|&position| indices[position]));
+        })?;
+        Ok(passed.map(|pass| pass.measured(|figures| Pairs { figures, indices: seen })))
     }
 
     fn request(plan: &Plan<Self>, index: usize) -> Result<Vec<u8>, DataError> {
@@ -106,7 +118,7 @@ impl Kind for Embeddings {
     fn report(
         plan: &Plan<Self>,
         _: &<SentenceEmbedding as Task>::Model,
-        measured: &Measured<()>,
+        measured: &Measured<Pairs>,
         report: &mut Report,
     ) -> Result<(), ExperimentError> {
         report.headlines.push(Headline {
@@ -117,6 +129,13 @@ impl Kind for Embeddings {
                 measured.samples
             ),
         });
+        let Pairs { figures, indices } = &measured.findings;
+        let found = figures.found();
+        let words = |index: usize| Some(plan.source.get(index).ok()?.text.split_whitespace().count());
+        let lengths = indices.iter().zip(&found).filter_map(|(&index, pair)| Some((words(index)?, pair.rank <= 1.0)));
+        let lengths = Lengths::of("recall-1", lengths.collect());
+        report.classification = Some(Classification { part: measured.part.to_owned(), lengths, ..Default::default() });
+        report.answered = found_worst(plan, indices, &found)?;
         Ok(())
     }
 
@@ -139,6 +158,24 @@ impl Kind for Embeddings {
     fn assets(task: &SentenceEmbedding) -> BTreeMap<String, Vec<u8>> {
         BTreeMap::from([(TOKENIZER_FILE.to_owned(), task.tokenizer().to_json().into_bytes())])
     }
+}
+
+/// The first texts that are farthest from finding their own second one, the worst first, each with the text that was taken for it.
+fn found_worst(plan: &Plan<Embeddings>, indices: &[usize], found: &[Found]) -> Result<Vec<Written>, DataError> {
+    let pairs = indices.iter().copied().zip(found);
+    let mut wrong: Vec<(usize, &Found)> = pairs.filter(|(_, pair)| pair.rank > 1.0).collect();
+    wrong.sort_by(|a, b| b.1.rank.total_cmp(&a.1.rank).then(a.0.cmp(&b.0)));
+    let second = |index: usize| plan.source.get(index).map(|sample| sample.pair.unwrap_or_default());
+    let shown = wrong.into_iter().take(SHOWN).map(|(index, pair)| {
+        let (own, taken) = (second(index)?, second(indices[pair.rival])?);
+        let (rank, of) = (pair.rank, found.len());
+        Ok(Written {
+            prompt: plan.source.get(index)?.text,
+            text: format!("\n\nTaken for its own:\n{taken}\n\nIts own:\n{own}"),
+            how: format!("{}, one of those found worst: its own text has rank {rank} of {of}", plan.source.name(index)),
+        })
+    });
+    shown.collect()
 }
 
 fn config(task: &TaskConfig) -> &SentenceEmbeddingConfig {

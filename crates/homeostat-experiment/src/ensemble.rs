@@ -41,8 +41,7 @@ pub fn evaluate_ensemble(
 ) -> Result<Ensemble, ExperimentError> {
     let mut texts = Vec::new();
     for run in runs {
-        let text = run.experiment()?;
-        let about_texts = match Experiment::text("experiment.toml", &text).load()?.value.task {
+        let about_texts = match Experiment::of_run(run)?.load()?.value.task {
             TaskConfig::ImageClassification(_) => false,
             TaskConfig::TextClassification(_) => true,
             TaskConfig::ImageGeneration(_) => {
@@ -52,7 +51,7 @@ pub fn evaluate_ensemble(
                 return Err(ExperimentError::run(run.path(), "has no classes, but only classes are answered together"));
             }
         };
-        texts.push((text, about_texts));
+        texts.push((run.experiment()?, about_texts));
     }
     let about_texts = texts.iter().all(|(_, about_texts)| *about_texts);
     if let Some((at, _)) = texts.iter().enumerate().find(|(_, (_, other))| *other != about_texts) {

@@ -32,6 +32,12 @@ pub enum ExperimentError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The experiment's file has no setting, which is rather a mistake than a wish for the defaults.
+    #[error("{path} sets nothing: an experiment says at least one setting, such as name = \"mine\"")]
+    Empty {
+        /// The file.
+        path: String,
+    },
     /// An experiment that says where instead of what.
     #[error(
         "`data.source` names the absolute path {path}: an experiment says what, not where; write folder = {:?}, and give --data-root {}",

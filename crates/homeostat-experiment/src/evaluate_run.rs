@@ -50,11 +50,11 @@ pub(crate) struct Pass<M> {
 }
 
 impl<M: Meter> Pass<M> {
-    /// What the pass tells, as of the test part; without samples there are no figures.
-    pub(crate) fn measured<F>(self, findings: F) -> Measured<F> {
+    /// What the pass tells, as of the test part, with what is found in its meter; without samples there are no figures.
+    pub(crate) fn measured<F>(self, findings: impl FnOnce(M) -> F) -> Measured<F> {
         let Self { meter, samples, skipped } = self;
         let figures = if samples == 0 { Figures::default() } else { meter.figures() };
-        Measured { part: "test", figures, samples, skipped, findings }
+        Measured { part: "test", figures, samples, skipped, findings: findings(meter) }
     }
 }
 
@@ -113,7 +113,7 @@ pub fn evaluate_run(
     setting: &Setting<'_>,
 ) -> Result<Evaluation, ExperimentError> {
     let text = run.experiment()?;
-    match (Experiment::text("experiment.toml", &text).load()?.value.task, source) {
+    match (Experiment::of_run(run)?.load()?.value.task, source) {
         (TaskConfig::ImageClassification(_), Some(source)) => {
             let plan = plan_of_source(&text, source, setting)?;
             let (unknown, known) = unknown(run, &plan)?;

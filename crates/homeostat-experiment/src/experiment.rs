@@ -100,11 +100,14 @@ impl Experiment {
     /// A built-in experiment, or a file whose name ends in `.toml`.
     ///
     /// # Errors
-    /// There is no such experiment, or the file cannot be read.
+    /// There is no such experiment, or the file cannot be read, or sets nothing.
     pub fn find(name: &str) -> Result<ExperimentText, ExperimentError> {
         if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
             let text =
                 fs::read_to_string(name).map_err(|source| ExperimentError::Read { path: name.to_owned(), source })?;
+            if text.parse::<toml::Table>().is_ok_and(|table| table.is_empty()) {
+                return Err(ExperimentError::Empty { path: name.to_owned() });
+            }
             return Ok(Self::text(name, &text));
         }
         Self::builtin(name)
@@ -127,6 +130,15 @@ impl Experiment {
             });
         };
         Ok(Self::text(name, text))
+    }
+
+    /// The experiment of a run.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of_run(run: &Run) -> Result<ExperimentText, ExperimentError> {
+        let path = run.path().join("experiment.toml");
+        Ok(Self::text(&path.display().to_string(), &run.experiment()?))
     }
 
     /// An experiment from a text; `name` is what errors call it.

@@ -156,7 +156,7 @@ impl Kind for Language {
     ) -> Result<Option<Measured<()>>, ExperimentError> {
         let examples = Self::examples(plan, indices);
         let passed = pass(plan, model, &examples, LanguageFigures::default(), setting, &mut |_, _| ())?;
-        Ok(passed.map(|pass| pass.measured(())))
+        Ok(passed.map(|pass| pass.measured(|_| ())))
     }
 
     /// The beginning of a piece, to be gone on with by the likeliest tokens.

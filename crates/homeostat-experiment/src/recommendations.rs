@@ -103,7 +103,7 @@ impl Kind for Recommendations {
         let passed = pass(plan, model, &examples, Self::meters(plan)?.valid, setting, &mut |_, _| ())?;
         let shown = indices.iter().step_by((indices.len() / SHOWN).max(1)).take(SHOWN);
         let findings = shown.map(|&index| shown_user(plan, model, index, setting)).collect::<Result<Vec<_>, _>>()?;
-        Ok(passed.map(|pass| pass.measured(findings)))
+        Ok(passed.map(|pass| pass.measured(|_| findings)))
     }
 
     fn request(plan: &Plan<Self>, index: usize) -> Result<Vec<u8>, DataError> {

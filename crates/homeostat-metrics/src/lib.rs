@@ -49,5 +49,5 @@ pub use metric_config::{CalibrationErrorConfig, MetricConfig, OneClassConfig, To
 pub use metric_set::MetricSet;
 pub use predictions::{Classes, Loss, Predictions, Truth};
 pub use reliability_bins::{ReliabilityBin, ReliabilityBins};
-pub use retrieval::{Judgements, PairFigures, PairVectors, ndcg_at, recall_at, reciprocal_rank};
+pub use retrieval::{Found, Judgements, PairFigures, PairVectors, ndcg_at, recall_at, reciprocal_rank};
 pub use temperature::TemperatureScaling;

@@ -147,6 +147,17 @@ impl Predictions {
         &self.predicted
     }
 
+    /// For each sample the classes that are right, and those that are answered, both ascending: one each, or of labels any number.
+    pub fn sets(&self) -> impl Iterator<Item = (Vec<u32>, Vec<u32>)> {
+        self.rows().enumerate().map(move |(sample, row)| match &self.truth {
+            Truth::OneOf(labels) => (vec![labels[sample]], vec![self.predicted[sample]]),
+            Truth::AnyOf(labels) => {
+                let right = &labels[sample * self.classes..][..self.classes];
+                (chosen(right.iter().copied()), chosen(row.iter().map(|&probability| says_yes(probability))))
+            }
+        })
+    }
+
     /// The loss of the batch.
     #[must_use]
     pub fn loss(&self) -> Loss {
@@ -176,6 +187,11 @@ impl Predictions {
 /// Whether a label is given as right where any may be.
 pub(crate) fn says_yes(probability: f32) -> bool {
     probability > 0.5
+}
+
+/// The numbers of those that are true.
+fn chosen(each: impl Iterator<Item = bool>) -> Vec<u32> {
+    (0..).zip(each).filter_map(|(class, is_chosen)| is_chosen.then_some(class)).collect()
 }
 
 fn largest(row: &[f32]) -> u32 {

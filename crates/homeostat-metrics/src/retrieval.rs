@@ -48,6 +48,15 @@ pub struct PairVectors {
     pub loss: f64,
 }
 
+/// How the first text of a pair finds its own second one among those of all pairs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Found {
+    /// One more than other texts fit better, and half of those that fit as well, as if these stood in any order.
+    pub rank: f64,
+    /// The pair whose second text, another one than its own, fits best; the pair itself where there is no other text.
+    pub rival: usize,
+}
+
 /// How well the first of each pair finds its second among those of all pairs, by the product of their vectors. Written to JSON and read
 /// again, it goes on exactly.
 ///
@@ -99,7 +108,7 @@ impl PairFigures {
         }
         self.loss += loss * pairs as f64;
         self.pairs += pairs;
-        self.found_in_batch += ranks(*width, first, second, texts).filter(|rank| *rank <= 1.0).count();
+        self.found_in_batch += find(*width, first, second, texts).filter(|found| found.rank <= 1.0).count();
         if self.keeps {
             self.width = *width;
             self.first.extend_from_slice(first);
@@ -117,7 +126,7 @@ impl PairFigures {
             ("in-batch-accuracy".to_owned(), mean(self.found_in_batch as f64)),
         ];
         if self.keeps {
-            let ranks: Vec<f64> = ranks(self.width, &self.first, &self.second, &self.texts).collect();
+            let ranks: Vec<f64> = self.found().iter().map(|found| found.rank).collect();
             let over = |value: &dyn Fn(f64) -> f64| mean(ranks.iter().map(|rank| value(*rank)).sum());
             let within = |depth: u32| over(&|rank| f64::from(u8::from(rank <= f64::from(depth))));
             figures.push(("mrr".to_owned(), over(&|rank| 1.0 / rank)));
@@ -129,6 +138,16 @@ impl PairFigures {
         figures
     }
 
+    /// How each first text finds its own second one, in the order of arrival; nothing where vectors are not kept, and once a loss or a
+    /// vector was not finite.
+    #[must_use]
+    pub fn found(&self) -> Vec<Found> {
+        if self.broken {
+            return Vec::new();
+        }
+        find(self.width, &self.first, &self.second, &self.texts).collect()
+    }
+
     /// Whether a larger value of this figure is a better one; nothing where there is no such figure.
     #[must_use]
     pub fn higher_is_better(&self, figure: &str) -> Option<bool> {
@@ -136,20 +155,23 @@ impl PairFigures {
     }
 }
 
-/// The rank of each partner among other texts: one more than fit better, and half of those that fit as well, as if these stood in any
-/// order; so vectors that are all the same find nothing. The same text is no other one.
-fn ranks<'a>(width: usize, first: &'a [f32], second: &'a [f32], texts: &'a [u64]) -> impl Iterator<Item = f64> + 'a {
+/// How each partner is found among other texts; vectors that are all the same find nothing. The same text is no other one.
+fn find<'a>(width: usize, first: &'a [f32], second: &'a [f32], texts: &'a [u64]) -> impl Iterator<Item = Found> + 'a {
     let vector = move |of: &'a [f32], at: usize| &of[at * width..][..width];
     let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
     texts.iter().enumerate().map(move |(own, text)| {
         let query = vector(first, own);
         let score = product(query, vector(second, own));
-        let others = (0..texts.len()).filter(|other| texts[*other] != *text);
         let (mut better, mut as_good) = (0, 0);
-        for other in others.map(|other| product(query, vector(second, other))) {
-            better += usize::from(other > score);
-            as_good += usize::from(other == score);
+        let (mut rival, mut best) = (own, f32::NEG_INFINITY);
+        for other in (0..texts.len()).filter(|other| texts[*other] != *text) {
+            let fit = product(query, vector(second, other));
+            better += usize::from(fit > score);
+            as_good += usize::from(fit == score);
+            if fit > best {
+                (rival, best) = (other, fit);
+            }
         }
-        1.0 + better as f64 + as_good as f64 / 2.0
+        Found { rank: 1.0 + better as f64 + as_good as f64 / 2.0, rival }
     })
 }

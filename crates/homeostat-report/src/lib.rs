@@ -28,6 +28,6 @@ pub mod tensorboard;
 pub use data_report::{AlikeSection, DataReport, Histogram, PictureRow};
 pub use error::ReportError;
 pub use report::{
-    ClassRow, Classification, Command, DataSummary, Decision, Headline, LengthRow, Mistake, Picture, Point,
+    ClassRow, Classification, Command, DataSummary, Decision, Headline, LengthRow, Lengths, Mistake, Picture, Point,
     Reliability, ReliabilityBin, Report, Series, Shown, Skipped, State, Value, Written,
 };

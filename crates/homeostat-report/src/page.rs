@@ -165,13 +165,13 @@ fn next(commands: &[Command]) -> Html {
     html
 }
 
-/// The sections on how the published weights classify.
+/// The sections on how the published weights answer.
 fn measured(measured: &Classification) -> Html {
     let mut html = Html::of("<p class=\"part\">The published weights on the {} samples</p>", &[&measured.part]);
     section(&mut html, "Confusions", (!measured.confusion.is_empty()).then(|| confusion::render(measured)));
     section(&mut html, "Classes", (!measured.per_class.is_empty()).then(|| classes::render(&measured.per_class)));
     section(&mut html, "Confidence", measured.reliability.as_ref().map(reliability::render));
-    section(&mut html, "Length", (!measured.lengths.is_empty()).then(|| lengths::render(&measured.lengths)));
+    section(&mut html, "Length", (!measured.lengths.rows.is_empty()).then(|| lengths::render(&measured.lengths)));
     section(
         &mut html,
         "Worst mistakes",

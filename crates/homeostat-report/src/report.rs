@@ -1,5 +1,8 @@
 //! The input of the page: what a run leaves, as plain data. It does not know how the page looks, nor where the data came from.
 
+/// Ranges of lengths.
+const RANGES: usize = 5;
+
 /// A run, ready to be written as one page with [`Report::render`]. An empty list leaves its section out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
@@ -19,7 +22,7 @@ pub struct Report {
     pub chosen_step: Option<u64>,
     /// What the controllers decided, in order.
     pub decisions: Vec<Decision>,
-    /// How the chosen weights classify; `None` for a task without classes.
+    /// How the chosen weights answer; of a task without classes all tables of classes are empty.
     pub classification: Option<Classification>,
     /// Training samples as the network saw them.
     pub augmented: Vec<Picture>,
@@ -129,8 +132,25 @@ pub struct Classification {
     pub reliability: Option<Reliability>,
     /// The most confident errors, worst first; the page shows the first 32.
     pub mistakes: Vec<Mistake>,
-    /// How the accuracy depends on the length of texts, short ones first; empty where samples have no length.
-    pub lengths: Vec<LengthRow>,
+    /// How the share of right answers depends on the length of texts.
+    pub lengths: Lengths,
+}
+
+/// How the share of right answers depends on the length of texts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Lengths {
+    /// What the share is called: "accuracy".
+    pub figure: String,
+    /// Short texts first; empty where samples have no length.
+    pub rows: Vec<LengthRow>,
+}
+
+impl Lengths {
+    /// A figure by a few ranges, from the words of each text and whether it was answered right.
+    #[must_use]
+    pub fn of(figure: &str, texts: Vec<(usize, bool)>) -> Self {
+        Self { figure: figure.to_owned(), rows: LengthRow::ranges(texts, RANGES) }
+    }
 }
 
 /// The texts of a part whose lengths lie in one range.
@@ -210,11 +230,11 @@ pub struct Mistake {
     pub shown: Shown,
     /// The sample's name: a file, or a position in the data.
     pub name: String,
-    /// The class it is in.
+    /// The class it is in, or its labels.
     pub truth: String,
-    /// The class it was given.
+    /// The class, or the labels, that it was given.
     pub predicted: String,
-    /// The probability of the class it was given.
+    /// The probability of the class it was given; of labels that of the wrong answer to one that was the surest.
     pub confidence: f64,
 }
 

@@ -49,7 +49,7 @@ pub enum ServeError {
     #[error("the body did not arrive within {} s", .0.as_secs())]
     Slow(Duration),
     /// There is nothing at this path, or not by this method.
-    #[error("there is nothing at this path{}", if *.0 { " by this method" } else { "" })]
+    #[error("there is nothing at this path{}", by_method(*.0))]
     Nothing(
         /// Whether there is something by another method.
         bool,
@@ -91,6 +91,10 @@ pub enum ServeError {
         /// Why.
         reason: String,
     },
+}
+
+fn by_method(another: bool) -> &'static str {
+    if another { " by this method: predictions and the repository are asked by POST, all else by GET" } else { "" }
 }
 
 fn version_words(version: Option<&str>) -> String {

@@ -170,7 +170,9 @@ impl ScheduleConfig {
         numbers.into_iter().try_for_each(|(name, value, bound)| bound.check("train.schedule", name, value))
     }
 
-    fn warmup_steps(&self) -> usize {
+    /// Optimiser steps over which the rate rises before the schedule begins.
+    #[must_use]
+    pub fn warmup_steps(&self) -> usize {
         match self {
             Self::Constant(c) => c.warmup_steps,
             Self::Step(c) => c.warmup_steps,

@@ -193,7 +193,8 @@ impl TrainConfig {
         ];
         for (key, value) in at_least_one {
             if value == Some(0) {
-                return Err(TrainError::setting(key, "is 0, but must be at least 1"));
+                let unless = if key == "train.epochs" { ", or 0 beside train.pretrained" } else { "" };
+                return Err(TrainError::setting(key, format!("is 0, but must be at least 1{unless}")));
             }
         }
         if !self.batch_size.is_multiple_of(self.repeats) {

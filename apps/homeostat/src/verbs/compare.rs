@@ -226,8 +226,9 @@ fn written(value: &Value) -> String {
 
 /// Every setting of a run by its dotted key.
 fn settings(run: &Path) -> anyhow::Result<BTreeMap<String, Chosen>> {
-    let text = Run::open(run)?.experiment()?;
-    let resolved = Experiment::text("experiment.toml", &text).load()?;
+    let run = Run::open(run)?;
+    let text = run.experiment()?;
+    let resolved = Experiment::of_run(&run)?.load()?;
     let shown = resolved.show_json();
     let Some(table) = shown.as_object() else { return Ok(BTreeMap::new()) };
     // In a run's own file the origin of a value stands behind it.

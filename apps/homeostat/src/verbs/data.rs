@@ -7,11 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use homeostat_data::{
-    Alike, AnySource, ClassCount, DataRoot, Description, Distribution, ImageFacts, LoaderOptions, OnCorrupt, Skipped,
-    Source, SourceConfig, TextFacts, TextSource, TextSourceConfig, Tokenizer, TokenizerConfig, TokenizerKind, describe,
-    describe_texts,
+    Alike, AnySource, ClassCount, DataError, DataRoot, Description, Distribution, ImageFacts, LoaderOptions, OnCorrupt,
+    Skipped, Source, SourceConfig, TextFacts, TextSource, TextSourceConfig, Tokenizer, TokenizerConfig, TokenizerKind,
+    describe, describe_texts,
 };
 use homeostat_experiment::{Experiment, report_of_data, report_of_texts, training_texts};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -120,7 +120,10 @@ fn learn(arguments: &LearnTokenizer) -> anyhow::Result<Done> {
     } else {
         training_texts(&args::find(source)?.load()?.value, &roots.find()?)?
     };
-    let tokenizer = Tokenizer::train(&config, &texts)?;
+    let tokenizer = Tokenizer::train(&config, &texts).map_err(|error| match error {
+        DataError::Config { key, why } if key == "tokenizer.size" => anyhow!("--size: {why}"),
+        error => error.into(),
+    })?;
     fs::write(out, tokenizer.to_json()).with_context(|| format!("cannot write {}", out.display()))?;
     let counts = format!("{} tokens from {} texts", tokenizer.size(), texts.len());
     writeln!(io::stdout().lock(), "{}: {counts}", out.display())?;

@@ -1,7 +1,7 @@
 //! `homeostat predict`: answers for pictures and texts.
 
 use std::{
-    io::Write,
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -116,7 +116,7 @@ pub(super) fn with_cut(mut object: Value, cut: bool) -> Value {
 fn continuations(arguments: &Predict, endpoint: &dyn Endpoint, most: usize) -> anyhow::Result<Done> {
     let requests = texts(&arguments.text, &arguments.files);
     let answers: Vec<Continuation> = requests.chunks(BATCH).flat_map(|batch| answer(endpoint, batch)).collect();
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     match arguments.format {
         Format::Jsonl => {
             for Answer { name, response } in &answers {
@@ -142,7 +142,7 @@ fn continuations(arguments: &Predict, endpoint: &dyn Endpoint, most: usize) -> a
             for Answer { name, response } in &answers {
                 match response {
                     Ok(response) => writeln!(out, "{name}{}\n", response.text)?,
-                    Err(reason) => writeln!(out, "{name}: error: {reason}\n")?,
+                    Err(reason) => writeln!(out, "{}: error: {reason}\n", shown(name))?,
                 }
             }
         }
@@ -159,7 +159,7 @@ fn embeddings(arguments: &Predict, endpoint: &dyn Endpoint, most: usize) -> anyh
     let requests = texts(&arguments.text, &arguments.files);
     let answers: Vec<Answer<EmbeddingResponse>> =
         requests.chunks(BATCH).flat_map(|batch| answer(endpoint, batch)).collect();
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     for Answer { name, response } in &answers {
         let value = match response {
             Ok(EmbeddingResponse { embedding, cut }) => {
@@ -180,7 +180,7 @@ fn recommendations(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Resu
         requests.chunks(BATCH).flat_map(|batch| answer(endpoint, batch)).collect();
     let most = arguments.top.map_or(usize::MAX, usize::from);
     answers.iter_mut().filter_map(|answer| answer.response.as_mut().ok()).for_each(|found| found.items.truncate(most));
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     match arguments.format {
         Format::Jsonl => {
             for Answer { name, response } in &answers {
@@ -218,7 +218,7 @@ fn recommendations(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Resu
                         };
                         print_table(&mut out, &["item", "score", "text"], &items.iter().map(row).collect::<Vec<_>>())?;
                     }
-                    Err(reason) => writeln!(out, "{name}: error: {reason}")?,
+                    Err(reason) => writeln!(out, "{}: error: {reason}", shown(name))?,
                 }
             }
         }
@@ -228,7 +228,7 @@ fn recommendations(arguments: &Predict, endpoint: &dyn Endpoint) -> anyhow::Resu
     for Answer { name, response } in &answers {
         let unknown = response.as_ref().map_or(&[][..], |response| &response.unknown);
         if !unknown.is_empty() {
-            writeln!(std::io::stderr(), "{name}: no such item on offer: {}", unknown.join(", "))?;
+            writeln!(io::stderr(), "{name}: no such item on offer: {}", unknown.join(", "))?;
         }
     }
     done(&answers, "request")
@@ -270,9 +270,18 @@ fn texts(given: &[String], files: &[PathBuf]) -> Vec<(String, Request)> {
     let text = |text: &str| (text.to_owned(), Request::Text(text.to_owned()));
     let lines = |file: &PathBuf| match std::fs::read_to_string(file) {
         Ok(content) => content.lines().filter(|line| !line.trim().is_empty()).map(text).collect(),
-        Err(error) => vec![(file.display().to_string(), Request::Broken(format!("cannot be read: {error}")))],
+        Err(error) => vec![(file.display().to_string(), Request::Broken(unreadable(&error)))],
     };
     given.iter().map(|given| text(given)).chain(files.iter().flat_map(lines)).collect()
+}
+
+/// Why a file gives no texts.
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::InvalidData => "this is no text (UTF-8), and this network takes texts, one a line".to_owned(),
+        ErrorKind::IsADirectory => "this is a folder, and this network takes files of texts, one a line".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
 }
 
 /// The files named, and all pictures in the folders named, sorted; a folder that gives none, with the reason.
@@ -314,7 +323,7 @@ fn print(
     &Sorted { what, ref labels, any_of }: &Sorted,
     arguments: &Predict,
 ) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     let most = usize::from(arguments.top.unwrap_or(3)).min(labels.len());
     match arguments.format {
         Format::Jsonl => {
@@ -361,7 +370,7 @@ fn print(
                     Err(reason) => format!("error: {reason}"),
                 };
                 let all = response.as_ref().map_or_else(|_| String::new(), |response| response.labels.join(", "));
-                [name.clone(), answer].into_iter().chain(any_of.then_some(all)).collect::<Vec<_>>()
+                [shown(name).to_owned(), answer].into_iter().chain(any_of.then_some(all)).collect::<Vec<_>>()
             });
             let header = [what, "answer"].into_iter().chain(any_of.then_some("labels"));
             print_table(&mut out, &header.collect::<Vec<_>>(), &rows.collect::<Vec<_>>())?;
@@ -384,6 +393,11 @@ fn top<'a>(
 /// A probability to six decimals: more digits would be those of the conversion to another width.
 fn rounded(probability: f32) -> f64 {
     (f64::from(probability) * 1e6).round() / 1e6
+}
+
+/// What goes by this name, for people: a blank would look like nothing.
+fn shown(name: &str) -> &str {
+    if name.trim().is_empty() { "(empty)" } else { name }
 }
 
 /// A field of a CSV file (RFC 4180).

@@ -6,6 +6,7 @@ use anyhow::ensure;
 use homeostat_artifact::{Figures, Run, RunProgress, RunState, RunSummary};
 use homeostat_data::SplitRecord;
 use homeostat_experiment::Experiment;
+use homeostat_train::TrainConfig;
 
 use super::{
     Done, compare,
@@ -98,6 +99,7 @@ impl Reached {
 fn show(path: &Path, json: bool) -> anyhow::Result<Done> {
     let run = Run::open(path)?;
     let summary = run.summary();
+    let experiment = Experiment::of_run(&run)?.load()?.value;
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{}", serde_json::json!({ "summary": summary, "provenance": run.provenance()? }))?;
@@ -107,7 +109,7 @@ fn show(path: &Path, json: bool) -> anyhow::Result<Done> {
     if summary.state == RunState::Finished {
         show_result(&mut out, &summary)?;
     } else {
-        show_progress(&mut out, &run, &summary)?;
+        show_progress(&mut out, &run, (&summary, &experiment.train))?;
     }
     if let Some(problem) = &summary.problem {
         writeln!(out, "problem {problem}")?;
@@ -153,9 +155,8 @@ fn show_result(out: &mut dyn Write, summary: &RunSummary) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn show_progress(out: &mut dyn Write, run: &Run, summary: &RunSummary) -> anyhow::Result<()> {
+fn show_progress(out: &mut dyn Write, run: &Run, (summary, train): (&RunSummary, &TrainConfig)) -> anyhow::Result<()> {
     let reached = Reached::of(summary)?;
-    let train = Experiment::text("experiment.toml", &run.experiment()?).load()?.value.train;
     let steps = run
         .split::<SplitRecord>()?
         .map_or_else(String::new, |split| format!(" of {}", train.total_steps(split.train.len())));

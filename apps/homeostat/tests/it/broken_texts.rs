@@ -113,7 +113,12 @@ fn texts_that_are_empty_are_refused_by_their_line_or_left_out_and_listed() {
     says(&page, &["train.csv, line 42", "no text in `text`"]);
     let refused = place.run(&["predict", "skipped/latest", "--text", " "]);
     assert_eq!(refused.status.code(), Some(1));
-    says(&text(&refused.stdout), &["error: is empty"]);
+    says(&text(&refused.stdout), &["(empty)", "error: the text is empty"]);
+    place.picture("a.png", 1);
+    for (word, wanted) in [("a.png", "this is no text"), ("pets", "this is a folder")] {
+        let refused = place.run(&["predict", "skipped/latest", word]);
+        says(&text(&refused.stdout), &[word, wanted, "this network takes"]);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ fn what_is_wrong_with_a_setting_is_said_with_its_place_and_the_nearest_right_one
     place.write("name.toml", "[task.image-classification]\nmodel = \"cn\"\n");
     place.write("broken.toml", "[train\n");
     place.write("notes.txt", "");
+    place.write("empty.toml", "# nothing yet\n");
     for (words, wanted) in [
         (&["key.toml"][..], &["key.toml:4", "`train.epocs`", "`train.epochs`"][..]),
         (&["digits", "trian.epochs=3"], &["command line", "`trian`", "`train`"]),
@@ -28,6 +29,11 @@ fn what_is_wrong_with_a_setting_is_said_with_its_place_and_the_nearest_right_one
         (&["notes.txt"], &["notes.txt", ".toml"]),
         (&["digits.toml"], &["no file digits.toml", "`digits`"]),
         (&["gone.toml"], &["cannot read gone.toml"]),
+        (&["empty.toml"], &["empty.toml sets nothing"]),
+        (
+            &["digits", "optimizer.lr=1"],
+            &["unknown key `train.optimizer.lr`; did you mean `train.optimizer.adamw.learning-rate`"],
+        ),
         (&["digits", "--log-level", "loud"], &["--log-level `loud`", "debug"]),
         (&["digits", "--log-level", "a=b=c"], &["--log-level"]),
     ] {
@@ -44,6 +50,9 @@ fn what_is_wrong_with_a_setting_is_said_with_its_place_and_the_nearest_right_one
     }
     for (words, wanted) in [
         (&["train", "digits", "--workers", "0"][..], "0 is not in 1..=65535"),
+        (&["train", "digits", "--threads", "abc"], "'abc' for '--threads <N>': give a whole number"),
+        (&["generate", "runs/latest", "--top-p", "x"], "give a number"),
+        (&["data", "pack", "digits", "d.pack", "--size", "0"], "'0' for '--size <PIXELS>'"),
         (&["inspect", "digits", "--sample", "-1"], "-1 is not in 0..="),
         (&["generate", "runs/latest", "--max-tokens", "-3"], "-3 is not in 0..="),
     ] {
@@ -51,6 +60,6 @@ fn what_is_wrong_with_a_setting_is_said_with_its_place_and_the_nearest_right_one
         assert_eq!(output.status.code(), Some(2));
         says(&text(&output.stderr), &[wanted]);
     }
-    says(&place.refused(&["train", "digits", "lr=3"]), &["did you mean", ".learning-rate`"]);
+    says(&place.refused(&["train", "digits", "lr=3"]), &["did you mean `train.optimizer.adamw.learning-rate`"]);
     says(&place.refused(&["config", "check", "key.toml"]), &["key.toml:4", "`train.epochs`"]);
 }

@@ -22,6 +22,7 @@ fn a_run_has_all_that_was_promised() {
         &err,
         &["1439 samples to learn from", &shown, "train loss", "valid loss", "best", "published and verified: 16"],
     );
+    says(&err, &["23 steps", "train.schedule warms up for 50 steps: the rate ends below learning-rate"]);
     says(&out, &["test    loss ", &format!("run     {shown}"), &format!("homeostat predict {shown} FILE...")]);
     says(&out, &["homeostat runs compare --out there"]);
     assert!(out.lines().chain(err.lines()).all(|line| line.chars().count() <= 80), "{out}{err}");

@@ -153,7 +153,7 @@ fn agree_on_classes(folder: &Path, parts: &[(Option<Given>, Scanned)]) -> Result
         let absent: Vec<&str> =
             train.classes.iter().filter(|class| !other.classes.contains(class)).map(String::as_str).collect();
         if !absent.is_empty() {
-            tracing::warn!(folder = %folder.display(), part = other.name, classes = absent.join(", "), "a part lacks classes");
+            tracing::warn!("{}: the part {} lacks the classes {}", folder.display(), other.name, absent.join(", "));
         }
     }
     Ok(train.classes.clone())
@@ -169,7 +169,7 @@ fn scan_folder(folder: &Path, part: &Path, ignored: &mut Ignored) -> Result<Scan
         }
         let files = class_files(folder, &class, ignored)?;
         if files.is_empty() {
-            tracing::warn!(folder = %class.display(), "a class folder without pictures is left out");
+            tracing::warn!("{}: a class folder without pictures is left out", class.display());
             continue;
         }
         let label = u32::try_from(pictures.classes.len()).unwrap_or(u32::MAX);
@@ -277,11 +277,13 @@ impl Ignored {
 
     fn warn(&self, folder: &Path) {
         if let Some(first) = &self.first {
-            let (count, first) = (self.count, first.display());
-            tracing::warn!(folder = %folder.display(), count, %first, "files that are no pictures by their ending are left out");
+            let (folder, count, first) = (folder.display(), self.count, first.display());
+            tracing::warn!(
+                "{folder}: files that are no pictures by their ending are left out: {count}, the first is {first}"
+            );
         }
         if let Some(stray) = &self.stray {
-            tracing::warn!(picture = %stray.display(), "a picture outside the class folders is left out");
+            tracing::warn!("{}: a picture outside the class folders is left out", stray.display());
         }
     }
 }

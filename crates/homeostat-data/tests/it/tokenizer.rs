@@ -41,7 +41,7 @@ fn check(tokenizer: &Tokenizer, answers: &[Answer]) {
         let prepare = TextPrepare { max_length: answer.max_length, ..TextPrepare::default() };
         let tokens = prepare.apply(tokenizer, &answer.text, answer.pair.as_deref());
         if answer.text.is_empty() {
-            assert!(matches!(&tokens, Err(DataError::Corrupt { why, .. }) if why == "is empty"), "{tokens:?}");
+            assert!(matches!(&tokens, Err(DataError::Corrupt { why, .. }) if why == "the text is empty"), "{tokens:?}");
             continue;
         }
         let Tokens { ids, types, .. } = tokens.unwrap();

@@ -32,8 +32,16 @@ pub(crate) struct Sorted {
     pub(crate) scaling: TemperatureScaling,
     /// Wrong answers, the most confident first.
     pub(crate) mistakes: Vec<Mistake>,
-    /// The length of each sample that has one, and whether it was answered right.
+    /// The length of each sample that has one, and whether all of it was answered right.
     pub(crate) lengths: Vec<(usize, bool)>,
+}
+
+/// A wrong answer.
+struct Wrong {
+    confidence: f32,
+    position: usize,
+    /// The class, or the labels, that were answered.
+    answered: Vec<u32>,
 }
 
 /// What was answered to each sample.
@@ -72,7 +80,7 @@ pub(crate) fn measure<S: Sorting>(
     let [mut reliability, mut uncalibrated] = [ReliabilityBins::new(BINS), ReliabilityBins::new(BINS)];
     let (mut scaling, calibrate) = (TemperatureScaling::default(), plan.experiment().train.calibrate);
     let temperature = plan.temperature();
-    let mut wrong: Vec<(f32, usize, u32)> = Vec::new();
+    let mut wrong: Vec<Wrong> = Vec::new();
     let mut lengths = Vec::new();
     let mut each = |rows: &Rows<<S as Kind>::Task>, predictions: &Predictions| {
         let positions = &rows.positions;
@@ -85,11 +93,17 @@ pub(crate) fn measure<S: Sorting>(
             uncalibrated.update(&predictions.at_temperature(1.0 / temperature));
             scaling.update(predictions);
         }
-        wrong.extend(mistakes(positions, predictions));
-        lengths.extend(
-            rights(positions, predictions)
-                .filter_map(|(position, right)| Some((S::length(&plan.source, indices[position])?, right))),
-        );
+        for ((row, (truth, answered)), &position) in predictions.rows().zip(predictions.sets()).zip(positions) {
+            let is_right = truth == answered;
+            lengths.extend(S::length(&plan.source, indices[position]).map(|length| (length, is_right)));
+            if !is_right {
+                let confidence = match predictions.truth() {
+                    Truth::OneOf(_) => row[answered[0] as usize],
+                    Truth::AnyOf(_) => surest_error(row, &truth, &answered),
+                };
+                wrong.push(Wrong { confidence, position, answered });
+            }
+        }
         if let Some(answers) = &mut answers {
             answers.add(positions, predictions);
         }
@@ -103,13 +117,13 @@ pub(crate) fn measure<S: Sorting>(
     let Pass { meter, samples, skipped } = passed;
     keep_worst(&mut wrong);
     let figures = if samples == 0 { Figures::default() } else { Meter::figures(&meter) };
-    let mistakes = wrong.into_iter().map(|(confidence, position, predicted)| {
+    let mistakes = wrong.into_iter().map(|Wrong { confidence, position, answered }| {
         let index = indices[position];
         Ok(Mistake {
             shown: S::shown(&plan.source, index)?,
             name: plan.source.name(index),
-            truth: plan.labels()[plan.source.label(index)].clone(),
-            predicted: plan.labels()[predicted as usize].clone(),
+            truth: named(plan.labels(), plan.source.labels(index)),
+            predicted: named(plan.labels(), &answered),
             confidence: f64::from(confidence),
         })
     });
@@ -119,25 +133,21 @@ pub(crate) fn measure<S: Sorting>(
     Ok(Some(Measured { part: "test", figures, samples, skipped, findings }))
 }
 
-/// The position of each answer, and whether it is right.
-fn rights<'a>(positions: &'a [usize], predictions: &'a Predictions) -> impl Iterator<Item = (usize, bool)> + 'a {
-    let labels: &[u32] = if let Truth::OneOf(labels) = predictions.truth() { labels } else { &[] };
-    let answers = predictions.predicted().iter().zip(labels).zip(positions);
-    answers.map(|((predicted, label), position)| (*position, predicted == label))
+/// The probability of the surest wrong answer, where each label is a question of its own.
+fn surest_error(row: &[f32], truth: &[u32], answered: &[u32]) -> f32 {
+    let is_wrong = |label: u32| truth.contains(&label) != answered.contains(&label);
+    let errors = (0..).zip(row).filter(|(label, _)| is_wrong(*label));
+    errors.map(|(_, &yes)| yes.max(1.0 - yes)).fold(0.0, f32::max)
 }
 
-/// Confidence, position and predicted class of each wrong answer.
-fn mistakes(positions: &[usize], predictions: &Predictions) -> Vec<(f32, usize, u32)> {
-    let Truth::OneOf(labels) = predictions.truth() else { return Vec::new() };
-    let answers = predictions.rows().zip(predictions.predicted()).zip(labels).zip(positions);
-    answers
-        .filter(|(((_, predicted), label), _)| predicted != label)
-        .map(|(((row, &predicted), _), &position)| (row[predicted as usize], position, predicted))
-        .collect()
+/// Classes by their names, or that there is none.
+fn named(labels: &[String], classes: &[u32]) -> String {
+    let names = classes.iter().map(|&class| labels[class as usize].as_str()).collect::<Vec<_>>();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-fn keep_worst(wrong: &mut Vec<(f32, usize, u32)>) {
+fn keep_worst(wrong: &mut Vec<Wrong>) {
     // The position decides among equals, so that the list does not depend on batches.
-    wrong.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    wrong.sort_by(|a, b| b.confidence.total_cmp(&a.confidence).then(a.position.cmp(&b.position)));
     wrong.truncate(MISTAKES);
 }

@@ -3,14 +3,12 @@
 use homeostat_data::LabelKind;
 use homeostat_metrics::wilson;
 use homeostat_report::{
-    ClassRow, Classification, DataSummary, Headline, LengthRow, Picture, Reliability, ReliabilityBin, Report, Value,
+    ClassRow, Classification, DataSummary, Headline, Lengths, Picture, Reliability, ReliabilityBin, Report, Value,
 };
 
 use super::{Sorted, Sorting};
 use crate::{evaluate_run::Measured, plan::Plan};
 
-/// Ranges of lengths that a report shows.
-const LENGTHS: usize = 5;
 /// Augmented samples that a report shows.
 const PICTURES: usize = 24;
 
@@ -77,7 +75,8 @@ fn classification<S: Sorting>(plan: &Plan<S>, measured: &Measured<Sorted>) -> Cl
             calibration_error: reliability.calibration_error(),
         }),
         mistakes: mistakes.clone(),
-        lengths: LengthRow::ranges(measured.findings.lengths.clone(), LENGTHS),
+        // `accuracy` counts each label, of which most are easily right.
+        lengths: Lengths::of(if several { "all labels right" } else { "accuracy" }, measured.findings.lengths.clone()),
     }
 }
 

@@ -62,6 +62,11 @@ fn questions_find_their_answers_and_the_run_is_published_and_measured_again() {
     let golden = artifact.golden().unwrap();
     assert!(golden.len() > 10 && golden[0].answer["embedding"].as_array().unwrap().len() == 24);
     assert!(recorded(&run).value.train.metrics.is_empty());
+    let page = fs::read_to_string(run.report_file()).unwrap();
+    assert_eq!(page.contains("Taken for its own:"), figure("recall-1") < 1.0);
+    // All questions have seven words.
+    assert!(page.contains("<h2>Length</h2>") && page.contains("class=\"n\">recall-1</th>"));
+    assert!(page.contains("<tr><td>7</td>") && page.contains(&format!("\">{}</td></tr>", result.samples.test)));
 }
 
 #[test]
@@ -79,7 +84,12 @@ fn a_run_that_was_stopped_ends_as_one_that_was_not() {
 fn weights_are_published_as_they_are() {
     let place = Place::new();
     prepare(&place);
-    let (first, _) = place.train(questions(&["epochs=1"]));
+    let (first, learnt) = place.train(questions(&["epochs=1"]));
+    assert!(learnt.test.get("recall-1").unwrap() < 1.0, "{:?}", learnt.test);
+    let page = fs::read_to_string(first.report_file()).unwrap();
+    for words in ["<h2>What it answers</h2>", "<b>where in the ", "Taken for its own:\nthe ", "Its own:\nthe "] {
+        assert!(page.contains(words), "{words}");
+    }
     let weights = published(&first);
     fs::write(place.data().join("w.safetensors"), weights.to_safetensors(&BTreeMap::new())).unwrap();
     let begun = "train.pretrained={ from = \"w.safetensors\" }";

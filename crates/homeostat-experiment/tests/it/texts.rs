@@ -108,6 +108,13 @@ fn texts_of_several_classes_are_learnt_as_questions_of_their_own() {
     assert!((loss - alone).abs() < 1e-5, "{loss} {alone}");
     let page = fs::read_to_string(run.report_file()).unwrap();
     assert!(!page.contains("Confusions") && page.contains("<h2>Classes</h2>"));
+    assert_eq!(page.contains("<h2>Worst mistakes</h2>"), result.test.get("accuracy").unwrap() < 1.0);
+    // What has learnt nothing answers all texts alike, and all mistakes are on the page.
+    let words = [separated, words[1], "epochs=1", "train.optimizer.adamw.learning-rate=1e-9"];
+    let page = fs::read_to_string(place.train(pets(&words)).0.report_file()).unwrap();
+    for shown in ["<h2>Worst mistakes</h2>", "<b>cat, dog</b>", "<b>none</b>", "class=\"n\">all labels right</th>"] {
+        assert!(page.contains(shown), "{shown}");
+    }
     let error = place.try_train(pets(&[separated])).unwrap_err().to_string();
     assert!(error.contains("the data name several: choose binary-cross-entropy"), "{error}");
 }

@@ -52,13 +52,17 @@ fn partners_are_looked_for_in_the_batch_and_in_the_whole_part() {
     is("recall-1", 1.0 / 3.0);
     is("recall-10", 1.0);
     is("ndcg-10", (1.0 / 3.0_f64.log2() + 1.0 + 0.5) / 3.0);
+    let ways: Vec<_> = figures.found().iter().map(|pair| (pair.rank, pair.rival)).collect();
+    assert_eq!(ways, [(2.0, 2), (1.0, 0), (3.0, 0)]);
     assert_eq!((figures.higher_is_better("mrr"), figures.higher_is_better("loss")), (Some(true), Some(false)));
     let mut beside = PairFigures::default();
     beside.update(&batch(&vectors, 0.5));
     assert_eq!(beside.figures().len(), 2);
-    assert_eq!(beside.higher_is_better("mrr"), None);
+    assert_eq!((beside.higher_is_better("mrr"), beside.found()), (None, Vec::new()));
     beside.update(&batch(&vectors, f64::NAN));
     assert!(beside.figures().iter().all(|(_, value)| value.is_nan()));
+    figures.update(&batch(&vectors, f64::NAN));
+    assert!(figures.found().is_empty() && figures.figures().iter().all(|(_, value)| value.is_nan()));
 }
 
 /// A network that gives every text the same vector finds nothing, and a text that stands twice is not in its own way.

@@ -2,8 +2,8 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use homeostat_report::{
-    AlikeSection, ClassRow, Classification, DataReport, Decision, Headline, Histogram, LengthRow, Mistake, Picture,
-    PictureRow, Point, Reliability, ReliabilityBin, Report, Series, Shown, State, Value,
+    AlikeSection, ClassRow, Classification, DataReport, Decision, Headline, Histogram, LengthRow, Lengths, Mistake,
+    Picture, PictureRow, Point, Reliability, ReliabilityBin, Report, Series, Shown, State, Value,
 };
 use sha2::{Digest, Sha256};
 
@@ -83,7 +83,7 @@ fn filled_with(text: &str) -> Report {
             per_class: vec![row(), row()],
             reliability: Some(Reliability { bins: vec![bin], accuracy_interval: (0.0, 0.0), calibration_error: 0.2 }),
             mistakes: vec![mistake(sample::png(8, 1)), mistake(Vec::new())],
-            lengths: vec![LengthRow { from: 1, to: 2, count: 3, accuracy: f64::NAN }],
+            lengths: Lengths { figure: own(), rows: vec![LengthRow { from: 1, to: 2, count: 3, accuracy: f64::NAN }] },
         }),
         augmented: vec![Picture { png: sample::png(8, 1), caption: own() }],
         made: vec![Picture { png: sample::png(8, 1), caption: own() }],
@@ -346,4 +346,5 @@ fn lengths_are_cut_into_ranges_of_about_as_many_texts() {
     assert!(LengthRow::ranges(Vec::new(), 5).is_empty());
     let page = sample::report(&["a", "b"]).render();
     assert!(page.contains("<h2>Length</h2>") && page.contains("<th scope=\"col\">words</th>"));
+    assert!(page.contains("<th scope=\"col\" class=\"n\">accuracy</th>"));
 }

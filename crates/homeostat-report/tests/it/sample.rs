@@ -79,7 +79,7 @@ fn classification(names: &[String]) -> Classification {
             calibration_error: 0.0213,
         }),
         mistakes: (0..11).map(mistake).collect(),
-        lengths: homeostat_report::LengthRow::ranges((1..200).map(|at| (at % 23, at % 5 > 0)).collect(), 5),
+        lengths: homeostat_report::Lengths::of("accuracy", (1..200).map(|at| (at % 23, at % 5 > 0)).collect()),
     }
 }
 

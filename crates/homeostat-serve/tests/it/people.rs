@@ -99,7 +99,7 @@ async fn what_cannot_be_predicted_is_told_in_one_line() {
         ask("/predict/pictures", "multipart/form-data; boundary=x", "--x--\r\n").await.error(400).contains("no part")
     );
     assert!(ask("/predict/pictures?top=x", "image/png", "x").await.error(400).contains("top"));
-    place.get("/predict/pictures").await.error(405);
+    assert!(place.get("/predict/pictures").await.error(405).contains("by POST"));
 }
 
 #[tokio::test]

@@ -87,7 +87,7 @@ fn a_sample_is_read_from_its_request() {
     }
     assert_eq!(task.read(b"good \xff").unwrap_err().to_string(), "the text is no UTF-8: byte 5 is wrong");
     let empty = task.read(b"").unwrap();
-    assert_eq!(task.prepare(empty).unwrap_err().to_string(), "is empty");
+    assert_eq!(task.prepare(empty).unwrap_err().to_string(), "the text is empty");
 }
 
 /// Alone, among longer ones, and with a second text.

@@ -9,7 +9,7 @@ use crate::toy::device;
 #[test]
 fn a_number_out_of_its_range_is_refused_by_name() {
     let cases = [
-        (json!({"epochs": 0}), "`train.epochs`: is 0, but must be at least 1"),
+        (json!({"epochs": 0}), "`train.epochs`: is 0, but must be at least 1, or 0 beside train.pretrained"),
         (json!({"accumulate": 0}), "train.accumulate"),
         (json!({"checkpoint": {"keep-last": 0}}), "train.checkpoint.keep-last"),
         (json!({"max-seconds": 0.0}), "`train.max-seconds`: is 0, but must be above 0"),
