@@ -55,9 +55,39 @@ def cifar_resnet(depth):
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)), 10
 
 
+class Before(nn.Module):
+    """A block with normalisation and ReLU before each convolution (He et al. 2016, Zagoruyko & Komodakis 2016)."""
+
+    def __init__(self, before, after, stride):
+        super().__init__()
+        self.norms = nn.ModuleList([nn.BatchNorm2d(before), nn.BatchNorm2d(after)])
+        self.first = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.second = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.shortcut = None if before == after else nn.Conv2d(before, after, 1, stride, bias=False)
+
+    def forward(self, x):
+        active = F.relu(self.norms[0](x))
+        shortcut = x if self.shortcut is None else self.shortcut(active)
+        return self.second(F.relu(self.norms[1](self.first(active)))) + shortcut
+
+
+def wide_resnet(depth, widening):
+    count, before, blocks = (depth - 4) // 6, 16, []
+    for stage, after in enumerate(widening * width for width in (16, 32, 64)):
+        for at in range(count):
+            blocks.append(Before(before, after, 2 if stage > 0 and at == 0 else 1))
+            before = after
+    ends = [nn.BatchNorm2d(before), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, 10)]
+    return nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), *blocks, *ends), 10
+
+
 def lenet5():
     layers = [nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten()]
     return nn.Sequential(*layers, nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10)), 10
+
+
+# Depth and widening.
+WIDE = {"wide_resnet16_8": (16, 8), "preact_resnet112": (112, 1)}
 
 
 def network(name):
@@ -66,6 +96,8 @@ def network(name):
         return lenet5()
     if name.startswith("cifar_resnet"):
         return cifar_resnet(int(name.removeprefix("cifar_resnet")))
+    if name in WIDE:
+        return wide_resnet(*WIDE[name])
     if name == "vit_tiny_patch4_32":
         vit = timm.models.vision_transformer.VisionTransformer
         return vit(img_size=32, patch_size=4, embed_dim=192, depth=12, num_heads=3, num_classes=10), 10

@@ -9,8 +9,10 @@ use homeostat_tasks::{ImageBatch, Target, TaskConfig};
 use crate::{
     Experiment, ExperimentError, Setting,
     images::{Images, examples},
+    kind::Kind,
     plan::Plan,
     sheet::sheet,
+    sorting::Sorting,
 };
 
 /// Rows and columns of the sheet of augmented samples.
@@ -48,7 +50,8 @@ pub fn inspect(
 ) -> Result<Inspection, ExperimentError> {
     let problem = match resolved.value.task {
         TaskConfig::ImageClassification(_) => None,
-        TaskConfig::TextClassification(_) | TaskConfig::LanguageModel(_) | TaskConfig::SentenceEmbedding(_) => {
+        TaskConfig::LanguageModel(_) => Some("is about texts that are gone on with, but inspect shows pictures"),
+        TaskConfig::TextClassification(_) | TaskConfig::SentenceEmbedding(_) => {
             Some("is about texts, but inspect shows pictures; for texts: homeostat data describe EXPERIMENT")
         }
         TaskConfig::Recommendation(_) => Some("is about purchases, but inspect shows pictures"),
@@ -57,6 +60,8 @@ pub fn inspect(
     if let Some(problem) = problem {
         return Err(ExperimentError::setting("task", problem));
     }
+    let mut resolved = resolved;
+    <Images as Kind>::adopt_network(&mut resolved, setting, &mut |_| ())?;
     let plan = Plan::<Images>::make(resolved, &setting.roots, setting.workers)?;
     let experiment = plan.experiment();
     let Some(&index) = plan.splits.train.get(position) else {
@@ -95,7 +100,11 @@ pub fn inspect(
         range: range(values, 2),
     });
     let label = u32::try_from(plan.source.label(index)).unwrap_or(u32::MAX);
-    let outcome = plan.task.loss(&model, ImageBatch(batch.clone()), &[Target::Class(label)]);
+    let outcome = <Images as Sorting>::in_views(&plan.task, None).loss(
+        &model,
+        ImageBatch(batch.clone()),
+        &[Target::Class(label)],
+    );
     steps.push(Inspected {
         step: "loss (untrained)".to_owned(),
         shape: "a number".to_owned(),

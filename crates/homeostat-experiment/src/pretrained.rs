@@ -205,17 +205,18 @@ pub(crate) fn config_beside(
         setting.hub.and_then(|hub| hub.file(&config, &[], &mut watch).ok())
     } else if from.starts_with("http") {
         // Most addresses have none, which is no news.
-        setting.hub.zip(config_address(from)).and_then(|(hub, url)| hub.from_address(&url, None, &mut |_| ()).ok())
+        setting.hub.zip(config_address(from)).and_then(|(hub, url)| hub.small_from_address(&url).ok())
     } else {
         let beside = file_here(from, &setting.roots)?.with_file_name(CONFIG);
         beside.is_file().then_some(beside)
     };
-    let read = |path: PathBuf| {
-        fs::read_to_string(&path).map_err(|source| ExperimentError::Read { path: path.display().to_string(), source })
-    };
-    let text = path.map(read).transpose()?;
-    // A server may answer with a page for people.
-    Ok(text.filter(|text| !from.starts_with("http") || text.trim_start().starts_with('{')))
+    let Some(path) = path else { return Ok(None) };
+    if from.starts_with("http") {
+        // A server may answer with a page for people, in whatever script.
+        return Ok(fs::read_to_string(path).ok().filter(|text| text.trim_start().starts_with('{')));
+    }
+    let text = fs::read_to_string(&path);
+    text.map(Some).map_err(|source| ExperimentError::Read { path: path.display().to_string(), source })
 }
 
 fn config_address(weights: &str) -> Option<String> {

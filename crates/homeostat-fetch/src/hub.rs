@@ -57,6 +57,7 @@ pub struct Hub {
     /// Of files that are not from the hub.
     others: PathBuf,
     lists: Fetcher,
+    beside: Fetcher,
     files: Fetcher,
 }
 
@@ -89,8 +90,9 @@ impl Hub {
         let named = variable("HF_ENDPOINT").and_then(|word| word.into_string().ok()).filter(|word| !word.is_empty());
         let endpoint = named.map_or_else(|| ENDPOINT.to_owned(), |word| word.trim_end_matches('/').to_owned());
         let lists = Fetcher::new(FetchOptions { limit: LIST_LIMIT, ..options.clone() });
+        let beside = Fetcher::new(FetchOptions { limit: LIST_LIMIT, attempts: 1, ..options.clone() });
         let files = Fetcher::new(FetchOptions { limit: options.limit.min(FILE_LIMIT), ..options.clone() });
-        Self { endpoint, folder: cache.hub(), others: cache.weights(), lists, files }
+        Self { endpoint, folder: cache.hub(), others: cache.weights(), lists, beside, files }
     }
 
     /// Puts a file from any address into the cache, and gives its path. `sha256` is as in [`Remote::sha256`].
@@ -103,6 +105,23 @@ impl Hub {
         sha256: Option<&str>,
         watch: &mut dyn FnMut(Progress<'_>),
     ) -> Result<PathBuf, FetchError> {
+        self.by(&self.files, (url, sha256), watch)
+    }
+
+    /// The same of a small file that may not be there: it is asked for once.
+    ///
+    /// # Errors
+    /// As [`Fetcher::file`].
+    pub fn small_from_address(&self, url: &str) -> Result<PathBuf, FetchError> {
+        self.by(&self.beside, (url, None), &mut |_| ())
+    }
+
+    fn by(
+        &self,
+        fetcher: &Fetcher,
+        (url, sha256): (&str, Option<&str>),
+        watch: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<PathBuf, FetchError> {
         let name = url.split(['?', '#']).next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
         let remote = Remote {
             name: name.to_owned(),
@@ -110,7 +129,7 @@ impl Hub {
             sha256: sha256.map(str::to_owned),
             bytes: None,
         };
-        self.files.file(&remote, &self.others.join(&sha256_of_text(url)[..16]), watch)
+        fetcher.file(&remote, &self.others.join(&sha256_of_text(url)[..16]), watch)
     }
 
     /// Puts a file into the cache, and gives its path; of a repository whose file is not named, the first of `usual` that it has.

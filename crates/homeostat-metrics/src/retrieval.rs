@@ -82,6 +82,8 @@ pub struct PairFigures {
     width: usize,
     first: Vec<f32>,
     second: Vec<f32>,
+    /// Nothing where no vectors are kept, as in the checkpoints of before.
+    #[serde(default)]
     texts: Vec<u64>,
 }
 

@@ -254,7 +254,8 @@ impl Task for SentenceEmbedding {
         }
     }
 
-    /// Each first text against all second texts of the batch, which are its negatives but for its own and those of pairs with the same text; and the other way round, if the loss is symmetric.
+    /// Each first text against all second texts of the batch, which are its negatives but for its own and those of pairs with the same text;
+    /// and the other way round, if the loss is symmetric.
     ///
     /// # Panics
     /// If a text has no second one: who gives samples to learn from sees to it.

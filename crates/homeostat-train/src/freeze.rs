@@ -17,22 +17,21 @@ use crate::{TrainConfig, TrainError};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct UnfreezeConfig {
-    /// The epochs after which they begin to learn, fewer than `epochs`.
+    /// The epochs after which they begin to learn.
     pub after_epochs: usize,
     /// Which parameters, as in `freeze`.
     pub parameters: String,
 }
 
 impl UnfreezeConfig {
-    /// Refuses what never happens in so many epochs.
-    pub(crate) fn check(&self, epochs: usize) -> Result<(), TrainError> {
+    /// What to say where it never happens in so many epochs; no error, for a short training may be a trial of a long one.
+    #[must_use]
+    pub fn never_in(&self, epochs: usize) -> Option<String> {
         let Self { after_epochs, parameters } = self;
-        if *after_epochs < epochs {
-            return Ok(());
-        }
-        let problem =
-            format!("`{parameters}` would never learn: after-epochs is {after_epochs}, not below epochs = {epochs}");
-        Err(TrainError::setting("train.unfreeze", problem))
+        let never = epochs > 0 && *after_epochs >= epochs;
+        never.then(|| {
+            format!("train.unfreeze: `{parameters}` never learns: after-epochs is {after_epochs} of {epochs} epochs")
+        })
     }
 }
 

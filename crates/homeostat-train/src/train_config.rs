@@ -223,7 +223,6 @@ impl TrainConfig {
                 return Err(TrainError::setting("train.lora", problem));
             }
         }
-        self.unfreeze.iter().try_for_each(|thaw| thaw.check(self.epochs))?;
         self.optimizer.check(&self.groups)?;
         self.schedule.check()
     }

@@ -6,7 +6,6 @@ use anyhow::ensure;
 use homeostat_artifact::{Figures, Run, RunProgress, RunState, RunSummary};
 use homeostat_data::SplitRecord;
 use homeostat_experiment::Experiment;
-use homeostat_train::TrainConfig;
 
 use super::{
     Done, compare,
@@ -22,10 +21,13 @@ pub(crate) fn run(arguments: &Runs) -> anyhow::Result<Done> {
     }
 }
 
-/// The runs below a folder.
+/// The runs below a folder; the one where they lie by default may not be there yet.
 pub(super) fn below(folder: &Path) -> anyhow::Result<Vec<RunSummary>> {
     let path = folder.display();
-    ensure!(folder.is_dir(), "there is no folder {path}; to make a run there: homeostat train digits --out {path}");
+    ensure!(
+        folder.is_dir() || folder == Path::new("runs"),
+        "there is no folder {path}; to make a run there: homeostat train digits --out {path}"
+    );
     Ok(Run::list(folder)?)
 }
 
@@ -99,7 +101,6 @@ impl Reached {
 fn show(path: &Path, json: bool) -> anyhow::Result<Done> {
     let run = Run::open(path)?;
     let summary = run.summary();
-    let experiment = Experiment::of_run(&run)?.load()?.value;
     let mut out = std::io::stdout().lock();
     if json {
         writeln!(out, "{}", serde_json::json!({ "summary": summary, "provenance": run.provenance()? }))?;
@@ -109,7 +110,7 @@ fn show(path: &Path, json: bool) -> anyhow::Result<Done> {
     if summary.state == RunState::Finished {
         show_result(&mut out, &summary)?;
     } else {
-        show_progress(&mut out, &run, (&summary, &experiment.train))?;
+        show_progress(&mut out, &run, &summary)?;
     }
     if let Some(problem) = &summary.problem {
         writeln!(out, "problem {problem}")?;
@@ -155,8 +156,9 @@ fn show_result(out: &mut dyn Write, summary: &RunSummary) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn show_progress(out: &mut dyn Write, run: &Run, (summary, train): (&RunSummary, &TrainConfig)) -> anyhow::Result<()> {
+fn show_progress(out: &mut dyn Write, run: &Run, summary: &RunSummary) -> anyhow::Result<()> {
     let reached = Reached::of(summary)?;
+    let train = Experiment::of_run(run)?.load()?.value.train;
     let steps = run
         .split::<SplitRecord>()?
         .map_or_else(String::new, |split| format!(" of {}", train.total_steps(split.train.len())));

@@ -73,7 +73,7 @@ fn the_page_runs_as_it_is_written() {
     let output = place.run(&["predict", "runs/latest", "empty.txt", "--format", "csv"]);
     says(&crate::place::refusal(&output), &["there is nothing to answer"]);
     says(&place.refused(&["models", "export", "runs/latest", "w.safetensors"]), &["has no names but ours"]);
-    says(&place.refused(&["inspect", "plays.toml"]), &["is about texts", "homeostat data describe"]);
+    says(&place.refused(&["inspect", "plays.toml"]), &["is about texts that are gone on with", "shows pictures"]);
 }
 
 #[test]

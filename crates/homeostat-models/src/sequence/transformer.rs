@@ -104,18 +104,17 @@ impl TransformerConfig {
 
     pub(super) fn init(&self, vocabulary: usize, device: &Device) -> Transformer {
         let rows = |rows| table(rows, self.width, DEVIATION, device);
-        let is_before = self.norm == NormPlace::Before;
         Transformer {
             tokens: rows(vocabulary),
             places: rows(self.positions),
             types: (self.types > 0).then(|| rows(self.types)),
-            norm: (!is_before).then(|| self.norm(device)),
+            norm: self.norm(device),
             blocks: (0..self.depth).map(|_| self.block(device)).collect(),
-            last_norm: is_before.then(|| self.norm(device)),
             dropout: DropoutConfig::new(self.dropout).init(),
             heads: self.heads,
             epsilon: self.epsilon,
             prefix: self.prefix,
+            is_before: self.norm == NormPlace::Before,
         }
     }
 
@@ -157,15 +156,13 @@ pub struct Transformer {
     tokens: Embedding,
     places: Embedding,
     types: Option<Embedding>,
-    /// Of what blocks take in, where these normalise after each part.
-    norm: Option<LayerNorm>,
+    norm: LayerNorm,
     blocks: Vec<Block>,
-    /// Of what blocks give, where these normalise before each part.
-    last_norm: Option<LayerNorm>,
     dropout: Dropout,
     heads: usize,
     epsilon: f64,
     prefix: usize,
+    is_before: bool,
 }
 
 /// Queries, keys and values come out of one dense layer, side by side.
@@ -213,19 +210,15 @@ impl Transformer {
             (None, _) => x,
         };
         let sight = Prefix::seen(self.prefix, input.padding.clone(), false);
-        if let Some(last_norm) = &self.last_norm {
+        if self.is_before {
             let x = self.dropout.forward(x);
             let x = self.blocks.iter().fold(x, |x, block| {
                 let x = x.clone() + self.attend(block, self.normed(&block.attention_norm, x), &sight);
                 x.clone() + self.feed(block, self.normed(&block.dense_norm, x))
             });
-            return self.normed(last_norm, x);
+            return self.normed(&self.norm, x);
         }
-        let x = match &self.norm {
-            Some(norm) => self.normed(norm, x),
-            None => x,
-        };
-        let x = self.dropout.forward(x);
+        let x = self.dropout.forward(self.normed(&self.norm, x));
         self.blocks.iter().fold(x, |x, block| {
             let x = self.normed(&block.attention_norm, x.clone() + self.attend(block, x, &sight));
             self.normed(&block.dense_norm, x.clone() + self.feed(block, x))

@@ -98,13 +98,22 @@ async fn items(kind: &str, bytes: Bytes, takes_json: bool) -> Result<Vec<(Option
     match essence.as_str() {
         "multipart/form-data" => parts(kind, bytes).await,
         "application/json" => match texts(&bytes) {
-            Err(_) if takes_json => Ok(vec![(None, bytes)]),
+            Err(_) if takes_json && is_of_the_model(&bytes) => Ok(vec![(None, bytes)]),
             read => read,
         },
         // What `curl --data-binary` says of any file, where nothing else is said.
         "" | "application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain" => Ok(vec![(None, bytes)]),
         kind if kind.starts_with("image/") => Ok(vec![(None, bytes)]),
         other => Err(ServeError::media_type(other, WANTED)),
+    }
+}
+
+/// Whether it is a list or an object in JSON, and none that was meant as texts.
+fn is_of_the_model(bytes: &[u8]) -> bool {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(fields)) => !["text", "texts", "pair"].iter().any(|key| fields.contains_key(*key)),
+        Ok(Value::Array(_)) => true,
+        _ => false,
     }
 }
 

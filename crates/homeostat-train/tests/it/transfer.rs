@@ -110,8 +110,10 @@ fn patterns_that_fit_nothing_are_refused() {
     assert!(line.contains("leaves nothing to learn"), "{line}");
     let line = refused(&|config| config.unfreeze[0].parameters = "head.*".to_owned());
     assert!(line.contains("matches no parameter that train.freeze has frozen"), "{line}");
-    let line = refused(&|config| config.unfreeze[0].after_epochs = 4);
-    assert!(line.contains("`hidden.bias` would never learn: after-epochs is 4"), "{line}");
+    let thaw = UnfreezeConfig { after_epochs: 4, parameters: "hidden.bias".to_owned() };
+    assert_eq!([0, 5].map(|epochs| thaw.never_in(epochs)), [None, None]);
+    let line = thaw.never_in(4).unwrap();
+    assert!(line.contains("`hidden.bias` never learns: after-epochs is 4 of 4"), "{line}");
     let line = refused(&|config| config.layer_decay = Some(1.5));
     assert!(line.contains("`train.layer-decay`: is 1.5"), "{line}");
     let line = refused(&|config| config.average = Some(AverageConfig::Best(0)));
