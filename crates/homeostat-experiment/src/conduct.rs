@@ -190,20 +190,20 @@ fn go_on<K: Kind>(
             "the run is finished, so there is nothing to resume; train a new one instead",
         ));
     }
-    let checkpoint = run.checkpoints()?.latest()?;
-    if checkpoint.is_none() {
-        run.truncate_logs(homeostat_artifact::LogLengths::default())?;
-        complete_records::<K>(&run, &text, setting, observe)?;
+    if let Some(checkpoint) = run.checkpoints()?.latest()? {
+        let plan = reopen::<K>(&run, &text, setting)?;
+        return conduct(&plan, &run, Start::At(&checkpoint), setting, observe);
     }
-    let plan = reopen::<K>(&run, &text, setting)?;
-    match &checkpoint {
-        Some(checkpoint) => conduct(&plan, &run, Start::At(checkpoint), setting, observe),
-        None => {
-            let initial = initial(&plan, setting, observe)?;
-            initial.as_ref().map_or(Ok(()), |initial| check_unchanged(&run, initial))?;
-            conduct(&plan, &run, Start::fresh(initial.as_ref()), setting, observe)
-        }
-    }
+    run.truncate_logs(homeostat_artifact::LogLengths::default())?;
+    let (plan, initial) = if run.provenance()?.is_some() {
+        let plan = reopen::<K>(&run, &text, setting)?;
+        let initial = initial(&plan, setting, observe)?;
+        initial.as_ref().map_or(Ok(()), |initial| check_unchanged(&run, initial))?;
+        (plan, initial)
+    } else {
+        complete_records::<K>(&run, &text, setting, observe)?
+    };
+    conduct(&plan, &run, Start::fresh(initial.as_ref()), setting, observe)
 }
 
 /// What a training begins with.
@@ -267,22 +267,20 @@ fn write_records<K: Kind>(
     Ok(run.write_provenance(&provenance)?)
 }
 
-/// Writes the records of a run that was killed before it had them; it has not learnt anything yet.
+/// Writes the records of a run that was killed before it had them; it has not learnt anything yet. Gives what they were written of.
 fn complete_records<K: Kind>(
     run: &RunWriter,
     text: &str,
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
-) -> Result<(), ExperimentError> {
-    if run.provenance()?.is_some() {
-        return Ok(());
-    }
+) -> Result<(Plan<K>, Option<Initial>), ExperimentError> {
     let resolved = Experiment::text("experiment.toml", text).load()?;
     let roots = roots_with_tokenizer(&resolved.value, setting, observe)?;
     let plan = Plan::<K>::make(resolved, &roots, setting.workers)?;
     let record = plan.splits.record(&plan.source)?;
     let initial = initial(&plan, setting, observe)?;
-    write_records(&plan, run, &record, (&run.summary().when, initial.as_ref()), setting)
+    write_records(&plan, run, &record, (&run.summary().when, initial.as_ref()), setting)?;
+    Ok((plan, initial))
 }
 
 /// The plan of a run, with the data checked to be those that it began with.

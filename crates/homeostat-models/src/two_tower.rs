@@ -220,6 +220,7 @@ mod tests {
         for (config, items, words) in [
             (TwoTowerConfig { width: 0, ..TwoTowerConfig::default() }, 3, "width is 0"),
             (TwoTowerConfig::default(), 0, "items is 0"),
+            (TwoTowerConfig { width: 1 << 20, ..TwoTowerConfig::default() }, 600, "parameters"),
         ] {
             let error = config.init(items, 4, &device).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");

@@ -15,6 +15,6 @@ pub trait Headed: Task {
     /// [`Task::loss`], from what the head sees.
     fn loss_of_features(&self, model: &Self::Model, features: Tensor<2>, truths: &[Self::Truth]) -> Self::Outcome;
 
-    /// [`Task::respond`], from what the head sees.
+    /// [`Task::respond`], from what the head sees: of one view, and without what the head does not see, such as that a text was cut.
     fn respond_to_features(&self, model: &Self::Model, features: Tensor<2>) -> Vec<Self::Response>;
 }

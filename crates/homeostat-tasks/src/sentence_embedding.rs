@@ -133,33 +133,25 @@ impl PairTokens {
 /// Texts on the device, alone or in pairs.
 #[derive(Clone, Debug)]
 pub struct PairBatch {
-    first: Texts,
-    /// The second texts, if all have one.
-    second: Option<Texts>,
-}
-
-/// Texts, and a number a text that is the same for the same text.
-#[derive(Clone, Debug)]
-struct Texts {
-    input: SequenceInput,
-    numbers: Vec<u64>,
-    /// Of each, whether its end was cut off.
+    first: SequenceInput,
+    /// Of each first text, whether its end was cut off.
     cut: Vec<bool>,
+    /// The second texts, if all have one.
+    second: Option<Partners>,
 }
 
-impl Texts {
-    fn new(texts: &[Tokens], pad: u32, device: &Device) -> Self {
-        let number = |text: &Tokens| {
-            let mut hasher = DefaultHasher::new();
-            text.ids.hash(&mut hasher);
-            hasher.finish()
-        };
-        Self {
-            input: text_batch(texts, pad, device),
-            numbers: texts.iter().map(number).collect(),
-            cut: texts.iter().map(|text| text.is_cut).collect(),
-        }
-    }
+/// What the first texts of a batch belong to.
+#[derive(Clone, Debug)]
+struct Partners {
+    input: SequenceInput,
+    /// Of each pair, a number a text, the same for the same text.
+    pairs: Vec<[u64; 2]>,
+}
+
+fn number(text: &Tokens) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.ids.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The loss of a batch of pairs, and their vectors.
@@ -248,9 +240,14 @@ impl Task for SentenceEmbedding {
         let pad = self.tokenizer.pad();
         let first: Vec<Tokens> = inputs.iter().map(|input| input.first.clone()).collect();
         let second: Option<Vec<Tokens>> = inputs.iter().map(|input| input.second.clone()).collect();
+        let partners = |second: Vec<Tokens>| Partners {
+            input: text_batch(&second, pad, device),
+            pairs: first.iter().zip(&second).map(|(first, second)| [first, second].map(number)).collect(),
+        };
         PairBatch {
-            first: Texts::new(&first, pad, device),
-            second: second.map(|texts| Texts::new(&texts, pad, device)),
+            first: text_batch(&first, pad, device),
+            cut: first.iter().map(|text| text.is_cut).collect(),
+            second: second.map(partners),
         }
     }
 
@@ -260,25 +257,24 @@ impl Task for SentenceEmbedding {
     /// # Panics
     /// If a text has no second one: who gives samples to learn from sees to it.
     fn loss(&self, model: &SequenceEncoder, batch: PairBatch, _: &[()]) -> EmbeddingOutcome {
-        let Some(texts) = batch.second else { panic!("samples to learn from are pairs") };
-        let (first, second) = (self.vectors(model, &batch.first.input), self.vectors(model, &texts.input));
+        let Some(Partners { input, pairs }) = batch.second else { panic!("samples to learn from are pairs") };
+        let (first, second) = (self.vectors(model, &batch.first), self.vectors(model, &input));
         let scores = first.clone().matmul(second.clone().transpose()).mul_scalar(self.config.scale);
-        let pairs: Vec<_> =
-            batch.first.numbers.iter().zip(&texts.numbers).map(|(&first, &second)| [first, second]).collect();
         let there = own_among_others(scores.clone(), &pairs);
         let loss = if self.config.symmetric {
             (there + own_among_others(scores.transpose(), &pairs)).mul_scalar(0.5)
         } else {
             there
         };
-        EmbeddingOutcome { loss, first: first.inner(), second: second.inner(), texts: texts.numbers }
+        let texts = pairs.into_iter().map(|[_, second]| second).collect();
+        EmbeddingOutcome { loss, first: first.inner(), second: second.inner(), texts }
     }
 
     fn respond(&self, model: &SequenceEncoder, batch: PairBatch) -> Vec<EmbeddingResponse> {
-        let vectors = self.vectors(model, &batch.first.input);
+        let vectors = self.vectors(model, &batch.first);
         let [_, width] = vectors.dims();
         let rows = host(vectors);
-        let answers = rows.chunks_exact(width).zip(batch.first.cut);
+        let answers = rows.chunks_exact(width).zip(batch.cut);
         answers.map(|(row, cut)| EmbeddingResponse { embedding: row.to_vec(), cut }).collect()
     }
 

@@ -246,8 +246,8 @@ impl Task for TextClassification {
         self.loss_of_features(model, self.features(model, batch), truths)
     }
 
-    fn respond(&self, model: &SequenceClassifier, batch: TextBatch) -> Vec<ClassificationResponse> {
-        let cut = batch.cut.clone();
+    fn respond(&self, model: &SequenceClassifier, mut batch: TextBatch) -> Vec<ClassificationResponse> {
+        let cut = std::mem::take(&mut batch.cut);
         let answers = self.respond_to_features(model, self.features(model, batch));
         answers.into_iter().zip(cut).map(|(answer, cut)| ClassificationResponse { cut, ..answer }).collect()
     }

@@ -27,6 +27,13 @@ use clap::CommandFactory;
 
 use crate::cli::{Cli, Verb};
 
+/// Says once how many texts have more than so many tokens, and what they lose: their beginnings or their ends.
+fn warn_of_cut(count: usize, (all, what): (usize, &str), (most, lost): (usize, &str)) {
+    if count > 0 {
+        tracing::warn!("{count} of {all} {what} have more than {most} tokens: their {lost} are cut off");
+    }
+}
+
 /// How a verb ended, if not by an error.
 pub(crate) enum Done {
     /// As it should.

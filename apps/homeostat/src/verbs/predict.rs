@@ -96,12 +96,10 @@ pub(crate) fn run(arguments: &Predict) -> anyhow::Result<Done> {
     done(&answers, sorted.what)
 }
 
-/// Says once how many texts have more than so many tokens, and what of them is cut off.
-fn warn_of_cut<R>(answers: &[Answer<R>], is_cut: fn(&R) -> bool, (most, lost): (usize, &str)) {
+/// As [`warn_of_cut`](super::warn_of_cut), of answers.
+fn warn_of_cut<R>(answers: &[Answer<R>], is_cut: fn(&R) -> bool, how: (usize, &str)) {
     let count = answers.iter().filter(|answer| answer.response.as_ref().is_ok_and(is_cut)).count();
-    if count > 0 {
-        tracing::warn!("{count} of {} texts have more than {most} tokens: their {lost} are cut off", answers.len());
-    }
+    super::warn_of_cut(count, (answers.len(), "texts"), how);
 }
 
 /// An object that says so where the text of the answer was cut.

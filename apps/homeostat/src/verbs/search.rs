@@ -9,7 +9,7 @@ use homeostat_deploy::{Endpoint, Found, IndexRow, Nearest, TextIndex};
 use homeostat_search::GraphConfig;
 use homeostat_tasks::TaskConfig;
 
-use super::{Done, table::print_table};
+use super::{Done, table::print_table, warn_of_cut};
 use crate::cli::Search;
 
 /// Characters of a text that a line shows.
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &Search) -> anyhow::Result<Done> {
                 }
             })?;
             index_of.write(index)?;
-            warn_of_cut(index_of.cut_texts(), (count, "texts"), most);
+            warn_of_cut(index_of.cut_texts(), (count, "texts"), (most, "ends"));
             writeln!(std::io::stdout().lock(), "{count} texts in {}", index.display())?;
         }
         Search::Ask { artifact, index, questions, top, graph, json, device } => {
@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Search) -> anyhow::Result<Done> {
                 if *json { print_json(question, nearest)? } else { print(question, &nearest.found)? }
             }
             let cut = answers.iter().filter(|nearest| nearest.cut).count();
-            warn_of_cut(cut, (answers.len(), "questions"), most);
+            warn_of_cut(cut, (answers.len(), "questions"), (most, "ends"));
         }
     }
     Ok(Done::Well)
@@ -63,13 +63,6 @@ fn open(artifact: &Artifact, device: &str) -> anyhow::Result<(Box<dyn Endpoint>,
         );
     };
     Ok((super::verify::open(artifact, device)?, task.prepare.max_length))
-}
-
-/// Says once how many of all lose their ends.
-fn warn_of_cut(cut: usize, (all, what): (usize, &str), most: usize) {
-    if cut > 0 {
-        tracing::warn!("{cut} of {all} {what} have more than {most} tokens: their ends are cut off");
-    }
 }
 
 /// The texts of a table with their names.

@@ -26,6 +26,8 @@ fn the_page_runs_as_it_is_written() {
     plays(&place);
     place.write("plays.toml", blocks(page, "toml")[0]);
     let commands = commands(page);
+    let lines = blocks(page, "console").into_iter().flat_map(str::lines).count();
+    assert_eq!(lines, commands.len(), "each line is a command");
     assert!(commands.len() > 8, "{commands:?}");
     let mut written = Vec::new();
     for words in commands {

@@ -7,11 +7,16 @@ pub(crate) fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
 }
 
 /// The commands of a page in their order, each as the words after `homeostat`, without what is said behind a ` #`.
+///
+/// # Panics
+/// If a line of a block of the console begins with `$` and is none.
 pub(crate) fn commands(page: &str) -> Vec<Vec<String>> {
-    let lines = page.lines().filter_map(|line| line.strip_prefix("$ homeostat "));
-    let commands: Vec<Vec<String>> = lines.map(|line| words(line.split(" #").next().unwrap_or(line))).collect();
-    assert!(!commands.is_empty(), "{page}");
-    commands
+    let lines = blocks(page, "console").into_iter().flat_map(str::lines).filter(|line| line.starts_with('$'));
+    let command = |line: &str| {
+        let line = line.strip_prefix("$ homeostat ").unwrap_or_else(|| panic!("no command of ours: {line}"));
+        words(line.split(" #").next().unwrap_or(line))
+    };
+    lines.map(command).collect()
 }
 
 /// The words of a line; what stands between quotes is one.

@@ -15,6 +15,8 @@ fn the_page_runs_as_it_is_written() {
     let place = Place::new();
     place.write("made.toml", blocks(page, "toml")[0]);
     let commands = commands(page);
+    let lines = blocks(page, "console").into_iter().flat_map(str::lines).count();
+    assert_eq!(lines, commands.len(), "each line is a command");
     assert_eq!(commands.len(), 6, "{commands:?}");
     for words in commands {
         let said = place.well(&words);

@@ -23,6 +23,7 @@ fn texts_are_classified_as_the_page_says() {
     }
     place.write("mails/train.csv", table);
     let page = include_str!("../../../../docs/texts.md");
+    assert!(commands(page).len() > 2, "{page}");
     for command in commands(page) {
         let out = place.well(&command);
         if command[0] == "predict" {
@@ -64,6 +65,7 @@ source.table = {{ folder = "banking77", label = "category" }}
         fs::copy(place.path("runs/latest/artifact").join(from), minilm.join(to)).unwrap();
     }
     let page = include_str!("../../../../docs/lora.md");
+    assert_eq!(commands(page).len(), 1, "{page}");
     for command in commands(page) {
         let (out, told) = said(&place.run(&command));
         says(&told, &[" parameters, of which ", " learn, "]);
@@ -153,6 +155,7 @@ fn texts_are_found_as_the_page_says() {
     place.write("questions/faq.csv", table);
     // The page's experiment with a small network in the place of MiniLM.
     let page = include_str!("../../../../docs/search.md");
+    assert!(commands(page).len() > 2, "{page}");
     let text = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let small = "model.transformer = { width = 24, depth = 1, heads = 2, hidden = 48, dropout = 0.0 }";
     let lines = text.lines().filter(|line| !line.starts_with("pretrained") && !line.starts_with("epochs"));
@@ -228,6 +231,7 @@ fn what_is_bought_next_is_ranked_as_the_page_says() {
     place.write("shop/purchases.csv", purchases);
     place.write("baskets.txt", "garden-1,garden-2\n[\"office-3\", \"no such\"]\n");
     let page = include_str!("../../../../docs/recommend.md");
+    assert!(commands(page).len() > 2, "{page}");
     let text = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     place.write("shop.toml", text.replace("epochs = 12", "epochs = 60").replace("batch-size = 256", "batch-size = 16"));
     for command in commands(page) {

@@ -175,3 +175,15 @@ fn drawn(model: ImageModel) -> ImageModel {
     }
     Weights::from_tensors(tensors).apply(model).unwrap_or_else(|error| panic!("weights of the same names: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn samples_come_from_all_of_a_part() {
+        let indices: Vec<usize> = (100..110).collect();
+        assert_eq!(spread(&indices, 4), [100, 102, 105, 107]);
+        assert_eq!(spread(&indices, 10), indices);
+    }
+}

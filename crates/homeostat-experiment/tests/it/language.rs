@@ -298,3 +298,14 @@ fn what_does_not_fit_a_language_model_is_refused_in_one_line() {
     let error = fails(&[]);
     assert!(error.contains("a.txt") && error.contains("the file is empty"), "{error}");
 }
+
+/// A prompt of as many characters as are usual has more tokens than the network has places.
+#[test]
+fn a_model_that_refuses_long_prompts_has_golden_answers() {
+    let place = Place::new();
+    play(&place);
+    let refuses = ["task.language-model.too-long=refuse", "epochs=1"];
+    let run = place.train(plays(&refuses)).0;
+    let golden = Artifact::open(run.path()).unwrap().golden().unwrap();
+    assert!(!golden.is_empty());
+}

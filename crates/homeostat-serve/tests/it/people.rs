@@ -81,6 +81,9 @@ async fn a_model_with_requests_of_its_own_takes_them_as_json() {
     let plain = place.post("/predict/words", body.clone()).await.json(200);
     let told = place.ask(Method::POST, "/predict/words", &json_type, body).await.json(200);
     assert_eq!(told, plain);
+    for broken in [r#"{"prompt": "the cat",}"#, r#"{"texts": []}"#, r#"{"pair": "x"}"#, "7"] {
+        place.ask(Method::POST, "/predict/words", &json_type, broken.to_owned()).await.error(400);
+    }
 }
 
 #[tokio::test]
