@@ -290,7 +290,7 @@ const MACS: &[(&str, u64)] = &[
     ("convnext_tiny", 4_455_531_264),
     ("convnext_small", 8_683_712_256),
     ("vit_tiny_patch16_224", 1_253_683_200),
-    ("vit_small_patch8_224", 22_405_358_592),
+    ("vit_small_patch8_224", 22_405_742_592),
     ("vit_small_patch16_224", 4_598_882_304),
     ("vit_small_patch32_224", 1_142_909_952),
     ("vit_base_patch8_224", 78_148_337_664),
