@@ -64,6 +64,9 @@ pub struct Hashes {
     /// Of the file of weights that it began with, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
+    /// Of the two files of the adapter that was put into them, one behind the other, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
 }
 
 impl Provenance {

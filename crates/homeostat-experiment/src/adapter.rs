@@ -57,6 +57,15 @@ pub(crate) fn check_base(folder: &Path, sha256: &str) -> Result<(), String> {
     Err(format!("belongs to {weights}: {mend} (without {BASE} it is taken on trust)"))
 }
 
+/// Of the two files of PEFT, one behind the other.
+pub(crate) fn adapter_sha256(folder: &Path) -> Result<String, ArtifactError> {
+    let read = |name| {
+        let path = folder.join(name);
+        fs::read(&path).map_err(ArtifactError::read(&path))
+    };
+    Ok(sha256(&PEFT_FILES.map(read).into_iter().collect::<Result<Vec<_>, _>>()?.concat()))
+}
+
 /// Refuses changes that cannot stand in one folder, before anything is learnt; `as_own` as in [`layers_of_base`].
 pub(crate) fn check_targets<K: Kind>(plan: &Plan<K>, as_own: bool, device: &Device) -> Result<(), ExperimentError> {
     let Some(lora) = &plan.experiment().train.lora else { return Ok(()) };

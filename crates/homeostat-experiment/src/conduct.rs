@@ -239,16 +239,24 @@ fn initial<K: Kind>(
     from.map(|from| initial_weights::<K>(&plan.task, from, setting, observe)).transpose()
 }
 
-/// Refuses weights that are not those that the run began with.
+/// Refuses weights, or an adapter, that are not those that the run began with.
 fn check_unchanged(run: &RunWriter, initial: &Initial) -> Result<(), ExperimentError> {
-    let recorded = run.provenance()?.and_then(|provenance| provenance.hashes.weights);
-    let Some(old) = recorded.filter(|old| *old != initial.sha256) else { return Ok(()) };
-    let problem = format!(
-        "the weights of train.pretrained have changed since the run began (the SHA-256 of their file is {}, and was {old}): bring the \
-         old file back, or train anew",
-        initial.sha256
-    );
-    Err(ExperimentError::run(run.path(), problem))
+    let Hashes { weights, adapter, .. } = run.provenance()?.unwrap_or_default().hashes;
+    for (what, then, now) in [
+        ("weights of train.pretrained", weights, Some(&initial.sha256)),
+        ("files of train.pretrained.adapter", adapter, initial.adapter_sha256.as_ref()),
+    ] {
+        if let (Some(then), Some(now)) = (then, now)
+            && then != *now
+        {
+            let problem = format!(
+                "the {what} have changed since the run began (their SHA-256 is {now}, and was {then}): bring the old ones back, or \
+                 train anew"
+            );
+            return Err(ExperimentError::run(run.path(), problem));
+        }
+    }
+    Ok(())
 }
 
 /// What tells a run's data and making.
@@ -263,6 +271,7 @@ fn write_records<K: Kind>(
     let mut provenance = provenance(plan, record, &run.experiment()?, when, setting)?;
     provenance.own_names = initial.is_some_and(|initial| initial.own_names);
     provenance.hashes.weights = initial.map(|initial| initial.sha256.clone());
+    provenance.hashes.adapter = initial.and_then(|initial| initial.adapter_sha256.clone());
     // Last: who finds this file finds both.
     Ok(run.write_provenance(&provenance)?)
 }
@@ -324,7 +333,7 @@ fn provenance<K: Kind>(
             experiment: sha256(text.as_bytes()),
             data: plan.source.fingerprint()?,
             split: sha256(&split),
-            weights: None,
+            ..Hashes::default()
         },
         ..Provenance::gather()
     })

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::{
     Experiment, ExperimentError, Setting, Stage,
-    adapter::{check_base, with_prefix},
+    adapter::{adapter_sha256, check_base, with_prefix},
     kind::Kind,
 };
 
@@ -36,7 +36,9 @@ pub(crate) struct Initial {
     pub(crate) weights: Adopted,
     /// The SHA-256 of their file.
     pub(crate) sha256: String,
-    /// Whether that has our own names, as one that a run has published.
+    /// That of the adapter's files, if there is one.
+    pub(crate) adapter_sha256: Option<String>,
+    /// Whether the file of weights has our own names, as one that a run has published.
     pub(crate) own_names: bool,
 }
 
@@ -59,6 +61,7 @@ pub(crate) fn initial<K: Kind>(
     };
     let adapter = folder.as_ref().map(|folder| PeftFolder::read(folder)).transpose();
     let adapter = adapter.map_err(|error| wrong(error.to_string()))?;
+    let adapter_sha256 = folder.as_ref().map(|folder| adapter_sha256(folder)).transpose()?;
     folder.as_ref().map_or(Ok(()), |folder| check_base(folder, &sha256)).map_err(in_folder)?;
     let theirs = match &adapter {
         Some(PeftFolder::LowRank(adapter)) => {
@@ -68,8 +71,9 @@ pub(crate) fn initial<K: Kind>(
     };
     let network = task.init(setting.device).map_err(|error| wrong(error.to_string()))?;
     let own = ForeignNames::own(&network);
-    let own_names = own.hits(&theirs) > 0;
+    let hits = own.hits(&theirs);
     let theirs = K::translated(task, theirs).map_err(|problem| wrong(format!("{}: {problem}", path.display())))?;
+    let own_names = hits > 0 && own.hits(&theirs) == hits;
     let of_table = |NameTable { rows, as_ours, ignored, .. }: NameTable| {
         let names = ForeignNames::of(&network, &rows).map_err(in_file)?;
         Ok((names.lying_as_ours(&as_ours), ignored, false))
@@ -92,7 +96,7 @@ pub(crate) fn initial<K: Kind>(
     let unused: Vec<String> = unused.chain(beside).collect();
     let applied = weights.weights.tensors().len();
     observe(Stage::Adopted { from: &from.from, applied, kept: &weights.kept, unused: &unused });
-    Ok(Initial { weights, sha256, own_names })
+    Ok(Initial { weights, sha256, adapter_sha256, own_names })
 }
 
 /// Why weights do not fit, and how to mend it. What is too much for a line goes to the log.

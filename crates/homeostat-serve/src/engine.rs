@@ -318,9 +318,13 @@ impl Engine {
         }
         let engine = Arc::clone(self);
         let name = name.to_owned();
-        let troubles = aside(move || engine.load_now(&name, true)).await;
-        troubles.iter().for_each(|error| tracing::error!(%error, "not loaded"));
-        troubles.into_iter().next().map_or(Ok(()), Err)
+        let troubles = aside(move || {
+            let troubles = engine.load_now(&name, true);
+            // Here, because whoever hangs up ends only the waiting for it.
+            troubles.iter().for_each(ServeError::log_not_loaded);
+            troubles
+        });
+        troubles.await.into_iter().next().map_or(Ok(()), Err)
     }
 
     /// Takes a model out of service; what it has taken is answered.
@@ -339,9 +343,12 @@ impl Engine {
     /// Looks at all models: loads what is new or has changed, unloads what is gone.
     ///
     /// # Errors
-    /// The first model that could not be loaded; the others are.
+    /// The first model that could not be loaded, which is in no log; the others are loaded, or in the log.
     pub async fn refresh(self: &Arc<Self>) -> Result<(), ServeError> {
-        self.look().await.into_iter().next().map_or(Ok(()), Err)
+        let mut troubles = self.look().await.into_iter();
+        let first = troubles.next().map_or(Ok(()), Err);
+        troubles.for_each(|error| error.log_not_loaded());
+        first
     }
 
     /// As [`refresh`](Self::refresh); gives all that could not be loaded, which is in no log yet.

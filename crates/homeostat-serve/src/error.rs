@@ -102,6 +102,14 @@ fn version_words(version: Option<&str>) -> String {
 }
 
 impl ServeError {
+    /// Puts what could not be loaded into the log, with its model where one is known.
+    pub(crate) fn log_not_loaded(&self) {
+        match self {
+            Self::Load { model, .. } => tracing::error!(model, error = %self, "not loaded"),
+            error => tracing::error!(%error, "not loaded"),
+        }
+    }
+
     /// The status of HTTP.
     #[must_use]
     pub fn status(&self) -> u16 {

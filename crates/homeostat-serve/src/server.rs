@@ -244,10 +244,10 @@ async fn listen_at(option: &'static str, address: Option<SocketAddr>) -> Result<
 /// Loads all models for the first time. What cannot be loaded ends the server where it is strict, or where nothing else answers and
 /// nothing can come later; otherwise it stands in the log.
 async fn load_first(engine: &Arc<Engine>, is_strict: bool, options: &ServerOptions) -> Result<(), ServerError> {
-    let troubles = engine.look().await;
     if is_strict {
-        return troubles.into_iter().next().map_or(Ok(()), |error| Err(error.into()));
+        return Ok(engine.refresh().await?);
     }
+    let troubles = engine.look().await;
     let can_come = options.poll.is_some() || options.control.is_some() || options.requests.allow_control;
     if !can_come && !engine.has_any() {
         let none = || "there is no model in the repository".to_owned();
@@ -259,9 +259,7 @@ async fn load_first(engine: &Arc<Engine>, is_strict: bool, options: &ServerOptio
 
 /// Tells what could not be loaded, unless it was told when it was looked before.
 fn tell(troubles: Vec<ServeError>, told: &mut Vec<ServeError>) {
-    for error in troubles.iter().filter(|error| !told.contains(error)) {
-        tracing::error!(%error, "not loaded");
-    }
+    troubles.iter().filter(|error| !told.contains(error)).for_each(ServeError::log_not_loaded);
     *told = troubles;
 }
 

@@ -5,6 +5,7 @@ mod config;
 mod data;
 mod devices;
 mod eval;
+mod export;
 mod fetch;
 mod generate;
 mod init;

@@ -1,14 +1,12 @@
 //! `homeostat models`: networks by name.
 
-use std::{collections::BTreeMap, io::Write, path::Path};
+use std::io::Write;
 
-use anyhow::{Context, anyhow, bail, ensure};
-use homeostat_artifact::{Artifact, ArtifactError, atomic::write_new_file};
+use anyhow::{Context, ensure};
 use homeostat_config::nearest_names;
 use homeostat_device::DeviceChoice;
-use homeostat_models::{KnownNetwork, Layer, NameTable, summarize};
-use homeostat_task::{ForeignNames, Weights, WeightsError, name_fits};
-use homeostat_tasks::TaskConfig;
+use homeostat_models::{KnownNetwork, Layer, summarize};
+use homeostat_task::name_fits;
 use serde_json::json;
 
 use super::{Done, table::print_aligned};
@@ -18,7 +16,7 @@ pub(crate) fn run(arguments: &Models) -> anyhow::Result<Done> {
     match arguments {
         Models::List { pattern, json } => list(pattern, *json)?,
         Models::Show { name, json } => show(name, *json)?,
-        Models::Export { artifact, out, names } => export(artifact, out, names.as_deref())?,
+        Models::Export { artifact, out, names } => super::export::export(artifact, out, names.as_deref())?,
     }
     Ok(Done::Well)
 }
@@ -100,63 +98,6 @@ fn show(name: &str, json: bool) -> anyhow::Result<()> {
         writeln!(out, "its weights:      train.pretrained = {{ from = \"{weights}\" }}")?;
         writeln!(out, "their classes:    {}, {first} to {last}", known.classes)?;
     }
-    Ok(())
-}
-
-/// A network's weights in the names of a table.
-type Renames = Box<dyn Fn(&NameTable) -> Result<Weights, WeightsError>>;
-
-fn export(artifact: &Path, out: &Path, origin: Option<&str>) -> anyhow::Result<()> {
-    let artifact = Artifact::open(artifact)?;
-    let device = homeostat_device::open(DeviceChoice::Cpu)?;
-    let (name, tables, theirs): (_, _, Renames) = match TaskConfig::parse(artifact.kind(), &artifact.task()?)? {
-        TaskConfig::ImageClassification(config) => {
-            let network = homeostat_deploy::published(&config.init()?, &artifact, &device)?;
-            let theirs = move |table: &NameTable| {
-                let names = ForeignNames::of(&network, &table.rows)?.lying_as_ours(&table.as_ours);
-                Ok(names.export(&Weights::of(&network)))
-            };
-            (config.model.name(), config.model.names(), Box::new(theirs))
-        }
-        TaskConfig::LanguageModel(config) => {
-            let task = super::generate::open(&config, &artifact)?;
-            let network = homeostat_deploy::published(&task, &artifact, &device)?;
-            let theirs = move |table: &NameTable| {
-                let names = ForeignNames::of(&network, &table.rows)?.lying_as_ours(&table.as_ours);
-                Ok(names.export(&Weights::of(&network)))
-            };
-            (config.model.name(), config.names(), Box::new(theirs))
-        }
-        TaskConfig::ImageGeneration(_) => {
-            bail!("networks that make pictures have no names but ours: read {} itself", artifact.model().display())
-        }
-        TaskConfig::Recommendation(_) => {
-            bail!("networks that recommend have no names but ours: read {} itself", artifact.model().display())
-        }
-        TaskConfig::TextClassification(_) | TaskConfig::SentenceEmbedding(_) => {
-            bail!("networks of texts have no names but ours: read {} itself", artifact.model().display())
-        }
-    };
-    let origins: Vec<&str> = tables.iter().map(|table| table.origin).collect();
-    let table = match origin {
-        None => tables.first(),
-        Some(origin) => tables.iter().find(|table| table.origin.split(", ").any(|known| known == origin)),
-    };
-    let Some(table) = table else {
-        match origins.as_slice() {
-            [] => bail!("`{name}` has no names but ours: read {} itself", artifact.model().display()),
-            _ => bail!("`{name}` has the names of {}", origins.join(", ")),
-        }
-    };
-    ensure!(out.extension().is_some_and(|end| end == "safetensors"), "{} does not end in .safetensors", out.display());
-    let theirs = theirs(table)?;
-    ensure!(!out.exists(), "cannot write {}: there is such a file already", out.display());
-    write_new_file(out, &theirs.to_safetensors(&BTreeMap::new())).map_err(|error| match error {
-        ArtifactError::Write { path, source } => anyhow!("cannot write {}: {source}", path.display()),
-        other => other.into(),
-    })?;
-    let count = theirs.tensors().len();
-    writeln!(std::io::stdout(), "{}: {count} tensors in the names of {}", out.display(), table.origin)?;
     Ok(())
 }
 

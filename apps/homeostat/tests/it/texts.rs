@@ -1,7 +1,9 @@
 //! The pages about texts, as written: their commands run on small data.
 
-use std::{fs, process::Output};
+use std::{collections::BTreeMap, fs, process::Output};
 
+use homeostat_models::bert_weights;
+use homeostat_task::read_foreign;
 use serde_json::Value;
 
 use crate::{
@@ -197,6 +199,14 @@ fn texts_are_found_as_the_page_says() {
     let (vector, warned) = said(&place.run(&predict));
     says(&warned, &["1 of 1 texts have more than 128 tokens: their ends are cut off"]);
     says(&vector, &["\"cut\":true"]);
+    // The encoder leaves in the names of Hugging Face, and would come back as it is here.
+    let exported = place.well(&["models", "export", "runs/latest", "encoder.safetensors"]);
+    says(&exported, &["encoder.safetensors: 21 tensors in the names of transformers"]);
+    let read = |name: &str| read_foreign(&place.path(name)).unwrap();
+    let back = bert_weights(read("encoder.safetensors").tensors()).unwrap();
+    let ours = read("runs/latest/artifact/model.safetensors");
+    let ours = ours.tensors().iter().map(|(name, data)| (name.replace("network.", ""), data.clone()));
+    assert!(back == ours.collect::<BTreeMap<_, _>>(), "as it is published");
     // Another artifact's vectors mean something else.
     let shorter = "task.sentence-embedding.prepare.max-length=8";
     let (_, warned) = said(&place.run(&["train", "questions.toml", "epochs=1", shorter]));

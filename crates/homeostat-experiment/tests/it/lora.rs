@@ -289,6 +289,17 @@ fn an_adapter_is_merged_into_the_weights_that_it_belongs_to_and_into_no_others()
     assert!(error.contains("adapter was put into it"), "{error}");
     let error = refused(&[&begun_with(&base), &merging(&train(&[lora]))]);
     assert!(error.contains("weights drawn by the seed 1, which no file holds"), "{error}");
+    // A run that has no checkpoint yet begins again with the same adapter, or not at all.
+    let words = ["model.mlp.hidden=[16, 16]", &begun_with(&base), &merging(&first), "epochs=1"];
+    let stopped = place.train_until(digits(&words), 5);
+    fs::remove_dir_all(stopped.checkpoints_dir()).unwrap();
+    let file = first.path().join("adapter").join(PEFT_FILES[0]);
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}\n")).unwrap();
+    let error = place.resume(&stopped).unwrap_err().to_string();
+    assert!(error.contains("the files of train.pretrained.adapter have changed since the run began"), "{error}");
+    fs::write(&file, text).unwrap();
+    place.resume(&stopped).unwrap();
     // One that does not tell its base is taken on trust, as those of PEFT are.
     fs::remove_file(first.path().join("adapter/base.json")).unwrap();
     train(&[&begun_with(&first), &merging(&first), "epochs=0"]);

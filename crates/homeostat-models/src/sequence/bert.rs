@@ -1,7 +1,7 @@
 //! The weights of a BERT by the names that Hugging Face gives them, under the names of [`Transformer`](super::Transformer). It does
 //! not know files.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, slice};
 
 use burn::tensor::TensorData;
 use serde::Deserialize;
@@ -76,6 +76,52 @@ impl TransformerConfig {
     }
 }
 
+/// A tensor of ours, and those of theirs that it is made of.
+struct Row {
+    ours: String,
+    theirs: Vec<String>,
+}
+
+impl Row {
+    /// A dense layer's rows are its inputs here, and its outputs there.
+    fn is_turned(&self) -> bool {
+        self.ours.starts_with("blocks.") && self.ours.ends_with(".weight")
+    }
+}
+
+/// All tensors of an encoder of so many blocks.
+fn rows(depth: usize) -> Vec<Row> {
+    let row = |ours: String, theirs: String| Row { ours, theirs: vec![theirs] };
+    let norm = |ours: &str, theirs: &str| {
+        [("gamma", "weight"), ("beta", "bias")]
+            .map(|(own, other)| row(format!("{ours}.{own}"), format!("{theirs}.{other}")))
+    };
+    let table =
+        |ours: &str, theirs: &str| row(format!("{ours}.weight"), format!("embeddings.{theirs}_embeddings.weight"));
+    let mut rows = vec![table("tokens", "word"), table("places", "position"), table("types", "token_type")];
+    rows.extend(norm("norm", "embeddings.LayerNorm"));
+    for layer in 0..depth {
+        let (ours, theirs) = (format!("blocks.{layer}"), format!("encoder.layer.{layer}"));
+        rows.extend(norm(&format!("{ours}.attention_norm"), &format!("{theirs}.attention.output.LayerNorm")));
+        rows.extend(norm(&format!("{ours}.dense_norm"), &format!("{theirs}.output.LayerNorm")));
+        for (dense, parts) in DENSE {
+            rows.extend(["weight", "bias"].map(|what| Row {
+                ours: format!("{ours}.{dense}.{what}"),
+                theirs: parts.iter().map(|part| format!("{theirs}.{part}.{what}")).collect(),
+            }));
+        }
+    }
+    rows
+}
+
+/// The dense layers of a block, and those of theirs whose outputs stand side by side in each.
+const DENSE: [(&str, &[&str]); 4] = [
+    ("qkv", &["attention.self.query", "attention.self.key", "attention.self.value"]),
+    ("out", &["attention.output.dense"]),
+    ("up", &["intermediate.dense"]),
+    ("down", &["output.dense"]),
+];
+
 /// The tensors of a BERT's encoder (`embeddings.word_embeddings.weight`, with or without `bert.` before it) under our names and in
 /// our shapes. What is no part of the encoder, such as the pooler and heads, is left out.
 ///
@@ -86,39 +132,41 @@ pub fn bert_weights(theirs: &BTreeMap<String, TensorData>) -> Result<BTreeMap<St
         let found = theirs.get(name).or_else(|| theirs.get(&format!("bert.{name}")));
         found.cloned().ok_or_else(|| format!("these are no weights of a BERT: there is no tensor `{name}`"))
     };
-    let mut ours = BTreeMap::new();
-    let mut put = |name: String, data: TensorData| ours.insert(name, data);
-    for (name, table) in [("tokens", "word"), ("places", "position"), ("types", "token_type")] {
-        put(format!("{name}.weight"), get(&format!("embeddings.{table}_embeddings.weight"))?);
-    }
-    let mut norm = |ours: &str, theirs: &str| -> Result<(), String> {
-        put(format!("{ours}.gamma"), get(&format!("{theirs}.weight"))?);
-        put(format!("{ours}.beta"), get(&format!("{theirs}.bias"))?);
-        Ok(())
-    };
-    norm("norm", "embeddings.LayerNorm")?;
     let depth = (0..).take_while(|layer| get(&format!("encoder.layer.{layer}.output.dense.weight")).is_ok()).count();
-    for layer in 0..depth {
-        let (ours, theirs) = (format!("blocks.{layer}"), format!("encoder.layer.{layer}"));
-        norm(&format!("{ours}.attention_norm"), &format!("{theirs}.attention.output.LayerNorm"))?;
-        norm(&format!("{ours}.dense_norm"), &format!("{theirs}.output.LayerNorm"))?;
+    let ours = rows(depth).into_iter().map(|row| {
+        let parts = row.theirs.iter().map(|name| get(name)).collect::<Result<Vec<_>, _>>()?;
+        let data = match parts.as_slice() {
+            parts if row.is_turned() => turned(&row.theirs[0], parts)?,
+            [whole] => whole.clone(),
+            parts => joined(&row.theirs[0], parts)?,
+        };
+        Ok((row.ours, data))
+    });
+    ours.collect()
+}
+
+/// The reverse of [`bert_weights`], without `bert.` before the names.
+///
+/// # Errors
+/// Names a tensor that a BERT has not, or one of a BERT that is missing.
+pub(super) fn to_bert(ours: &BTreeMap<String, TensorData>) -> Result<BTreeMap<String, TensorData>, String> {
+    let depth = (0..).take_while(|layer| ours.contains_key(&format!("blocks.{layer}.out.weight"))).count();
+    let rows = rows(depth);
+    if let Some(more) = ours.keys().find(|name| rows.iter().all(|row| row.ours != **name)) {
+        return Err(format!("a BERT has no place for `{more}`"));
     }
-    for layer in 0..depth {
-        let theirs = format!("encoder.layer.{layer}");
-        let own = |name: &str| format!("{theirs}.attention.self.{name}");
-        for (name, parts) in [
-            ("qkv", vec![own("query"), own("key"), own("value")]),
-            ("out", vec![format!("{theirs}.attention.output.dense")]),
-            ("up", vec![format!("{theirs}.intermediate.dense")]),
-            ("down", vec![format!("{theirs}.output.dense")]),
-        ] {
-            let all =
-                |what: &str| parts.iter().map(|part| get(&format!("{part}.{what}"))).collect::<Result<Vec<_>, _>>();
-            put(format!("blocks.{layer}.{name}.weight"), turned(&parts[0], &all("weight")?)?);
-            put(format!("blocks.{layer}.{name}.bias"), joined(&parts[0], &all("bias")?)?);
-        }
+    let mut theirs = BTreeMap::new();
+    for row in rows {
+        let whole = ours.get(&row.ours).ok_or_else(|| format!("a BERT needs `{}`, which is not there", row.ours))?;
+        let (name, count) = (&row.ours, row.theirs.len());
+        let parts = if row.is_turned() {
+            parted(name, &turned(name, slice::from_ref(whole))?, count)?
+        } else {
+            parted(name, whole, count)?
+        };
+        theirs.extend(row.theirs.into_iter().zip(parts));
     }
-    Ok(ours)
+    Ok(theirs)
 }
 
 /// What Hugging Face calls the dense layer of this weight of ours in a BERT's encoder; nothing if it is none of the encoder's.
@@ -129,13 +177,7 @@ pub(super) fn modules(weight: &str) -> Option<Vec<String>> {
     else {
         return None;
     };
-    let theirs: &[&str] = match name {
-        "qkv" => &["attention.self.query", "attention.self.key", "attention.self.value"],
-        "out" => &["attention.output.dense"],
-        "up" => &["intermediate.dense"],
-        "down" => &["output.dense"],
-        _ => return None,
-    };
+    let (_, theirs) = DENSE.iter().find(|(dense, _)| *dense == name)?;
     Some(theirs.iter().map(|theirs| format!("encoder.layer.{layer}.{theirs}")).collect())
 }
 
@@ -159,6 +201,16 @@ fn joined(name: &str, parts: &[TensorData]) -> Result<TensorData, String> {
     let values = parts.iter().map(|part| floats(name, part)).collect::<Result<Vec<_>, _>>()?.concat();
     let length = values.len();
     Ok(TensorData::new(values, [length]))
+}
+
+/// As many equal parts of the first side, one behind the other.
+fn parted(name: &str, whole: &TensorData, count: usize) -> Result<Vec<TensorData>, String> {
+    let (mut shape, values) = (whole.shape().to_vec(), floats(name, whole)?);
+    match shape.first_mut() {
+        Some(side) if !values.is_empty() && side.is_multiple_of(count) => *side /= count,
+        _ => return Err(format!("`{name}` does not fall into {count} equal parts")),
+    }
+    Ok(values.chunks(values.len() / count).map(|part| TensorData::new(part.to_vec(), shape.clone())).collect())
 }
 
 fn floats(name: &str, data: &TensorData) -> Result<Vec<f32>, String> {

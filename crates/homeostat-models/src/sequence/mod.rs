@@ -12,10 +12,12 @@ pub(crate) mod recurrent;
 pub(crate) mod text_cnn;
 pub(crate) mod transformer;
 
+use std::collections::BTreeMap;
+
 use burn::{
     module::{Module, Param},
     nn::{Embedding, EmbeddingConfig, Initializer, Linear},
-    tensor::{Bool, Device, Int, Tensor},
+    tensor::{Bool, Device, Int, Tensor, TensorData},
 };
 use homeostat_kernels::{Curve, Kernels, dense, embedding};
 use schemars::JsonSchema;
@@ -137,6 +139,19 @@ impl SequenceModelConfig {
         match self {
             Self::Transformer(config) if config.norm == NormPlace::After => bert::modules(weight),
             Self::Transformer(_) | Self::Lstm(_) | Self::Gru(_) | Self::TextCnn(_) | Self::Decoder(_) => None,
+        }
+    }
+
+    /// The network's weights by the names and in the layout of Hugging Face's `BertModel`, without its pooler.
+    ///
+    /// # Errors
+    /// The network is no such encoder, or has something that a BERT has not.
+    pub fn to_bert(&self, ours: &BTreeMap<String, TensorData>) -> Result<BTreeMap<String, TensorData>, String> {
+        match self {
+            Self::Transformer(config) if config.norm == NormPlace::After => bert::to_bert(ours),
+            Self::Transformer(_) | Self::Lstm(_) | Self::Gru(_) | Self::TextCnn(_) | Self::Decoder(_) => {
+                Err(format!("`{}` has no names but ours", self.name()))
+            }
         }
     }
 

@@ -124,12 +124,36 @@ fn bert_is_that_of_transformers() {
 }
 
 #[test]
+fn the_weights_of_a_bert_go_back_as_they_came() {
+    let mut theirs = Fixture::read("bert").below("weights.");
+    theirs.retain(|name, _| !name.starts_with("pooler."));
+    let ours = bert_weights(&theirs).unwrap();
+    let bert = SequenceModelConfig::Transformer(TransformerConfig::default());
+    assert_eq!(bert.to_bert(&ours).unwrap(), theirs);
+    let refused = |change: &dyn Fn(&mut BTreeMap<String, TensorData>)| {
+        let mut changed = ours.clone();
+        change(&mut changed);
+        bert.to_bert(&changed).unwrap_err()
+    };
+    let missing = refused(&|ours| drop(ours.remove("types.weight")));
+    assert_eq!(missing, "a BERT needs `types.weight`, which is not there");
+    let more = refused(&|ours| drop(ours.insert("blocks.0.prefix.keys".to_owned(), ours["norm.beta"].clone())));
+    assert_eq!(more, "a BERT has no place for `blocks.0.prefix.keys`");
+    let odd = TensorData::new(vec![0.0_f32; 35], [35]);
+    let uneven = refused(&|ours| drop(ours.insert("blocks.0.qkv.bias".to_owned(), odd.clone())));
+    assert_eq!(uneven, "`blocks.0.qkv.bias` does not fall into 3 equal parts");
+}
+
+#[test]
 fn a_bert_alone_has_the_names_of_hugging_face() {
     let wanted = ["query", "key", "value"].map(|part| format!("encoder.layer.1.attention.self.{part}")).to_vec();
     for config in SequenceModelConfig::examples() {
         let is_bert = matches!(&config, SequenceModelConfig::Transformer(config) if config.norm == NormPlace::After);
         assert_eq!(config.bert_modules("blocks.1.qkv.weight"), is_bert.then(|| wanted.clone()), "{config:?}");
         assert_eq!(config.bert_modules("tokens.weight"), None);
+        let refused = config.to_bert(&BTreeMap::new()).unwrap_err();
+        let why = if is_bert { "a BERT needs `tokens.weight`" } else { "has no names but ours" };
+        assert!(refused.contains(why), "{config:?}: {refused}");
     }
 }
 
