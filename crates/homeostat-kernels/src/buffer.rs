@@ -12,15 +12,28 @@ use rayon::prelude::*;
 pub(crate) fn by_chunks(len: usize, chunk: usize, fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let mut buffer = Vec::with_capacity(len);
     let chunks = buffer.spare_capacity_mut()[..len].par_chunks_mut(chunk).enumerate();
-    chunks.for_each(|(index, chunk)| {
-        chunk.fill(MaybeUninit::new(0.0));
-        let (first, count) = (chunk.as_mut_ptr().cast::<f32>(), chunk.len());
-        // SAFETY: the same floats, all written the line before, borrowed for as long as the chunk is.
-        fill(index, unsafe { std::slice::from_raw_parts_mut(first, count) });
-    });
+    chunks.for_each(|(index, chunk)| fill(index, cleared(chunk)));
     // SAFETY: the chunks are the first `len` floats of the capacity, and all were written.
     unsafe { buffer.set_len(len) };
     buffer
+}
+
+/// The same with parts of these lengths.
+pub(crate) fn by_parts(lens: &[usize], fill: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let len = lens.iter().sum();
+    let mut buffer = Vec::with_capacity(len);
+    let mut rest = &mut buffer.spare_capacity_mut()[..len];
+    let parts: Vec<_> = lens.iter().map(|&len| rest.split_off_mut(..len).unwrap_or_default()).collect();
+    parts.into_par_iter().enumerate().for_each(|(index, part)| fill(index, cleared(part)));
+    // SAFETY: the parts are the first `len` floats of the capacity, one behind the other, and all were written.
+    unsafe { buffer.set_len(len) };
+    buffer
+}
+
+fn cleared(floats: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    floats.fill(MaybeUninit::new(0.0));
+    // SAFETY: the same floats, all written the line before, borrowed for as long as they were.
+    unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast::<f32>(), floats.len()) }
 }
 
 thread_local! {
@@ -41,7 +54,7 @@ pub(crate) fn with_scratch<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T 
 
 #[cfg(test)]
 mod tests {
-    use super::by_chunks;
+    use super::{by_chunks, by_parts};
 
     /// What [`by_chunks`] does, on memory that is cleared before and sliced with every access checked.
     fn checked(len: usize, chunk: usize, fill: impl Fn(usize, &mut [f32])) -> Vec<f32> {
@@ -59,6 +72,10 @@ mod tests {
         };
         for (len, chunk) in [(0, 1), (1, 1), (1, 9), (7, 3), (9, 3), (1000, 64), (70_000, 16_384)] {
             assert_eq!(by_chunks(len, chunk, fill), checked(len, chunk, fill), "{len} by {chunk}");
+            let (whole, rest) = (vec![chunk; len / chunk], len % chunk);
+            let lens = [whole, if rest > 0 { vec![rest] } else { vec![] }].concat();
+            assert_eq!(by_parts(&lens, fill), checked(len, chunk, fill), "{len} in parts of {chunk}");
         }
+        assert_eq!(by_parts(&[2, 0, 1], |index, part| part.fill(index as f32)), [0.0, 0.0, 2.0]);
     }
 }

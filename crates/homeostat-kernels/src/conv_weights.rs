@@ -62,6 +62,14 @@ impl<'a> WeightGradient<'a> {
             {
                 let columns = self.columns(task);
                 let row = (channel - task.channels.start) * columns.len()..;
+                if self.conv.taps() == 1 {
+                    // They are in the order of the weights.
+                    let out = &mut out[columns];
+                    for part in *parts {
+                        out.iter_mut().zip(&part[row.clone()]).for_each(|(sum, part)| *sum += part);
+                    }
+                    continue;
+                }
                 let mut sum = vec![0.0; columns.len()];
                 for part in *parts {
                     sum.iter_mut().zip(&part[row.clone()]).for_each(|(sum, part)| *sum += part);

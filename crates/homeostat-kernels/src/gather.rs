@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use crate::{
+    buffer::by_parts,
     depthwise::{self, Line},
     lines::Lines,
     pool::Pool,
@@ -116,44 +117,59 @@ impl Packed {
         [source, result]: [usize; 2],
         [groups, taps]: [usize; 2],
     ) -> Self {
-        // So many source channels at a time that their lines stay in the first cache.
-        const BLOCK: usize = 8;
         if [source, result] == [1, 1] {
             assert_eq!((steps.group, weight.len()), (taps, groups * taps), "weights of {groups} groups");
             return Self { panels: vec![], floats: depthwise::transposed(weight, groups, taps) };
         }
         let panels = panels(result, isa, 4);
-        let lanes = isa.lanes();
-        let vectors: usize = panels.iter().map(|panel| panel.vectors).sum();
-        let terms = taps * source;
-        let place = |index: usize| {
-            let (group, panel) = (index / panels.len(), panels[index % panels.len()]);
-            (group * vectors * lanes * terms + panel.at * terms, group, panel)
-        };
-        let mut floats = vec![0.0; groups * vectors * lanes * terms];
-        let mut parts = Vec::with_capacity(groups * panels.len());
-        let mut rest = floats.as_mut_slice();
-        for index in 0..groups * panels.len() {
-            let (part, tail) = rest.split_at_mut(place(index).2.vectors * lanes * terms);
-            parts.push((index, part));
-            rest = tail;
-        }
-        parts.into_par_iter().for_each(|(index, part)| {
-            let (_, group, panel) = place(index);
-            let width = panel.vectors * lanes;
-            for first in (0..source).step_by(BLOCK) {
-                for column in 0..panel.width {
-                    for channel in first..(first + BLOCK).min(source) {
-                        let at = group * steps.group + (panel.at + column) * steps.result + channel * steps.source;
-                        let to = part[channel * width + column..].iter_mut().step_by(source * width);
-                        for (to, from) in to.zip(&weight[at..at + taps]) {
-                            *to = *from;
-                        }
-                    }
-                }
+        let width = |panel: &Panel| panel.vectors * isa.lanes();
+        let lens: Vec<usize> = panels.iter().map(|panel| width(panel) * taps * source).collect();
+        let floats = by_parts(&lens.repeat(groups), |index, part| {
+            let (group, panel) = (index / panels.len(), &panels[index % panels.len()]);
+            let weight = &weight[group * steps.group + panel.at * steps.result..];
+            match steps {
+                WeightSteps { result: 1, .. } => lie_alike(weight, steps.source, part, [panel.width, width(panel)]),
+                WeightSteps { source: 1, .. } => turned(weight, steps.result, part, [panel.width, width(panel)]),
+                _ => by_taps(weight, steps, part, ([panel.width, width(panel)], taps)),
             }
         });
         Self { panels, floats }
+    }
+}
+
+/// Weights of one tap whose channels of the result lie side by side, as a panel has them.
+fn lie_alike(weight: &[f32], source_step: usize, part: &mut [f32], [columns, width]: [usize; 2]) {
+    for (channel, to) in part.chunks_exact_mut(width).enumerate() {
+        to[..columns].copy_from_slice(&weight[channel * source_step..][..columns]);
+    }
+}
+
+/// Weights of one tap whose channels of the source lie side by side.
+fn turned(weight: &[f32], result_step: usize, part: &mut [f32], [columns, width]: [usize; 2]) {
+    // So many source channels at a time that a line of weights is read once.
+    const BLOCK: usize = 16;
+    for (block, rows) in part.chunks_mut(BLOCK * width).enumerate() {
+        for (column, from) in weight.chunks(result_step).take(columns).enumerate() {
+            for (row, from) in rows.chunks_exact_mut(width).zip(&from[block * BLOCK..]) {
+                row[column] = *from;
+            }
+        }
+    }
+}
+
+/// Weights of several taps, which lie side by side.
+fn by_taps(weight: &[f32], steps: WeightSteps, part: &mut [f32], ([columns, width], taps): ([usize; 2], usize)) {
+    // So many source channels at a time that their lines stay in the first cache.
+    const BLOCK: usize = 8;
+    let source = part.len() / (width * taps);
+    for first in (0..source).step_by(BLOCK) {
+        for column in 0..columns {
+            for channel in first..(first + BLOCK).min(source) {
+                let from = &weight[column * steps.result + channel * steps.source..][..taps];
+                let to = part[channel * width + column..].iter_mut().step_by(source * width);
+                to.zip(from).for_each(|(to, from)| *to = *from);
+            }
+        }
     }
 }
 

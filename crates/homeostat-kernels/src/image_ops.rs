@@ -49,6 +49,8 @@ pub(crate) trait ImageOps: Backend {
     fn kernel_row_major(x: FloatTensor<Self>) -> FloatTensor<Self>;
     /// `x` itself, for one of those who use it.
     fn kernel_branch(x: FloatTensor<Self>, fork: Fork) -> FloatTensor<Self>;
+    /// Of images of one shape. Burn's own sum takes them the slow way.
+    fn kernel_sum(one: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// What the branches of a fork share: whether one of them has given its gradient already.
@@ -75,7 +77,6 @@ pub(crate) trait ImageGradients: ImageOps + KernelGradients {
         wanted: [bool; 4],
     ) -> [Option<FloatTensor<Self>>; 4];
     fn mean_pool_gradient(gradient: FloatTensor<Self>, pool: MeanPool) -> FloatTensor<Self>;
-    fn sum(one: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 impl ImageOps for Flex {
@@ -106,6 +107,10 @@ impl ImageOps for Flex {
     fn kernel_branch(x: FloatTensor<Self>, _: Fork) -> FloatTensor<Self> {
         x
     }
+
+    fn kernel_sum(one: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self> {
+        flex_image::sum(one, other)
+    }
 }
 
 impl ImageGradients for Flex {
@@ -120,10 +125,6 @@ impl ImageGradients for Flex {
 
     fn mean_pool_gradient(gradient: FloatTensor<Self>, pool: MeanPool) -> FloatTensor<Self> {
         flex_image::mean_pool_gradient(&gradient, &pool)
-    }
-
-    fn sum(one: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self> {
-        flex_image::sum(one, other)
     }
 }
 
@@ -160,7 +161,7 @@ impl<B: ImageGradients> Backward<B, 1> for MeanPoolStep {
     }
 }
 
-/// Gradients of branches are summed here: Burn's own sum takes images the slow way.
+/// Gradients of branches are summed here, by a kernel of ours.
 #[derive(Clone, Debug)]
 struct BranchStep;
 
@@ -174,9 +175,24 @@ impl<B: ImageGradients> Backward<B, 1> for BranchStep {
             // A leaf keeps its gradient, so it cannot be taken from there to be added to.
             let leaf = parent.order == 0;
             if ops.state.swap(true, Ordering::Relaxed) && !leaf {
-                gradient = B::sum(gradients.consume::<B>(&parent), gradient);
+                gradient = B::kernel_sum(gradients.consume::<B>(&parent), gradient);
             }
             gradients.register::<B>(parent.id, gradient);
+        }
+    }
+}
+
+/// Both have the gradient of their sum.
+#[derive(Clone, Debug)]
+struct SumStep;
+
+impl<B: ImageGradients> Backward<B, 2> for SumStep {
+    type State = ();
+
+    fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        for parent in ops.parents.into_iter().flatten() {
+            gradients.register::<B>(parent.id, gradient.clone());
         }
     }
 }
@@ -248,6 +264,15 @@ impl<B: ImageGradients, C: CheckpointStrategy> ImageOps for Autodiff<B, C> {
         match Backward::<B, 1>::prepare::<C>(BranchStep, [node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => prepared.finish(fork, x.into_primitive()),
             OpsKind::UnTracked(prepared) => prepared.finish(x.into_primitive()),
+        }
+    }
+
+    fn kernel_sum(one: FloatTensor<Self>, other: FloatTensor<Self>) -> FloatTensor<Self> {
+        let nodes = [one.node(), other.node()];
+        let sum = B::kernel_sum(one.into_primitive(), other.into_primitive());
+        match Backward::<B, 2>::prepare::<C>(SumStep, nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish((), sum),
+            OpsKind::UnTracked(prepared) => prepared.finish(sum),
         }
     }
 }

@@ -7,9 +7,9 @@ use burn::{
 };
 use homeostat_kernels::{
     Activation, AdamStep, AvgPool2dOptions, Conv2dOptions, Curve, Kernels, MaxPool2dOptions, MomentumStep, Sight,
-    adam_step, adaptive_avg_pool2d, attention, avg_pool2d, batch_norm, conv_norm, conv2d, conv2d_halved, cross_entropy,
-    dense, embedding, flatten, fork, layer_norm, linear, max_pool2d, momentum_step, scaled_levels, self_attention,
-    square_sum,
+    adam_step, adaptive_avg_pool2d, add, attention, avg_pool2d, batch_norm, conv_norm, conv2d, conv2d_halved,
+    cross_entropy, dense, embedding, flatten, fork, layer_norm, linear, max_pool2d, momentum_step, scaled_levels,
+    self_attention, square_sum,
 };
 
 use crate::{assert_close, floats, random};
@@ -26,6 +26,7 @@ fn answers(device: &Device, numbers: &[f32]) -> Vec<(&'static str, Vec<f32>)> {
     let ids = Tensor::<2, Int>::from_data(TensorData::new(vec![0, 4, 2, 1], [2, 2]), device);
     let sight = || Sight { causal: true, ..Sight::default() };
     let [left, right] = fork::<2>(x.clone(), own);
+    let sum = add(x.clone(), x.clone(), own);
     let convolved = conv2d(x.clone(), weight.clone(), Some(bias.clone()), &options, own);
     let normal = conv_norm(x.clone(), weight.clone(), &norm, None, &options, own);
     let mut all = vec![
@@ -38,6 +39,7 @@ fn answers(device: &Device, numbers: &[f32]) -> Vec<(&'static str, Vec<f32>)> {
         ("adaptive_avg_pool2d", floats(&adaptive_avg_pool2d(x.clone(), [2, 3], own))),
         ("flatten", floats(&flatten(x.clone(), own))),
         ("fork", floats(&(left + right))),
+        ("add", floats(&sum)),
         ("linear", floats(&linear(two([3, 5], 9), two([5, 8], 30), Some(bias.clone()), Activation::Relu, own))),
         ("dense", floats(&dense(two([3, 5], 9), two([5, 8], 30), Some(bias), Curve::Gelu, own))),
         ("layer_norm", floats(&layer_norm(two([3, 5], 9), one(5, 1), Some(one(5, 6)), 1e-5, own))),

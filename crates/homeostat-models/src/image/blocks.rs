@@ -251,6 +251,11 @@ pub(crate) fn branches<const N: usize>(x: Tensor<4>) -> [Tensor<4>; N] {
     fork(x, Kernels::selected())
 }
 
+/// What branches of one shape add up to.
+pub(crate) fn add(one: Tensor<4>, other: Tensor<4>) -> Tensor<4> {
+    homeostat_kernels::add(one, other, Kernels::selected())
+}
+
 /// Each image in a row: `[batch, channels * height * width]`.
 pub(crate) fn row(x: Tensor<4>) -> Tensor<2> {
     flatten(x, Kernels::selected())

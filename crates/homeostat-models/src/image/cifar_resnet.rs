@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{ConvNorm, StochasticDepth, Then, Window, branches, each, mean},
+    blocks::{ConvNorm, StochasticDepth, Then, Window, add, branches, each, mean},
     check_rate, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -113,7 +113,7 @@ impl Block {
         if !self.depth.is_active(&branch.device()) {
             return self.convs[1].forward(branch, Some(residual), Then::Relu);
         }
-        relu(self.depth.forward(self.convs[1].forward(branch, None, Then::Nothing)) + residual)
+        relu(add(self.depth.forward(self.convs[1].forward(branch, None, Then::Nothing)), residual))
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape, MAX_DEPTH,
-    blocks::{StochasticDepth, Then, Window, convolve, each, mean, normalise_last, transform},
+    blocks::{StochasticDepth, Then, Window, add, convolve, each, mean, normalise_last, transform},
     check_rate, check_width, check_widths,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -172,7 +172,7 @@ impl Block {
         let seen = convolve(&self.conv, x.clone(), Then::Nothing).permute([0, 2, 3, 1]);
         let hidden = transform(&self.dense[0], normalise_last(&self.norm, seen, EPSILON), Curve::Gelu);
         let branch = transform(&self.dense[1], hidden, Curve::Straight) * self.scale.val().unsqueeze();
-        x + self.depth.forward(branch.permute([0, 3, 1, 2]))
+        add(self.depth.forward(branch.permute([0, 3, 1, 2])), x)
     }
 }
 

@@ -8,7 +8,7 @@ use burn::{
 };
 
 use super::{
-    blocks::{Border, ConvNorm, StochasticDepth, Then, Window, branches, each, mean},
+    blocks::{Border, ConvNorm, StochasticDepth, Then, Window, add, branches, each, mean},
     network::{ImageNetwork, NameTable},
 };
 use crate::{ModelError, size::check_convolutions};
@@ -139,7 +139,7 @@ impl Block {
         if !self.depth.is_active(&x.device()) {
             return last.forward(branch, Some(x), Then::Nothing);
         }
-        self.depth.forward(last.forward(branch, None, Then::Nothing)) + x
+        add(self.depth.forward(last.forward(branch, None, Then::Nothing)), x)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{ConvNorm, Excitation, StochasticDepth, Then, Window, branches, each, max_pool, mean},
+    blocks::{ConvNorm, Excitation, StochasticDepth, Then, Window, add, branches, each, max_pool, mean},
     check_depth, check_rate, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -200,7 +200,7 @@ impl Block {
         if let Some(excitation) = &self.excitation {
             branch = excitation.forward(branch);
         }
-        relu(self.depth.forward(branch) + residual)
+        relu(add(self.depth.forward(branch), residual))
     }
 }
 

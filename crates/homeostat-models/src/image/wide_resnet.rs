@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ImageShape,
-    blocks::{StochasticDepth, Then, Window, branches, convolve, each, he, mean, normalise},
+    blocks::{StochasticDepth, Then, Window, add, branches, convolve, each, he, mean, normalise},
     check_dropout, check_rate, check_width,
     network::{Describe, ImageNetwork, NameTable},
 };
@@ -136,7 +136,7 @@ impl Block {
         };
         let branch = normalise(&self.norms[1], convolve(&self.convs[0], active, Then::Nothing), Then::Relu);
         let branch = convolve(&self.convs[1], self.dropout.forward(branch), Then::Nothing);
-        self.depth.forward(branch) + residual
+        add(self.depth.forward(branch), residual)
     }
 }
 
