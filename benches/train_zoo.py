@@ -8,6 +8,8 @@ Prints one JSON line, as `peer train-zoo` does: five steps to warm up, then step
 import argparse
 import json
 import os
+import sys
+from pathlib import Path
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--system", choices=["torch"], default="torch")
@@ -22,69 +24,15 @@ os.environ["OMP_NUM_THREADS"] = str(options.threads)
 import timm
 import torch
 import torchvision
-from torch import nn
 from torch.nn import functional as F
 
 from turn import turn
 
+# What neither torchvision nor timm has is written down beside the tests.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "crates/homeostat-models/tests/fixtures"))
+from originals import CifarResNet, LeNet5, WideResNet
+
 torch.set_num_threads(options.threads)
-
-
-class Block(nn.Module):
-    """A block of He et al.'s networks for CIFAR; where it halves, the shortcut takes every second pixel and adds channels of zeros."""
-
-    def __init__(self, before, after):
-        super().__init__()
-        self.stride = 1 if before == after else 2
-        self.first = nn.Conv2d(before, after, 3, self.stride, 1, bias=False)
-        self.second = nn.Conv2d(after, after, 3, 1, 1, bias=False)
-        self.norms = nn.ModuleList([nn.BatchNorm2d(after), nn.BatchNorm2d(after)])
-        self.more = (after - before) // 2
-
-    def forward(self, x):
-        y = self.norms[1](self.second(F.relu(self.norms[0](self.first(x)))))
-        if self.stride == 2:
-            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.more, self.more))
-        return F.relu(x + y)
-
-
-def cifar_resnet(depth):
-    widths = [16] + [width for width in (16, 32, 64) for _ in range((depth - 2) // 6)]
-    blocks = [Block(before, after) for before, after in zip(widths, widths[1:])]
-    stem = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
-    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)), 10
-
-
-class Before(nn.Module):
-    """A block with normalisation and ReLU before each convolution (He et al. 2016, Zagoruyko & Komodakis 2016)."""
-
-    def __init__(self, before, after, stride):
-        super().__init__()
-        self.norms = nn.ModuleList([nn.BatchNorm2d(before), nn.BatchNorm2d(after)])
-        self.first = nn.Conv2d(before, after, 3, stride, 1, bias=False)
-        self.second = nn.Conv2d(after, after, 3, 1, 1, bias=False)
-        self.shortcut = None if before == after else nn.Conv2d(before, after, 1, stride, bias=False)
-
-    def forward(self, x):
-        active = F.relu(self.norms[0](x))
-        shortcut = x if self.shortcut is None else self.shortcut(active)
-        return self.second(F.relu(self.norms[1](self.first(active)))) + shortcut
-
-
-def wide_resnet(depth, widening):
-    count, before, blocks = (depth - 4) // 6, 16, []
-    for stage, after in enumerate(widening * width for width in (16, 32, 64)):
-        for at in range(count):
-            blocks.append(Before(before, after, 2 if stage > 0 and at == 0 else 1))
-            before = after
-    ends = [nn.BatchNorm2d(before), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, 10)]
-    return nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), *blocks, *ends), 10
-
-
-def lenet5():
-    layers = [nn.Conv2d(1, 6, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.AvgPool2d(2), nn.Flatten()]
-    return nn.Sequential(*layers, nn.Linear(400, 120), nn.Tanh(), nn.Linear(120, 84), nn.Tanh(), nn.Linear(84, 10)), 10
-
 
 # Depth and widening.
 WIDE = {"wide_resnet16_8": (16, 8), "preact_resnet112": (112, 1)}
@@ -93,11 +41,11 @@ WIDE = {"wide_resnet16_8": (16, 8), "preact_resnet112": (112, 1)}
 def network(name):
     """A network, and its classes."""
     if name == "lenet5":
-        return lenet5()
+        return LeNet5(options.size, 10, channels=1), 10
     if name.startswith("cifar_resnet"):
-        return cifar_resnet(int(name.removeprefix("cifar_resnet")))
+        return CifarResNet(int(name.removeprefix("cifar_resnet")), 16, 10), 10
     if name in WIDE:
-        return wide_resnet(*WIDE[name])
+        return WideResNet(*WIDE[name], 10), 10
     if name == "vit_tiny_patch4_32":
         vit = timm.models.vision_transformer.VisionTransformer
         return vit(img_size=32, patch_size=4, embed_dim=192, depth=12, num_heads=3, num_classes=10), 10

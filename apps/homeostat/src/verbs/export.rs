@@ -1,16 +1,17 @@
-//! `homeostat models export`: published weights in the names and the layout of another program. It does not know which names
-//! these are.
+//! `homeostat models export`: published weights in the names and the layout of another program. It does not know what any
+//! tensor is called there.
 
 use std::{collections::BTreeMap, io::Write, path::Path};
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use homeostat_artifact::{Artifact, ArtifactError, atomic::write_new_file};
-use homeostat_data::{TOKENIZER_FILE, Tokenizer};
 use homeostat_deploy::published;
 use homeostat_device::DeviceChoice;
 use homeostat_models::{NameTable, SequenceModelConfig};
-use homeostat_task::{ForeignNames, Weights};
+use homeostat_task::{ForeignNames, Task, Weights};
 use homeostat_tasks::TaskConfig;
+
+use super::generate::tokenizer;
 
 /// Who gives the encoders of texts their names.
 const HUGGING_FACE: &str = "transformers";
@@ -39,32 +40,26 @@ pub(super) fn export(artifact: &Path, out: &Path, names: Option<&str>) -> anyhow
 }
 
 fn exported(artifact: &Artifact, names: Option<&str>) -> anyhow::Result<Exported> {
-    let device = homeostat_device::open(DeviceChoice::Cpu)?;
-    let only_ours = |what: &str| anyhow!("{what} no names but ours: read {} itself", artifact.model().display());
-    let tokenizer = || anyhow::Ok(Tokenizer::from_json(&artifact.asset(TOKENIZER_FILE)?)?);
+    let only_ours = || format!("no names but ours: read {} itself", artifact.model().display());
     match TaskConfig::parse(artifact.kind(), &artifact.task()?)? {
         TaskConfig::ImageClassification(config) => {
-            let network = published(&config.init()?, artifact, &device)?;
-            let table = chosen(config.model.name(), config.model.names(), names)?;
-            let table = table.ok_or_else(|| only_ours(&format!("`{}` has", config.model.name())))?;
-            Ok(by_table(ForeignNames::of(&network, &table.rows)?, &Weights::of(&network), &table))
+            let (name, tables) = (config.model.name(), config.model.names());
+            let table = chosen(name, tables, names)?.with_context(|| format!("`{name}` has {}", only_ours()))?;
+            by_table(&config.init()?, artifact, &table)
         }
         TaskConfig::LanguageModel(config) => {
-            let network = published(&config.init(tokenizer()?)?, artifact, &device)?;
-            let table = chosen(config.model.name(), config.names(), names)?;
-            let table = table.ok_or_else(|| only_ours(&format!("`{}` has", config.model.name())))?;
-            Ok(by_table(ForeignNames::of(&network, &table.rows)?, &Weights::of(&network), &table))
+            let (name, tables) = (config.model.name(), config.names());
+            let table = chosen(name, tables, names)?.with_context(|| format!("`{name}` has {}", only_ours()))?;
+            by_table(&config.init(tokenizer(artifact)?)?, artifact, &table)
         }
         TaskConfig::TextClassification(config) => {
-            let network = published(&config.init(tokenizer()?)?, artifact, &device)?;
-            as_bert(&Weights::of(&network), &config.model, names)
+            as_bert(&config.init(tokenizer(artifact)?)?, artifact, &config.model, names)
         }
         TaskConfig::SentenceEmbedding(config) => {
-            let network = published(&config.init(tokenizer()?)?, artifact, &device)?;
-            as_bert(&Weights::of(&network), &config.model, names)
+            as_bert(&config.init(tokenizer(artifact)?)?, artifact, &config.model, names)
         }
-        TaskConfig::ImageGeneration(_) => Err(only_ours("networks that make pictures have")),
-        TaskConfig::Recommendation(_) => Err(only_ours("networks that recommend have")),
+        TaskConfig::ImageGeneration(_) => bail!("networks that make pictures have {}", only_ours()),
+        TaskConfig::Recommendation(_) => bail!("networks that recommend have {}", only_ours()),
     }
 }
 
@@ -78,21 +73,32 @@ fn chosen(network: &str, tables: Vec<NameTable>, asked: Option<&str>) -> anyhow:
     }
 }
 
-fn by_table(names: ForeignNames, ours: &Weights, table: &NameTable) -> Exported {
-    let weights = names.lying_as_ours(&table.as_ours).export(ours);
-    Exported { origin: table.origin, weights, without: Vec::new() }
+fn by_table<T: Task>(task: &T, artifact: &Artifact, table: &NameTable) -> anyhow::Result<Exported> {
+    let network = network(task, artifact)?;
+    let names = ForeignNames::of(&network, &table.rows)?.lying_as_ours(&table.as_ours);
+    Ok(Exported { origin: table.origin, weights: names.export(&Weights::of(&network)), without: Vec::new() })
 }
 
 /// The encoder of a network of texts; its head is ours alone.
-fn as_bert(ours: &Weights, model: &SequenceModelConfig, asked: Option<&str>) -> anyhow::Result<Exported> {
+fn as_bert<T: Task>(
+    task: &T,
+    artifact: &Artifact,
+    model: &SequenceModelConfig,
+    asked: Option<&str>,
+) -> anyhow::Result<Exported> {
     let (mut encoder, mut without) = (BTreeMap::new(), Vec::new());
-    for (name, data) in ours.tensors() {
+    for (name, data) in Weights::of(&network(task, artifact)?).tensors() {
         match name.strip_prefix("network.") {
             Some(name) => drop(encoder.insert(name.to_owned(), data.clone())),
             None => without.push(name.clone()),
         }
     }
-    let theirs = model.to_bert(&encoder).map_err(|problem| anyhow!(problem))?;
+    let theirs = model.to_bert(&encoder);
+    let theirs = theirs.map_err(|problem| anyhow!("{problem}: read {} itself", artifact.model().display()))?;
     ensure!(asked.is_none_or(|asked| asked == HUGGING_FACE), "`{}` has the names of {HUGGING_FACE}", model.name());
     Ok(Exported { origin: HUGGING_FACE, weights: Weights::from_tensors(theirs), without })
+}
+
+fn network<T: Task>(task: &T, artifact: &Artifact) -> anyhow::Result<T::Model> {
+    Ok(published(task, artifact, &homeostat_device::open(DeviceChoice::Cpu)?)?)
 }

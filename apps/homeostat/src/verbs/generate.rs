@@ -57,8 +57,13 @@ pub(crate) fn run(arguments: &Generate) -> anyhow::Result<Done> {
 }
 
 /// The task of an artifact, with its tokenizer.
-pub(super) fn open(config: &LanguageModelConfig, artifact: &Artifact) -> anyhow::Result<LanguageModel> {
-    Ok(config.init(Tokenizer::from_json(&artifact.asset(TOKENIZER_FILE)?)?)?)
+fn open(config: &LanguageModelConfig, artifact: &Artifact) -> anyhow::Result<LanguageModel> {
+    Ok(config.init(tokenizer(artifact)?)?)
+}
+
+/// The tokenizer that an artifact carries.
+pub(super) fn tokenizer(artifact: &Artifact) -> anyhow::Result<Tokenizer> {
+    Ok(Tokenizer::from_json(&artifact.asset(TOKENIZER_FILE)?)?)
 }
 
 /// What the artifact says of writing, with what the command line says on top.

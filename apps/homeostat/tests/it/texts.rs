@@ -34,6 +34,8 @@ fn texts_are_classified_as_the_page_says() {
     }
     place.write("by-hand.toml", blocks(page, "toml")[0]);
     says(&place.well(&["train", "by-hand.toml"]), &["accuracy", "macro-f1"]);
+    let export = ["models", "export", "runs/latest", "weights.safetensors"];
+    says(&place.refused(&export), &["` has no names but ours: read ", "/artifact/model.safetensors itself"]);
 }
 
 /// The built-in experiment with random weights of MiniLM's shape in their place, and the page's blocks with a file in the place of the hub.
