@@ -208,7 +208,8 @@ impl<'a> Gathered<'a> {
             None => Ok(()),
             Some(Name { name, first, part, .. }) => {
                 let why = format!(
-                    "{first}: {} has the label `{}`, which the training part has not",
+                    "{first}: {} has the label `{}`, which the training part has not: mend or remove it; a table may name the \
+                     labels that count in `classes`",
                     self.parts[*part].name,
                     short(name)
                 );

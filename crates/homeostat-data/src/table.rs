@@ -86,7 +86,7 @@ impl TableFormat {
     fn kind_of(&self, path: &Path) -> Result<TableKind, DataError> {
         match self.kind {
             TableKind::Auto => TableKind::of(path).ok_or_else(|| {
-                let why = "the ending does not say what kind of table this is; say it with `format.kind`";
+                let why = "the ending is not one of a table: .csv, .tsv, .jsonl, .json or .parquet; a setting of a source may say it with `format.kind`";
                 DataError::format(path, why)
             }),
             kind => Ok(kind),

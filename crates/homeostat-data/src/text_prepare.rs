@@ -63,6 +63,27 @@ impl TextPrepare {
         if is_right { Ok(()) } else { Err(DataError::config(&format!("{key}.max-length"), why())) }
     }
 
+    /// Whether a text has room beside the special tokens of this tokenizer, for the dotted `key` at which the values stand.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] says how many there are.
+    pub fn check_room(&self, key: &str, tokenizer: &Tokenizer) -> Result<(), DataError> {
+        let around = self.around(tokenizer, false);
+        if self.max_length > around {
+            return Ok(());
+        }
+        let why = format!("{} leaves no room for a text beside {around} special tokens: raise it", self.max_length);
+        Err(DataError::config(&format!("{key}.max-length"), why))
+    }
+
+    /// The special tokens around a text, or around two.
+    fn around(&self, tokenizer: &Tokenizer, is_pair: bool) -> usize {
+        match tokenizer.inner().get_post_processor() {
+            Some(processor) if self.special_tokens => processor.added_tokens(is_pair),
+            _ => 0,
+        }
+    }
+
     /// The tokens of a text, or of two.
     ///
     /// ```
@@ -83,10 +104,7 @@ impl TextPrepare {
         let corrupt = |why: String| DataError::Corrupt { name: "text".into(), why };
         let first = tokenizer.encoding(text)?;
         let second = pair.map(|pair| tokenizer.encoding(pair)).transpose()?;
-        let around = match tokenizer.inner().get_post_processor() {
-            Some(processor) if self.special_tokens => processor.added_tokens(second.is_some()),
-            _ => 0,
-        };
+        let around = self.around(tokenizer, second.is_some());
         let found = first.len() + second.as_ref().map_or(0, |second| second.len());
         if found == 0 {
             return Err(corrupt("the text is empty".into()));

@@ -70,6 +70,13 @@ pub(crate) fn adapter_sha256(folder: &Path) -> Result<String, ArtifactError> {
 pub(crate) fn check_targets<K: Kind>(plan: &Plan<K>, as_own: bool, device: &Device) -> Result<(), ExperimentError> {
     let Some(lora) = &plan.experiment().train.lora else { return Ok(()) };
     let network = plan.task.init(device)?;
+    let [_, base] = lora.beside_and_base(&network);
+    let is_narrow = |name: &&String| name.split('.').any(|part| part == "prefix" || part.ends_with("adapter"));
+    if let Some(name) = base.tensors().keys().find(is_narrow) {
+        tracing::warn!(
+            "train.lora: `{name}` and its like do not learn; if they should, name them in train.lora.beside, beside `head.*`"
+        );
+    }
     layers_of_base(plan, &network, &lora.target_names(&network)?, as_own).map(drop)
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use burn::{module::Module, tensor::Device};
+use burn::tensor::Device;
 use homeostat_artifact::{
     Artifact, Checkpoint, Figures, Golden, Hashes, Parts, Provenance, Run, RunResult, RunState, RunWriter, Samples,
     Weights as ArtifactWeights, sha256,
@@ -146,7 +146,7 @@ fn begin<K: Kind>(
     let roots = roots_with_tokenizer(&resolved.value, setting, observe)?;
     let plan = Plan::<K>::make(resolved, &roots, setting.workers)?;
     let text = plan.resolved.show();
-    plan.check(setting.device, setting.workers)?;
+    plan.check(setting)?;
     let initial = initial(&plan, setting, observe)?;
     let train = &plan.experiment().train;
     train.unfreeze.iter().filter_map(|thaw| thaw.never_in(train.epochs)).for_each(|line| tracing::warn!("{line}"));
@@ -438,6 +438,10 @@ fn conclude<K: Kind>(
     let Some(valid) = K::measure(plan, &finished.model, &plan.splits.valid, setting)? else {
         return Ok(Outcome::Interrupted);
     };
+    if valid.figures.get("loss").is_some_and(|loss| !loss.is_finite()) {
+        let problem = "ends at a validation loss that is no number, so nothing is published: lower the learning rate";
+        return Err(ExperimentError::setting("train", problem));
+    }
     if let Some(settled) = K::settle(plan, &valid)? {
         let Some(valid) = K::measure(&settled, &finished.model, &plan.splits.valid, setting)? else {
             return Ok(Outcome::Interrupted);
@@ -465,7 +469,7 @@ fn conclude_measured<K: Kind>(
     };
     let skipped = [plan.source.left_out(), valid.skipped.as_slice(), test.skipped.as_slice()];
     let skipped = all_skipped(finished.skipped, skipped, observe);
-    let parameters = finished.model.num_params() as u64;
+    let parameters = homeostat_train::parameters(&finished.model) as u64;
     let (artifact, golden) = publish(plan, run, (finished.model.clone(), finished.unmerged), setting)?;
     observe(Stage::Published { artifact: artifact.path(), golden });
     let result = RunResult {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use homeostat_config::Resolved;
 use homeostat_control::Goal;
-use homeostat_data::{DataError, DataRoot, Source, Splits, TOKENIZER_FILE, TextSource, Texts as Store};
+use homeostat_data::{DataError, DataRoot, SamplingConfig, Source, Splits, TOKENIZER_FILE, TextSource, Texts as Store};
 use homeostat_metrics::{Found, PairFigures};
 use homeostat_models::NameTable;
 use homeostat_report::{Classification, Headline, Lengths, Report, Value, Written};
@@ -57,6 +57,10 @@ impl Kind for Embeddings {
 
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<TextSource, ExperimentError> {
         let source = table(data).source.open_with(roots, data.on_corrupt)?;
+        if data.sampling != SamplingConfig::default() {
+            let problem = "draws by classes, which pairs have not: leave it out";
+            return Err(ExperimentError::setting("data.sampling", problem));
+        }
         let has_pair = source.is_empty() || source.get(0)?.pair.is_some();
         if !has_pair {
             let problem = "has texts alone, but a sentence embedding learns from pairs: name the column of the second text, pair = ...";
@@ -86,6 +90,14 @@ impl Kind for Embeddings {
         let are_cut = |pair: &PairTokens| pair.texts().map(|text| text.is_cut).collect::<Vec<_>>();
         warn_of_cut_texts(&task, (task.config().prepare.max_length, are_cut), source, splits, workers)?;
         Ok(task)
+    }
+
+    fn check(plan: &Plan<Self>, _: &Setting<'_>) -> Result<(), ExperimentError> {
+        if plan.experiment().train.batch_size > 1 {
+            return Ok(());
+        }
+        let problem = "is 1, but a text is told from the partners of the others in its batch: take 2 at least, and 32 or more to learn well";
+        Err(ExperimentError::setting("train.batch-size", problem))
     }
 
     fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<SentenceEmbedding>> {

@@ -118,7 +118,11 @@ fn together<S: Sorting>(
         let other: Option<SplitRecord> = run.split()?;
         let same = record.as_ref().zip(other.as_ref()).is_some_and(|(first, other)| first.test == other.test);
         if strangers.is_none() && !same {
-            let mend = if <S as Kind>::TAKES_OTHER_DATA { "; name data for all of them with --data" } else { "" };
+            let mend = if <S as Kind>::TAKES_OTHER_DATA {
+                ": data for all of them are named with --data, and a split at random is that of the seed"
+            } else {
+                ""
+            };
             return Err(ExperimentError::run(run.path(), format!("has another test part than the first run{mend}")));
         }
     }

@@ -110,9 +110,9 @@ impl Kind for Generation {
         Ok(config(&resolved.value.task).init()?)
     }
 
-    fn check(plan: &Plan<Self>) -> Result<(), ExperimentError> {
+    fn check(plan: &Plan<Self>, setting: &Setting<'_>) -> Result<(), ExperimentError> {
         let frechet = plan.experiment().train.frechet.as_ref();
-        frechet.map_or(Ok(()), |frechet| distance::check(frechet, &plan.splits))
+        frechet.map_or(Ok(()), |frechet| distance::check(plan, frechet, setting))
     }
 
     fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<ImageGeneration>> {

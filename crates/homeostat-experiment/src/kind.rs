@@ -59,7 +59,7 @@ pub(crate) trait Kind: Sized + 'static {
     ) -> Result<Self::Task, ExperimentError>;
 
     /// Refuses what does not fit together, before a directory is made.
-    fn check(_plan: &Plan<Self>) -> Result<(), ExperimentError> {
+    fn check(_plan: &Plan<Self>, _setting: &Setting<'_>) -> Result<(), ExperimentError> {
         Ok(())
     }
 

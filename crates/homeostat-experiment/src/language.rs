@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
-use homeostat_config::{Origin, Resolved};
+use homeostat_config::Resolved;
 use homeostat_control::Goal;
 use homeostat_data::{
     Corpus, DataError, DataRoot, Given, GivenSplit, SequentialSplit, Source, SplitConfig, Splits, TOKENIZER_FILE,
@@ -23,7 +23,7 @@ use crate::{
     kind::Kind,
     own_figures,
     plan::Plan,
-    pretrained::config_beside,
+    pretrained::{adopt_settings, config_beside, understood},
     window_examples::WindowExamples,
 };
 
@@ -71,16 +71,14 @@ impl Kind for Language {
             return Ok(());
         };
         let key = |name: &str| format!("{KEY}.{name}");
-        if *resolved.provenance.get(&key("model")) != Origin::Default {
-            return Ok(());
-        }
         let Some(text) = config_beside(&from, setting, observe)? else { return Ok(()) };
-        let wrong =
-            |problem: String| ExperimentError::setting("train.pretrained", format!("its config.json {problem}"));
-        let (network, _, tied) = LanguageNetworkConfig::of_transformers(&text).map_err(wrong)?;
-        let reason = format!("config.json beside {from}");
-        resolved.choose(&key("model"), network, &reason)?;
-        Ok(resolved.choose(&key("tied"), tied, &reason)?)
+        let network = LanguageNetworkConfig::of_transformers(&text);
+        let Some((LanguageNetworkConfig::Decoder(network), _, tied)) = understood(resolved, &key("model"), network)?
+        else {
+            return Ok(());
+        };
+        adopt_settings(resolved, &key("model.decoder"), &network, &from)?;
+        adopt_settings(resolved, KEY, &serde_json::json!({ "tied": tied }), &from)
     }
 
     fn division(
@@ -99,6 +97,11 @@ impl Kind for Language {
             SplitConfig::Auto if has(Given::Train) && has(Given::Valid) => {
                 let given = SplitConfig::Given(GivenSplit::default());
                 Ok(Some((given, "the texts come divided".to_owned())))
+            }
+            SplitConfig::Auto if has(Given::Test) || has(Given::Valid) => {
+                let problem = "finds texts of some parts alone: name both a training and a validation part so (train.txt, valid.txt), \
+                               or join all of them with `sequential`";
+                Err(ExperimentError::setting("data.split", problem))
             }
             SplitConfig::Auto => {
                 let last = SplitConfig::Sequential(SequentialSplit::default());
@@ -130,7 +133,7 @@ impl Kind for Language {
         Ok(config(&resolved.value.task).init(tokenizer)?)
     }
 
-    fn check(plan: &Plan<Self>) -> Result<(), ExperimentError> {
+    fn check(plan: &Plan<Self>, _: &Setting<'_>) -> Result<(), ExperimentError> {
         let Splits { train, valid, test } = &plan.splits;
         for (name, part) in [("training", train), ("validation", valid), ("test", test)] {
             windows(plan, part, false).map_err(|error| in_part(name, error))?;

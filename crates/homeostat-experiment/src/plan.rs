@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
 use homeostat_config::Resolved;
 use homeostat_data::{DataError, DataRoot, Loader, LoaderOptions, OnCorrupt, Source, Splits, Weigh};
 use homeostat_task::Task;
 use homeostat_train::{Examples, Workers};
 
-use crate::{Experiment, ExperimentError, kind::Kind};
+use crate::{Experiment, ExperimentError, Setting, kind::Kind};
 
 /// An experiment with its data, ready to be trained.
 pub(crate) struct Plan<K: Kind> {
@@ -42,12 +41,12 @@ impl<K: Kind> Plan<K> {
     }
 
     /// Refuses what would stop the first step, or all that comes after the last, before a directory is made.
-    pub(crate) fn check(&self, device: &Device, workers: Workers) -> Result<(), ExperimentError> {
+    pub(crate) fn check(&self, setting: &Setting<'_>) -> Result<(), ExperimentError> {
         let Experiment { train, .. } = self.experiment();
-        train.check_network(&self.task.init(&device.clone().autodiff())?)?;
-        K::check(self)?;
+        train.check_network(&self.task.init(&setting.device.clone().autodiff())?)?;
+        K::check(self, setting)?;
         K::meters(self)?;
-        self.check_samples(workers)
+        self.check_samples(setting.workers)
     }
 
     /// Reads the parts that are measured: what is broken in them would else be met when the training is done. Those that

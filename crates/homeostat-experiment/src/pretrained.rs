@@ -1,16 +1,22 @@
 //! Weights to begin with: where they come from, and what they expect of a picture. It does not know the loop.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use homeostat_artifact::{ArtifactError, sha256_stream};
 use homeostat_config::{Origin, Resolved};
-use homeostat_data::{CenterCrop, DataRoot, Filter, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size};
+use homeostat_data::{
+    CenterCrop, DataRoot, Filter, ImagePrepare, Normalize, PrepareStep, Resize, ResizeMode, Size, TOKENIZER_FILE,
+    Tokenizer,
+};
 use homeostat_fetch::{FetchError, HubFile};
-use homeostat_models::{Expects, ImageModelConfig, KnownNetwork, NameTable, SequenceModelConfig, TransformerConfig};
+use homeostat_models::{Expects, ImageModelConfig, KnownNetwork, NameTable, TransformerConfig};
 use homeostat_task::{Adopted, ForeignNames, PeftFolder, Task, Weights, WeightsError, name_fits, read_checkpoint};
 use homeostat_tasks::{ImageClassificationConfig, TaskConfig};
 use homeostat_train::PretrainedConfig;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Experiment, ExperimentError, Setting, Stage,
@@ -22,11 +28,15 @@ const KEY: &str = "train.pretrained";
 const PREPARE: &str = "task.image-classification.prepare";
 /// What a folder or repository of which no file is named may call its weights.
 const USUAL: [&str; 3] = ["model.safetensors", "pytorch_model.bin", "diffusion_pytorch_model.safetensors"];
+/// Where a run has published its weights.
+const OF_RUN: &str = "artifact/model.safetensors";
 /// What a repository that names no file may call its tokenizer.
 const TOKENIZERS: [&str; 2] = ["tokenizer.json", "vocab.txt"];
 /// What tells of the network beside its weights.
 const CONFIG: &str = "config.json";
 const NO_CACHE: &str = "there is no place for the cache: set HOMEOSTAT_CACHE to a folder";
+/// Settings of networks of texts that are no matter of their weights.
+const OWN: [&str; 3] = ["dropout", "adapter", "prefix"];
 /// Settings of networks that published weights do not depend on.
 const OF_TRAINING: [&str; 5] = ["dropout", "stochastic-depth", "zero-init", "auxiliary", "auxiliary-dropout"];
 
@@ -55,6 +65,7 @@ pub(crate) fn initial<K: Kind>(
     let file = fs::File::open(&path).map_err(ArtifactError::read(&path))?;
     let (sha256, _) = sha256_stream(file).map_err(ArtifactError::read(&path))?;
     let (theirs, beside) = read_checkpoint(&path).map_err(in_file)?;
+    check_tokenizer::<K>(task, &path)?;
     let folder = from.adapter.as_ref().map(|folder| setting.roots.find(folder)).transpose()?;
     let in_folder = |problem: String| {
         wrong(format!("{}: {problem}", folder.as_ref().map_or_else(String::new, |path| path.display().to_string())))
@@ -99,6 +110,25 @@ pub(crate) fn initial<K: Kind>(
     Ok(Initial { weights, sha256, adapter_sha256, own_names })
 }
 
+/// Refuses a tokenizer that numbers the tokens otherwise than the one beside the weights; where the numbers of tokens differ, the shapes tell.
+fn check_tokenizer<K: Kind>(task: &K::Task, weights: &Path) -> Result<(), ExperimentError> {
+    let Some(own) = K::assets(task).remove(TOKENIZER_FILE) else { return Ok(()) };
+    let beside =
+        [format!("assets/{TOKENIZER_FILE}"), TOKENIZER_FILE.to_owned()].map(|name| weights.with_file_name(name));
+    let Some(path) = beside.into_iter().find(|path| path.is_file()) else { return Ok(()) };
+    let (own, Ok(theirs)) = (Tokenizer::from_json(&own)?, Tokenizer::open(&path)) else { return Ok(()) };
+    let ids = 0..u32::try_from(own.size()).unwrap_or(u32::MAX);
+    let Some(id) = ids.into_iter().find(|&id| own.size() == theirs.size() && own.token(id) != theirs.token(id)) else {
+        return Ok(());
+    };
+    let [here, there] = [own, theirs].map(|tokenizer| tokenizer.token(id).unwrap_or_default());
+    let problem = format!(
+        "the tokenizer is not that of the weights: token {id} is `{here}`, but `{there}` in {}; name that one in tokenizer.file",
+        path.display()
+    );
+    Err(ExperimentError::setting(KEY, problem))
+}
+
 /// Why weights do not fit, and how to mend it. What is too much for a line goes to the log.
 fn misfit(error: &WeightsError, names: &ForeignNames, theirs: &Weights, allow: &[String]) -> String {
     let line = error.to_string();
@@ -108,10 +138,20 @@ fn misfit(error: &WeightsError, names: &ForeignNames, theirs: &Weights, allow: &
     let rest = if is_whole { "" } else { " (--log-level debug lists all)" };
     let mend = if names.adopt(theirs, &[allow, &["head.*".to_owned()]].concat()).is_ok() {
         "for a head of its own set train.pretrained.allow = [\"head.*\"]"
+    } else if problems.iter().any(|problem| wants_colour(problem)) {
+        "they are for coloured pictures: make yours so with prepare = [{ channels = 3 }, ...]"
     } else {
         "choose the network of these weights, or name what may differ in train.pretrained.allow"
     };
     format!("{line}{rest}; {mend}")
+}
+
+/// Whether a tensor does not fit only because it is for three channels and the pictures have one.
+fn wants_colour(problem: &str) -> bool {
+    let lists = problem.split('[').skip(1).filter_map(|rest| rest.split_once(']')).map(|(list, _)| list);
+    let shapes: Vec<Vec<&str>> = lists.map(|list| list.split(", ").collect()).collect();
+    let [theirs, ours] = shapes.as_slice() else { return false };
+    matches!((&theirs[..], &ours[..]), ([a, "3", b, c], [d, "1", e, f]) if [a, b, c] == [d, e, f])
 }
 
 /// The file on this machine.
@@ -134,18 +174,29 @@ fn located(
     hub.from_address(word, known_hash(from), &mut watch).map_err(wrong)
 }
 
-/// The file of this name, or in the folder of this name the one that is called as usual.
+/// The file of this name, or in the folder of this name the one that is called as usual, or that a run has published.
 fn file_here(name: &str, roots: &DataRoot) -> Result<PathBuf, ExperimentError> {
     let none = match roots.find_file(name) {
         Ok(path) => return Ok(path),
         Err(none) => none,
     };
-    let Ok(folder) = roots.find(name) else { return Err(none.into()) };
-    let found = USUAL.iter().map(|file| folder.join(file)).find(|path| path.is_file());
+    let Ok(folder) = roots.find(name) else {
+        return Err(KnownNetwork::find(name).map_or_else(|| none.into(), |known| of_that_name(&known)));
+    };
+    let found = USUAL.iter().chain([&OF_RUN]).map(|file| folder.join(file)).find(|path| path.is_file());
     found.ok_or_else(|| {
         let problem = format!("{} has no {}: name the file in it", folder.display(), USUAL.join(" nor "));
         ExperimentError::setting(KEY, problem)
     })
+}
+
+/// What to say where the name of a network stands for its weights.
+fn of_that_name(KnownNetwork { name, weights, .. }: &KnownNetwork) -> ExperimentError {
+    let mend = match weights {
+        Some(weights) => format!("its weights are from = \"{weights}\""),
+        None => "no weights of it are known: give a file, hf:OWNER/NAME or an address".to_owned(),
+    };
+    ExperimentError::setting(KEY, format!("there is no file `{name}`, but a network of that name; {mend}"))
 }
 
 /// The SHA-256 that the experiment gives, else what is known of that of published weights.
@@ -180,16 +231,51 @@ pub(crate) fn adopt_bert(
     setting: &Setting<'_>,
     observe: &mut dyn FnMut(Stage<'_>),
 ) -> Result<(), ExperimentError> {
-    let model = format!("{key}.model");
-    let is_said = *resolved.provenance.get(&model) != Origin::Default;
-    let Some(from) = resolved.value.train.pretrained.as_ref().map(|from| from.from.clone()).filter(|_| !is_said) else {
+    let Some(from) = resolved.value.train.pretrained.as_ref().map(|from| from.from.clone()) else { return Ok(()) };
+    let Some(text) = config_beside(&from, setting, observe)? else { return Ok(()) };
+    let key = format!("{key}.model");
+    let Some(Some(network)) = understood(resolved, &key, TransformerConfig::of_transformers(&text))? else {
         return Ok(());
     };
-    let Some(text) = config_beside(&from, setting, observe)? else { return Ok(()) };
-    let wrong = |problem: String| ExperimentError::setting(KEY, format!("its config.json {problem}"));
-    let Some(network) = TransformerConfig::of_transformers(&text).map_err(wrong)? else { return Ok(()) };
-    let network = SequenceModelConfig::Transformer(network);
-    Ok(resolved.choose(&model, network, &format!("config.json beside {from}"))?)
+    adopt_settings(resolved, &format!("{key}.transformer"), &network, &from)
+}
+
+/// What a `config.json` says; one that cannot be understood is passed over with a warning where the experiment has its own `model` at `key`.
+pub(crate) fn understood<N>(
+    resolved: &Resolved<Experiment>,
+    key: &str,
+    network: Result<N, String>,
+) -> Result<Option<N>, ExperimentError> {
+    match network {
+        Err(problem) if *resolved.provenance.get(key) != Origin::Default => {
+            tracing::warn!("the config.json beside the weights {problem}: {key} is what the experiment says");
+            Ok(None)
+        }
+        Err(problem) => Err(ExperimentError::setting(KEY, format!("its config.json {problem}"))),
+        Ok(network) => Ok(Some(network)),
+    }
+}
+
+/// Puts at the dotted `key` what the `config.json` beside the weights says of the network there, one setting at a time, where the experiment
+/// says nothing of it; what it says otherwise is warned of. A network of another kind stays as it is.
+pub(crate) fn adopt_settings(
+    resolved: &mut Resolved<Experiment>,
+    key: &str,
+    theirs: &impl Serialize,
+    from: &str,
+) -> Result<(), ExperimentError> {
+    let place = format!("/{}", key.replace('.', "/"));
+    let (theirs, all) = (serde_json::json!(theirs), serde_json::json!(resolved.value));
+    let (Some(theirs), Some(ours)) = (theirs.as_object(), all.pointer(&place)) else { return Ok(()) };
+    for (name, value) in theirs.iter().filter(|(name, value)| ours.get(name) != Some(value)) {
+        let key = format!("{key}.{name}");
+        if *resolved.provenance.get(&key) == Origin::Default {
+            resolved.choose(&key, value, &format!("config.json beside {from}"))?;
+        } else if !OWN.contains(&name.as_str()) {
+            tracing::warn!("{key} is {}, but the config.json beside {from} says {value}", ours[name]);
+        }
+    }
+    Ok(())
 }
 
 /// The `config.json` that lies beside weights in a folder, on a hub or at an address; nothing where there is none.
@@ -414,6 +500,16 @@ mod tests {
         assert_eq!(of(resnet18, Some("abc")).as_deref(), Some("abc"), "what is given counts");
         // A date is no hash.
         assert_eq!(of("https://example.org/net-20261129.pth", None), None);
+    }
+
+    #[test]
+    fn weights_for_coloured_pictures_are_told_from_those_of_another_network() {
+        let told =
+            |theirs: &str, ours: &str| wants_colour(&format!("`a` (our `b`) has shape [{theirs}], needed [{ours}]"));
+        assert!(told("32, 3, 3, 3", "32, 1, 3, 3"));
+        for [theirs, ours] in [["32, 3, 3, 3", "16, 1, 3, 3"], ["32, 1, 3, 3", "32, 3, 3, 3"], ["10, 3", "10, 1"]] {
+            assert!(!told(theirs, ours), "{theirs} {ours}");
+        }
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl<S: Sorting> Kind for S {
         <S as Sorting>::choose(resolved, source, splits, setting)
     }
 
-    fn check(plan: &Plan<S>) -> Result<(), ExperimentError> {
+    fn check(plan: &Plan<S>, _: &Setting<'_>) -> Result<(), ExperimentError> {
         let Experiment { train, task, .. } = plan.experiment();
         if train.calibrate && S::settings(task).loss.probabilities() == Probabilities::AnyOf {
             let problem =

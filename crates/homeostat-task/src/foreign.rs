@@ -10,7 +10,7 @@ use burn::{
     module::{Module, ModuleVisitor, Param},
     tensor::{DType, Tensor, TensorData},
 };
-use pytorch_reader::PytorchReader;
+use pytorch_reader::{PytorchError, PytorchReader};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::{ParamPath, Weights, WeightsError, pickle};
@@ -224,7 +224,10 @@ pub fn read_checkpoint(path: &Path) -> Result<(Weights, Vec<String>), WeightsErr
 }
 
 fn of_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, TensorData>, WeightsError> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| WeightsError::Format { reason: error.to_string() })?;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| {
+        let reason = format!("no whole file of safetensors, but cut short or damaged ({error}): fetch it again");
+        WeightsError::Format { reason }
+    })?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter().filter(|(name, _)| !name.ends_with(COUNTER)) {
         let dtype = match view.dtype() {
@@ -243,7 +246,8 @@ fn of_safetensors(bytes: &[u8]) -> Result<BTreeMap<String, TensorData>, WeightsE
 
 fn of_pytorch(path: &Path) -> Result<BTreeMap<String, TensorData>, WeightsError> {
     let format = |reason: String| WeightsError::Format { reason: format!("not weights of PyTorch: {reason}") };
-    let reader = PytorchReader::new(path).map_err(|error| format(error.to_string()))?;
+    let unread = |error: PytorchError| format(pickle::asks(path).unwrap_or_else(|| error.to_string()));
+    let reader = PytorchReader::new(path).map_err(unread)?;
     pickle::check(path, &reader.metadata().format_type).map_err(format)?;
     if reader.is_empty() {
         return Err(format("there is no tensor in it".to_owned()));

@@ -79,6 +79,7 @@ const TYPES: &[&str] = &[
 ];
 /// The pickles before the tensors of a file of PyTorch 0.1.10 to 1.5: magic number, version, system, the object, the storages.
 const LEGACY_PICKLES: usize = 5;
+const ASKS: &str = "its pickle asks for";
 /// A longer string is no name, and a longer line no number.
 const LONGEST_NAME: u64 = 1 << 10;
 const LONGEST_LINE: u64 = 1 << 20;
@@ -110,6 +111,12 @@ pub(crate) fn check(path: &Path, format: &FileFormat) -> Result<(), String> {
             Err("a file of PyTorch before 0.1.10 is not read: load and save it with a newer one".to_owned())
         }
     }
+}
+
+/// What a file of PyTorch that cannot be read asks for, where that is no part of weights.
+pub(crate) fn asks(path: &Path) -> Option<String> {
+    let problems = [FileFormat::Zip, FileFormat::Pickle].into_iter().filter_map(|format| check(path, &format).err());
+    problems.into_iter().find(|problem| problem.starts_with(ASKS))
 }
 
 fn is_part_of_weights(name: &str) -> bool {
@@ -284,9 +291,7 @@ fn allow(module: &str, name: &str) -> Result<(), String> {
         return Ok(());
     }
     let name: String = name.chars().filter(|letter| !letter.is_control()).take(120).collect();
-    Err(format!(
-        "its pickle asks for `{name}`, which is no part of weights; nothing of it is run: save the state dict alone"
-    ))
+    Err(format!("{ASKS} `{name}`, which is no part of weights; nothing of it is run: save the state dict alone"))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]

@@ -14,7 +14,7 @@ use homeostat_task::{InputError, Outcome, Task, TaskError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text_classification::check_vocabulary;
+use crate::text_classification::check_tokenizer;
 
 /// What a user buys next, of the items on offer that they have not bought yet. The items and the tokenizer lie beside the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -99,7 +99,7 @@ impl RecommendationConfig {
         let missing = |what: &str| TaskError::new(format!("{KEY}.{what} is not known yet: training fills it in"));
         let vocabulary = self.vocabulary.ok_or_else(|| missing("vocabulary"))?;
         let items = self.items.ok_or_else(|| missing("items"))?;
-        check_vocabulary(KEY, vocabulary, tokenizer)?;
+        check_tokenizer(KEY, vocabulary, &self.prepare, tokenizer)?;
         let known = assortment.items().len();
         if items != known {
             let problem = format!("is {items}, but there are {known} items: they do not belong together");

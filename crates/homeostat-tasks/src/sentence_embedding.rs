@@ -70,7 +70,7 @@ impl SentenceEmbeddingConfig {
         let Some(vocabulary) = self.vocabulary else {
             return Err(TaskError::new(format!("{KEY}.vocabulary is not known yet: training fills it in")));
         };
-        crate::text_classification::check_vocabulary(KEY, vocabulary, &tokenizer)?;
+        crate::text_classification::check_tokenizer(KEY, vocabulary, &self.prepare, &tokenizer)?;
         Ok(SentenceEmbedding { config: self.clone(), vocabulary, tokenizer })
     }
 }

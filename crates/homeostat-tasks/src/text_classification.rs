@@ -92,7 +92,7 @@ impl TextClassificationConfig {
         if self.loss.class_weights() == Some(&ClassWeights::Balanced) {
             return missing("loss (balanced class-weights)");
         }
-        check_vocabulary(KEY, vocabulary, &tokenizer)?;
+        check_tokenizer(KEY, vocabulary, &self.prepare, &tokenizer)?;
         Ok(TextClassification { config: self.clone(), vocabulary, tokenizer })
     }
 }
@@ -108,8 +108,15 @@ pub(crate) fn check_length(key: &str, prepare: &TextPrepare, model: &SequenceMod
     Err(TaskError::new(format!("`{key}.prepare.max-length` {problem}")))
 }
 
-/// Refuses a tokenizer of another size than the network was made for.
-pub(crate) fn check_vocabulary(key: &str, vocabulary: usize, tokenizer: &Tokenizer) -> Result<(), TaskError> {
+/// Refuses a tokenizer of another size than the network was made for, or whose special tokens leave a text no room.
+pub(crate) fn check_tokenizer(
+    key: &str,
+    vocabulary: usize,
+    prepare: &TextPrepare,
+    tokenizer: &Tokenizer,
+) -> Result<(), TaskError> {
+    let room = prepare.check_room(&format!("{key}.prepare"), tokenizer);
+    room.map_err(|error: DataError| TaskError::new(error.to_string()))?;
     if tokenizer.size() == vocabulary {
         return Ok(());
     }

@@ -19,7 +19,7 @@ use crate::{
     Accumulation, AverageConfig, Event, Examples, Meter, Rows, Schedule, StepReport, TrainConfig, TrainError, Workers,
     average, clip, evaluate,
     examples::training_batches,
-    freeze::{Freezing, learning},
+    freeze::{Freezing, learning, parameters},
     global_norm,
     state::{Memory, Moving, Place, Snapshot, State, load_chosen, load_weights},
 };
@@ -264,7 +264,7 @@ where
             total_steps: config.total_steps(samples),
             steps_per_epoch: config.steps_per_epoch(samples),
             step: self.state.memory.place.step,
-            parameters: self.state.now.model.num_params(),
+            parameters: parameters(&*self.state.now.model),
             learning: learning(&*self.state.now.model),
         });
     }
@@ -476,7 +476,8 @@ where
         let memory = &mut self.state.memory;
         let value = valid.get(&self.monitor.figure).unwrap_or(f64::NAN);
         memory.evaluations.push((memory.place.step as u64, value.is_finite().then_some(value)));
-        let improved = memory.best.as_ref().is_none_or(|best| self.monitor.better(value, best.value));
+        let is_better = |best: &Best| self.monitor.better(value, best.value);
+        let improved = value.is_finite() && memory.best.as_ref().is_none_or(is_better);
         if improved {
             let Place { epoch, step, .. } = memory.place;
             memory.best =

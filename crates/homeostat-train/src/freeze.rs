@@ -56,8 +56,27 @@ pub(crate) fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
+/// Refuses a pattern that fits no parameter. One that names what it leaves out (`!head.*`) has to fit what it names, too: all
+/// others fit it by a slip as well.
+pub(crate) fn check_pattern<'a, M: Module>(
+    key: &'static str,
+    pattern: &str,
+    module: &M,
+    mut names: impl Iterator<Item = &'a str> + Clone,
+) -> Result<(), TrainError> {
+    let named = pattern.strip_prefix('!').unwrap_or(pattern);
+    let missed = if !names.clone().any(|name| name_fits(named, name)) {
+        named
+    } else if !names.any(|name| fits(pattern, name)) {
+        pattern
+    } else {
+        return Ok(());
+    };
+    Err(TrainError::setting(key, no_parameter(module, missed)))
+}
+
 /// What to say of a pattern that fits no parameter: one like it that fits, and some names.
-pub(crate) fn no_parameter<M: Module>(module: &M, pattern: &str) -> String {
+fn no_parameter<M: Module>(module: &M, pattern: &str) -> String {
     let mut reader = Reader::default();
     module.visit(&mut reader);
     let is_parameter = |leaf: &&Leaf| leaf.kind == LeafKind::Parameter;
@@ -127,8 +146,7 @@ impl Freezing {
         let freezing = Self { leaves: reader.leaves };
         let parameters = || freezing.leaves.iter().filter(|leaf| leaf.kind == LeafKind::Parameter);
         let known = |key: &'static str, pattern: &str| {
-            let is_known = parameters().any(|leaf| fits(pattern, &leaf.name));
-            if is_known { Ok(()) } else { Err(TrainError::setting(key, no_parameter(module, pattern))) }
+            check_pattern(key, pattern, module, parameters().map(|leaf| leaf.name.as_str()))
         };
         config.freeze.iter().try_for_each(|pattern| known("train.freeze", pattern))?;
         let (key, learners) = config.given_learners();
@@ -184,18 +202,35 @@ impl Leaf {
 
 /// How many numbers of a network learn now.
 pub(crate) fn learning<M: Module>(module: &M) -> usize {
-    #[derive(Default)]
-    struct Count(usize);
+    counted(module, |_, learns| learns)
+}
+
+/// How many numbers of a network are parameters, whether they learn or are frozen; running statistics are none.
+pub fn parameters<M: Module>(module: &M) -> usize {
+    counted(module, |name, _| !name.starts_with("running_"))
+}
+
+/// The numbers in the tensors that count, by their last name and whether they learn now.
+fn counted<M: Module>(module: &M, counts: fn(&str, bool) -> bool) -> usize {
+    struct Count {
+        name: String,
+        counts: fn(&str, bool) -> bool,
+        sum: usize,
+    }
     impl ModuleVisitor for Count {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            name.clone_into(&mut self.name);
+        }
+
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if param.is_require_grad() {
-                self.0 += param.lazy_shape().num_elements();
+            if (self.counts)(&self.name, param.is_require_grad()) {
+                self.sum += param.lazy_shape().num_elements();
             }
         }
     }
-    let mut count = Count::default();
+    let mut count = Count { name: String::new(), counts, sum: 0 };
     module.visit(&mut count);
-    count.0
+    count.sum
 }
 
 #[derive(Default)]

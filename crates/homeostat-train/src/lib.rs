@@ -43,7 +43,7 @@ pub use evaluate::evaluate;
 pub use event::{Event, StepReport};
 pub use examples::{Draw, Examples, Rows, Workers};
 pub use fit::{End, Finished, Job, Meters, fit};
-pub use freeze::{StatisticsConfig, UnfreezeConfig, divided};
+pub use freeze::{StatisticsConfig, UnfreezeConfig, divided, parameters};
 pub use gradients::{Accumulation, ClipConfig, clip, global_norm};
 pub use lora::{Factors, LoraConfig};
 pub use meter::Meter;

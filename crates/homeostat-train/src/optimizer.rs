@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TrainError,
     bound::{DECAY, NOT_NEGATIVE, POSITIVE},
-    freeze::{fits, no_parameter},
+    freeze::{check_pattern, fits},
     rules::{Adam, AdamW, Decay, Moments, Momentum},
 };
 
@@ -446,9 +446,7 @@ impl OptimizerConfig {
         let mut parameters = Parameters::default();
         module.visit(&mut parameters);
         for group in groups {
-            if !parameters.shapes.keys().any(|path| fits(&group.parameters, path)) {
-                return Err(TrainError::setting("train.groups", no_parameter(module, &group.parameters)));
-            }
+            check_pattern("train.groups", &group.parameters, module, parameters.shapes.keys().map(String::as_str))?;
         }
         let slots = parameters.shapes.into_iter().map(|(path, shape)| {
             let rank = shape.len();

@@ -163,6 +163,9 @@ impl PretrainedConfig {
         if self.adapter.as_ref().is_some_and(String::is_empty) {
             return wrong("adapter is empty: name a folder, or leave it out");
         }
+        if self.allow.iter().any(|pattern| pattern.starts_with('!')) {
+            return wrong("allow takes no `!`: name what may differ, such as \"head.*\"");
+        }
         match (&self.sha256, self.from.as_str()) {
             (_, "") => wrong("from is empty: name a file, hf:OWNER/NAME, or an https: address"),
             (_, from) if from.starts_with("http:") && self.sha256.is_none() => {
@@ -217,7 +220,11 @@ impl TrainConfig {
         self.pretrained.as_ref().map_or(Ok(()), PretrainedConfig::check)?;
         if let Some(lora) = &self.lora {
             lora.check()?;
-            let taken = [("learn", !self.learn.is_empty()), ("unfreeze", !self.unfreeze.is_empty())];
+            let taken = [
+                ("learn", !self.learn.is_empty()),
+                ("freeze", !self.freeze.is_empty()),
+                ("unfreeze", !self.unfreeze.is_empty()),
+            ];
             if let Some((key, _)) = taken.iter().find(|(_, given)| *given) {
                 let problem = format!("cannot stand beside train.{key}: what else learns stands in train.lora.beside");
                 return Err(TrainError::setting("train.lora", problem));

@@ -20,7 +20,7 @@ const HUGGING_FACE: &str = "transformers";
 struct Exported {
     origin: &'static str,
     weights: Weights,
-    /// Our tensors that have no place there.
+    /// What of ours has no place there.
     without: Vec<String>,
 }
 
@@ -45,7 +45,11 @@ fn exported(artifact: &Artifact, names: Option<&str>) -> anyhow::Result<Exported
         TaskConfig::ImageClassification(config) => {
             let (name, tables) = (config.model.name(), config.model.names());
             let table = chosen(name, tables, names)?.with_context(|| format!("`{name}` has {}", only_ours()))?;
-            by_table(&config.init()?, artifact, &table)
+            let mut exported = by_table(&config.init()?, artifact, &table)?;
+            if config.temperature != 1.0 {
+                exported.without.push(format!("the temperature {:.4} of its answers", config.temperature));
+            }
+            Ok(exported)
         }
         TaskConfig::LanguageModel(config) => {
             let (name, tables) = (config.model.name(), config.names());

@@ -101,10 +101,14 @@ fn show(name: &str, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The names that are nearest to a name or pattern that fits none, and where all of them stand.
+/// Some names that a name or pattern which fits none is a part of, else the nearest ones, and where all of them stand.
 fn meant(name: &str) -> String {
     let names: Vec<&str> = KnownNetwork::all().iter().map(|known| known.name).collect();
-    let meant = match nearest_names(name.trim_matches('*'), &names).as_ref() {
+    let name = name.trim_matches('*');
+    let longer = names.iter().filter(|longer| longer.contains(name)).take(3).map(|longer| (*longer).to_owned());
+    let longer: Box<[String]> = longer.collect();
+    let meant = if longer.is_empty() { nearest_names(name, &names) } else { longer };
+    let meant = match meant.as_ref() {
         [] => String::new(),
         names => format!("; did you mean {}?", names.join(" or ")),
     };

@@ -31,6 +31,9 @@ fn networks_are_found_by_name() {
         says(&shown, &[words]);
     }
     says(&place.refused(&["models", "show", "resnet19"]), &["no network's name is `resnet19`", "did you mean resnet1"]);
+    // A beginning, or an end, is meant sooner than what is spelt nearly so.
+    says(&place.refused(&["models", "show", "vit_tiny"]), &["did you mean vit_tiny_patch16_224"]);
+    says(&place.refused(&["models", "show", "resnet20"]), &["did you mean cifar_resnet20"]);
     let nothing = place.refused(&["models", "list", "nothing*"]);
     says(&nothing, &["no network's name is `nothing*` (see homeostat models list)"]);
     says(&place.refused(&["models", "list", "*reznet*"]), &["did you mean resnet18"]);
@@ -67,6 +70,9 @@ fn exported_weights_come_back() {
     says(&place.refused(&["models", "export", "runs/latest", "third.pth"]), &["does not end in .safetensors"]);
     let names = place.refused(&["models", "export", "runs/latest", "third.safetensors", "--names", "keras"]);
     says(&names, &["has the names of pytorch_resnet_cifar10"]);
+    place.well(&train(&["train.calibrate=true"]));
+    let said = place.well(&["models", "export", "runs/latest", "calibrated.safetensors"]);
+    says(&said, &["pytorch_resnet_cifar10, without the temperature ", " of its answers"]);
     let ours = Place::with_run();
     says(&ours.refused(&["models", "export", "runs/latest", "mlp.safetensors"]), &["`mlp` has no names but ours"]);
 }

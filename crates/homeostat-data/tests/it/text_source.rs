@@ -211,7 +211,9 @@ fn tables_that_are_none_are_refused_in_one_line() {
     let parts = [("train.csv", &b"text,label\na,b\n"[..]), ("test.csv", b"text,label\na,b\nc,d\n")];
     let error = open(&parts, table()).unwrap_err().to_string();
     assert!(
-        error.ends_with("set: test.csv, line 3: test.csv has the label `d`, which the training part has not"),
+        error.contains(
+            "set: test.csv, line 3: test.csv has the label `d`, which the training part has not: mend or remove"
+        ),
         "{error}"
     );
     let error = open(&parts, TextTableConfig { files: words(&["../x.csv"]), ..table() }).unwrap_err().to_string();

@@ -142,6 +142,9 @@ fn texts_that_are_too_long_are_cut_or_refused() {
     assert_eq!(bare.apply(&tokenizer, "the the the", None).unwrap().ids.len(), 3);
     let tiny = TextPrepare { max_length: 2, ..cut };
     assert!(tiny.apply(&tokenizer, "the", None).unwrap_err().to_string().contains("no room"));
+    let error = tiny.check_room("prepare", &tokenizer).unwrap_err().to_string();
+    assert!(error.contains("prepare.max-length") && error.contains("beside 2 special tokens"), "{error}");
+    assert!(TextPrepare { max_length: 3, ..tiny }.check_room("prepare", &tokenizer).is_ok());
 }
 
 #[test]

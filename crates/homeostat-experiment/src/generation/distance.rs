@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use burn::tensor::{DType, Device, TensorData};
 use homeostat_artifact::Artifact;
-use homeostat_data::{Image, ImagePrepare, Rng, Splits, stream};
+use homeostat_data::{Image, ImagePrepare, Rng, stream};
 use homeostat_deploy::published;
 use homeostat_metrics::{Moments, frechet_distance};
 use homeostat_models::{CnnConfig, Head, ImageModel, ImageModelConfig, Padding};
@@ -43,14 +43,19 @@ impl Distance {
 }
 
 /// Refuses what cannot be measured, before anything is learnt.
-pub(super) fn check(frechet: &FrechetConfig, splits: &Splits) -> Result<(), ExperimentError> {
+pub(super) fn check(
+    plan: &Plan<Generation>,
+    frechet: &FrechetConfig,
+    setting: &Setting<'_>,
+) -> Result<(), ExperimentError> {
+    let splits = &plan.splits;
     let measured = if splits.test.is_empty() { splits.valid.len() } else { splits.test.len() };
     let fewest = frechet.samples.min(measured).min(splits.train.len());
     if fewest < FEWEST {
         let problem = format!("compares {fewest} pictures, but fewer than {FEWEST} tell nothing: take more");
         return Err(ExperimentError::setting(&format!("{KEY}.samples"), problem));
     }
-    Ok(())
+    Eye::open(plan.task.input(), frechet, setting).map(drop)
 }
 
 /// Measures the distances; gives nothing if it is stopped from outside.

@@ -118,6 +118,13 @@ fn what_makes_no_pairs_is_refused_in_one_line() {
     let fails = |words: &[&str]| place.try_train(questions(words)).map(drop).unwrap_err().to_string();
     let error = fails(&["data.text.source.table.pair=''"]);
     assert!(error.contains("learns from pairs: name the column"), "{error}");
+    for (word, words) in [
+        ("train.batch-size=1", "`train.batch-size`: is 1, but a text is told from"),
+        ("data.sampling=class-balanced", "`data.sampling`: draws by classes"),
+    ] {
+        let error = fails(&[word]);
+        assert!(error.contains(words) && error.lines().count() == 1, "{error}");
+    }
     let refused = |words: &[&str]| Experiment::text("q.toml", TEXT).overrides(words).load().unwrap_err().to_string();
     for (error, words) in [
         (refused(&["train.metrics=['accuracy']"]), "`train.metrics`: is of classes"),

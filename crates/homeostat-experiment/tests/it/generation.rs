@@ -136,6 +136,19 @@ fn what_is_no_number_is_spoken_of_by_the_guard() {
 }
 
 #[test]
+fn a_network_of_no_numbers_is_not_published() {
+    let place = Place::new();
+    // Over before the guard gives up.
+    let words = ["train.optimizer.adamw.learning-rate=1e30", "train.max-steps=2"];
+    let error = place.try_train(digits(MODELS[1], &words)).unwrap_err().to_string();
+    assert!(error.contains("validation loss that is no number, so nothing is published"), "{error}");
+    let run = Run::open(&place.out().join("made/2026-11-23T17-13-05Z")).unwrap();
+    let result = run.result().unwrap().unwrap();
+    assert_eq!((result.state, result.best), (RunState::Failed, None));
+    assert!(!run.path().join("artifact").exists());
+}
+
+#[test]
 fn what_does_not_fit_is_refused_in_one_line() {
     let place = Place::new();
     let load = |words: &[&str]| {
@@ -161,6 +174,7 @@ fn what_does_not_fit_is_refused_in_one_line() {
         let error = place.try_train(load(&[word, "epochs=1"]).unwrap()).unwrap_err().to_string();
         assert!(error.contains(words) && !error.contains('\n'), "{word}: {error}");
     }
+    assert!(!place.out().join("made").exists(), "refused before anything is learnt");
     let error = Experiment::builtin("digits").unwrap().overrides(&["train.frechet={}"]).load().unwrap_err().to_string();
     assert!(error.contains("train.frechet"), "{error}");
 }

@@ -116,6 +116,10 @@ fn files_may_say_which_part_they_are_and_tokens_may_be_more_than_characters() {
     assert!(figure("loss") > 1.2 * figure("nats-per-character"), "{:?}", result.valid);
     let shown = run.experiment().unwrap();
     assert!(shown.contains("the texts come divided"), "{shown}");
+    // What is there to test with is not learnt from.
+    fs::rename(folder.join("valid.txt"), folder.join("test.txt")).unwrap();
+    let error = place.try_train(plays(&words)).map(drop).unwrap_err().to_string();
+    assert!(error.contains("`data.split`: finds texts of some parts alone"), "{error}");
 }
 
 fn are_near(a: &TensorData, b: &TensorData) -> bool {

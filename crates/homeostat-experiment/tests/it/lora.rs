@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use burn::tensor::TensorData;
 use homeostat_artifact::{Run, sha256};
 use homeostat_config::Resolved;
-use homeostat_data::Rng;
+use homeostat_data::{Rng, Tokenizer, TokenizerConfig};
 use homeostat_experiment::Experiment;
 use homeostat_models::bert_weights;
 use homeostat_task::{PEFT_FILES, PeftAdapter, PeftPrefix, Weights, read_foreign};
@@ -358,6 +358,18 @@ fn a_bert_brings_its_settings_and_its_tokenizer_may_lie_anywhere_below_the_roots
     };
     let homeostat_models::SequenceModelConfig::Transformer(network) = task.model else { panic!("a transformer") };
     assert_eq!((network.heads, network.hidden, network.epsilon), (2, 24, 1e-6));
+    // What the experiment says of the network stays, wherever it says it, and the rest comes from there.
+    let network = |experiment: Experiment| {
+        let homeostat_tasks::TaskConfig::TextClassification(task) = experiment.task else { panic!("texts") };
+        let homeostat_models::SequenceModelConfig::Transformer(network) = task.model else { panic!("a transformer") };
+        (network.heads, network.hidden, network.dropout, network.adapter)
+    };
+    let (run, _) = train(&["epochs=1", "task.text-classification.model.transformer.dropout=0.3"]).unwrap();
+    assert_eq!(network(crate::place::recorded(&run).value), (2, 24, 0.3, 0));
+    let written = text.replace("[data]", "model.transformer = { adapter = 2, heads = 4 }\n[data]");
+    let words = ["epochs=1", "train.pretrained.allow=['head.*', '*adapter*']"];
+    let (run, _) = place.train(Experiment::text("pets.toml", &written).overrides(&words).load().unwrap());
+    assert_eq!(network(crate::place::recorded(&run).value), (4, 24, 0.1, 2));
     for (text, words) in [
         (r#"{"model_type": "roberta"}"#, "is of the network `roberta`"),
         (r#"{"model_type": "bert", "hidden_act": "relu"}"#, "has the hidden_act `relu`"),
@@ -373,6 +385,26 @@ fn a_bert_brings_its_settings_and_its_tokenizer_may_lie_anywhere_below_the_roots
         train(&["data.text.tokenizer={ file = \"hf:owner/name\" }", "train.pretrained={ from = \"hf:owner/name\" }"]);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("set HOMEOSTAT_CACHE"), "{error}");
+}
+
+/// Of as many tokens, so that no shape tells.
+#[test]
+fn a_tokenizer_that_is_not_that_of_the_weights_is_refused() {
+    let place = Place::new();
+    prepared(&place);
+    let begin = || place.try_train(pets(&["epochs=1"])).map(drop).map_err(|error| error.to_string());
+    let config = TokenizerConfig { size: 60, ..TokenizerConfig::default() };
+    let learnt = |words: &str| {
+        let texts = (0..30).map(|number| words.replace('#', &number.to_string()));
+        let tokenizer = Tokenizer::train(&config, texts).unwrap();
+        assert_eq!(tokenizer.size(), 60);
+        fs::write(place.data().join("tokenizer.json"), tokenizer.to_json()).unwrap();
+    };
+    // Of the same letters.
+    learnt("the dog number # barks, the # dogs bark, # numbers, numb the # hours");
+    let error = begin().unwrap_err();
+    assert!(error.contains("`train.pretrained`: the tokenizer is not that of the weights: token "), "{error}");
+    assert!(error.ends_with("tokenizer.json; name that one in tokenizer.file"), "{error}");
 }
 
 #[test]

@@ -45,7 +45,16 @@ fn a_run_begins_with_the_weights_of_another_and_what_is_frozen_stays() {
     assert!(apart("hidden.0.weight", weights) < 1e-6, "frozen");
     assert!(apart("head.weight", weights) > 1e-4, "learnt");
 
+    // The folder of a run is enough, and the name of a network is no file.
+    let run = format!("train.pretrained.from='{}'", first.path().display());
+    let (same, _) = place.train(digits(&[&run, "train.epochs=0"]));
+    assert!(apart("head.weight", [&published(&first), &published(&same)]) < 1e-6);
     let refused = |words: &[&str]| place.try_train(digits(words)).unwrap_err().to_string();
+    let known = refused(&["train.pretrained.from=resnet18"]);
+    assert!(
+        known.contains("no file `resnet18`, but a network of that name; its weights are from = \"https:"),
+        "{known}"
+    );
     let deeper = refused(&[&from(""), "model.mlp.hidden=[16, 12]"]);
     assert!(deeper.contains("model.safetensors: the weights are of another network"), "{deeper}");
     let (third, _) = place.train(digits(&[&from("'*'"), "model.mlp.hidden=[16, 12]"]));

@@ -41,7 +41,10 @@ impl Default for CifarResNetConfig {
 impl Describe for CifarResNetConfig {
     fn check(&self) -> Result<(), ModelError> {
         if !(8..=1202).contains(&self.depth) || self.depth % 6 != 2 {
-            let problem = format!("is {}, but is two more than a multiple of six, in 8..=1202", self.depth);
+            let problem = format!(
+                "is {}, but must be two more than a multiple of six, in 8..=1202: 20, 32, 44, 56 and 110 are usual",
+                self.depth
+            );
             return Err(ModelError::Setting { network: NAME, setting: "depth", problem });
         }
         check_width(NAME, "width", self.width)?;

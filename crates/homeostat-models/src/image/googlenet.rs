@@ -91,7 +91,8 @@ impl Describe for GoogLeNetConfig {
         {
             rows.push((ours.to_owned(), theirs.to_owned()));
         }
-        vec![NameTable::of("torchvision", rows)]
+        let ignored = if self.auxiliary { vec![] } else { vec!["aux1.*".to_owned(), "aux2.*".to_owned()] };
+        vec![NameTable { ignored, ..NameTable::of("torchvision", rows) }]
     }
 }
 

@@ -179,7 +179,8 @@ impl Describe for InceptionV3Config {
         row("auxiliary.convs.{c}".to_owned(), "AuxLogits.conv{c}".to_owned());
         rows.push(("auxiliary.head".to_owned(), "AuxLogits.fc".to_owned()));
         rows.push(("head".to_owned(), "fc".to_owned()));
-        vec![NameTable::of("torchvision", rows)]
+        let ignored = if self.auxiliary { vec![] } else { vec!["AuxLogits.*".to_owned()] };
+        vec![NameTable { ignored, ..NameTable::of("torchvision", rows) }]
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ImageShape,
     blocks::{StochasticDepth, Then, Window, convolve, normalise_last, transform},
-    check_depth, check_dropout, check_rate, check_width,
+    check_dropout, check_rate, check_width,
     network::{Describe, ImageNetwork, NameTable},
     trace,
 };
@@ -57,7 +57,10 @@ impl Describe for VitConfig {
         {
             check_width(NAME, setting, value)?;
         }
-        check_depth(NAME, self.depth, &(1..=100).collect::<Vec<_>>())?;
+        if !(1..=100).contains(&self.depth) {
+            let problem = format!("is {}, but must lie in 1..=100", self.depth);
+            return Err(ModelError::Setting { network: NAME, setting: "depth", problem });
+        }
         if !self.width.is_multiple_of(self.heads) {
             let problem = format!("are {}, but must divide the width, {}", self.heads, self.width);
             return Err(ModelError::Setting { network: NAME, setting: "heads", problem });

@@ -45,7 +45,10 @@ impl Default for WideResNetConfig {
 impl Describe for WideResNetConfig {
     fn check(&self) -> Result<(), ModelError> {
         if !(10..=1204).contains(&self.depth) || self.depth % 6 != 4 {
-            let problem = format!("is {}, but is four more than a multiple of six, in 10..=1204", self.depth);
+            let problem = format!(
+                "is {}, but must be four more than a multiple of six, in 10..=1204: 16, 28 and 40 are usual",
+                self.depth
+            );
             return Err(ModelError::Setting { network: NAME, setting: "depth", problem });
         }
         check_width(NAME, "widening", self.widening)?;

@@ -103,6 +103,23 @@ impl Case {
     }
 }
 
+/// Weights with further heads, as they are published, fit a network that learns without them.
+#[test]
+fn further_heads_are_not_needed() {
+    let device = device();
+    for (name, key) in [("googlenet", "googlenet"), ("inception_v3", "inception-v3")] {
+        let case = Case::read(&fixtures().join(format!("{name}.json")));
+        let mut config = serde_json::to_value(&case.config).unwrap();
+        config[key]["auxiliary"] = false.into();
+        let config: ImageModelConfig = serde_json::from_value(config).unwrap();
+        let network = config.init(case.shape(), case.classes, &device).unwrap();
+        let [table] = &config.names()[..] else { panic!("one table") };
+        let names = ForeignNames::of(&network, &table.rows).unwrap();
+        assert!(names.adopt(&case.theirs, &[]).is_err(), "{name}");
+        assert!(names.adopt(&case.theirs, &table.ignored).is_ok(), "{name}");
+    }
+}
+
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }

@@ -162,8 +162,18 @@ fn files_of_pytorch_are_read_and_their_code_is_not_run() {
         assert!(error.contains("not weights of PyTorch: its pickle asks for `posix.system`"), "{name}: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
-    assert!(!Path::new("homeostat-was-here").exists());
     let folder = tempfile::tempdir().unwrap();
+    // All there is.
+    let root = folder.path().join("root.pth");
+    std::fs::write(&root, b"cposix\nsystem\n(S'touch homeostat-was-here'\ntR.").unwrap();
+    let error = read_foreign(&root).unwrap_err().to_string();
+    assert!(error.contains("its pickle asks for `posix.system`"), "{error}");
+    assert!(!Path::new("homeostat-was-here").exists());
+    let cut = folder.path().join("cut.safetensors");
+    let whole = std::fs::read(fixture("weights.safetensors")).unwrap();
+    std::fs::write(&cut, &whole[..whole.len() - 1]).unwrap();
+    let error = read_foreign(&cut).unwrap_err().to_string();
+    assert!(error.contains("cut short or damaged") && error.ends_with("fetch it again"), "{error}");
     for (name, bytes) in
         [("cut.pth", &std::fs::read(fixture("weights.pth")).unwrap()[..300]), ("none.safetensors", b"")]
     {

@@ -146,6 +146,7 @@ fn what_makes_no_change_is_refused() {
         (refused(&|_, lora| lora.dropout = 1.0), "`train.lora.dropout`: is 1"),
         (refused(&|_, lora| lora.alpha = 0.0), "`train.lora.alpha`: is 0"),
         (refused(&|config, _| config.learn = names(&["*"])), "`train.lora`: cannot stand beside train.learn"),
+        (refused(&|config, _| config.freeze = names(&["head.*"])), "cannot stand beside train.freeze"),
         (refused(&|config, _| config.unfreeze = vec![thaw.clone()]), "cannot stand beside train.unfreeze"),
     ] {
         assert!(line.contains(words), "{line}");

@@ -3,7 +3,10 @@
 use homeostat_artifact::{Checkpoint, RunWriter};
 use homeostat_control::{ControlEvent, Observation};
 use homeostat_task::{Task, Weights};
-use homeostat_train::{AverageConfig, CheckpointConfig, EmaConfig, End, OptimizerConfig, TrainConfig, UnfreezeConfig};
+use homeostat_train::{
+    AverageConfig, CheckpointConfig, EmaConfig, End, Event, GroupConfig, OptimizerConfig, PretrainedConfig,
+    TrainConfig, UnfreezeConfig,
+};
 
 use crate::toy::{Directions, Trial, device, latest, new_run, scratch, turn};
 
@@ -106,6 +109,20 @@ fn patterns_that_fit_nothing_are_refused() {
             assert!(line.contains(&format!("`train.{key}`: {said}")), "{line}");
         }
     }
+    // All fit what is spelt wrongly behind a `!`.
+    for key in ["freeze", "learn", "unfreeze", "groups"] {
+        let wrong = "!hed.*".to_owned();
+        let line = refused(&|config| match key {
+            "freeze" => config.freeze = vec![wrong.clone()],
+            "learn" => config.learn = vec![wrong.clone()],
+            "unfreeze" => config.unfreeze[0].parameters = wrong.clone(),
+            _ => config.groups = vec![GroupConfig { parameters: wrong.clone(), ..GroupConfig::default() }],
+        });
+        assert!(
+            line.contains(&format!("`train.{key}`: `hed.*` matches no parameter: did you mean `head.*`?")),
+            "{line}"
+        );
+    }
     let line = refused(&|config| config.freeze = vec!["hidden.*".to_owned(), "!hidden.*".to_owned()]);
     assert!(line.contains("leaves nothing to learn"), "{line}");
     let line = refused(&|config| config.unfreeze[0].parameters = "head.*".to_owned());
@@ -114,10 +131,35 @@ fn patterns_that_fit_nothing_are_refused() {
     assert_eq!([0, 5].map(|epochs| thaw.never_in(epochs)), [None, None]);
     let line = thaw.never_in(4).unwrap();
     assert!(line.contains("`hidden.bias` never learns: after-epochs is 4 of 4"), "{line}");
+    let excepted = PretrainedConfig {
+        from: "a.safetensors".to_owned(),
+        allow: vec!["!head.*".to_owned()],
+        ..PretrainedConfig::default()
+    };
+    let line = refused(&|config| config.pretrained = Some(excepted.clone()));
+    assert!(line.contains("allow takes no `!`"), "{line}");
     let line = refused(&|config| config.layer_decay = Some(1.5));
     assert!(line.contains("`train.layer-decay`: is 1.5"), "{line}");
     let line = refused(&|config| config.average = Some(AverageConfig::Best(0)));
     assert!(line.contains("`train.average`: is 0"), "{line}");
+}
+
+#[test]
+fn running_statistics_are_no_parameters() {
+    let _turn = turn();
+    let root = scratch();
+    let mut trial = thawing();
+    trial.task.norm = true;
+    (trial.config.freeze, trial.config.unfreeze) = (vec![], vec![]);
+    let mut counts = vec![];
+    let note = |event: &Event<'_>| {
+        if let Event::Begin { parameters, learning, .. } = event {
+            counts.push((*parameters, *learning));
+        }
+    };
+    trial.run(&new_run(root.path()), None, None, note).unwrap();
+    // 4 x 8 + 8, 8 + 8 of the norm, and 8 x 3 + 3.
+    assert_eq!(counts, [(83, 83)]);
 }
 
 #[test]
@@ -131,7 +173,7 @@ fn the_published_weights_are_the_mean_of_checkpoints() {
         let trial = Trial::new(TrainConfig { average: Some(average), checkpoint, ..config(6) });
         let End::Finished(finished) = trial
             .run(&run, None, None, |event| {
-                if let homeostat_train::Event::Epoch { step, valid, .. } = event {
+                if let Event::Epoch { step, valid, .. } = event {
                     order.push((*step as u64, valid.get("accuracy").unwrap()));
                 }
             })
