@@ -117,8 +117,9 @@ fn check_tokenizer<K: Kind>(task: &K::Task, weights: &Path) -> Result<(), Experi
         [format!("assets/{TOKENIZER_FILE}"), TOKENIZER_FILE.to_owned()].map(|name| weights.with_file_name(name));
     let Some(path) = beside.into_iter().find(|path| path.is_file()) else { return Ok(()) };
     let (own, Ok(theirs)) = (Tokenizer::from_json(&own)?, Tokenizer::open(&path)) else { return Ok(()) };
-    let ids = 0..u32::try_from(own.size()).unwrap_or(u32::MAX);
-    let Some(id) = ids.into_iter().find(|&id| own.size() == theirs.size() && own.token(id) != theirs.token(id)) else {
+    let size = own.size();
+    let mut ids = 0..u32::try_from(size).unwrap_or(u32::MAX);
+    let Some(id) = ids.find(|&id| own.token(id) != theirs.token(id)).filter(|_| size == theirs.size()) else {
         return Ok(());
     };
     let [here, there] = [own, theirs].map(|tokenizer| tokenizer.token(id).unwrap_or_default());

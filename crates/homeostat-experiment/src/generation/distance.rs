@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use burn::tensor::{DType, Device, TensorData};
 use homeostat_artifact::Artifact;
-use homeostat_data::{Image, ImagePrepare, Rng, stream};
+use homeostat_data::{DataError, Image, ImagePrepare, Rng, stream};
 use homeostat_deploy::published;
 use homeostat_metrics::{Moments, frechet_distance};
 use homeostat_models::{CnnConfig, Head, ImageModel, ImageModelConfig, Padding};
@@ -117,7 +117,8 @@ impl Eye {
         let device = setting.device.clone().inner();
         let (task, model, name) = match &frechet.network {
             Some(run) => {
-                let artifact = Artifact::open(&setting.roots.find(run)?)?;
+                let wrong = |error: DataError| ExperimentError::setting(&format!("{KEY}.network"), error.to_string());
+                let artifact = Artifact::open(&setting.roots.find(run).map_err(wrong)?)?;
                 let TaskConfig::ImageClassification(config) = TaskConfig::parse(artifact.kind(), &artifact.task()?)?
                 else {
                     let problem = format!("{run} is no run that sorts pictures");
