@@ -112,10 +112,10 @@ pub(crate) fn initial<K: Kind>(
 
 /// Refuses a tokenizer that numbers the tokens otherwise than the one beside the weights; where the numbers of tokens differ, the shapes tell.
 fn check_tokenizer<K: Kind>(task: &K::Task, weights: &Path) -> Result<(), ExperimentError> {
-    let Some(own) = K::assets(task).remove(TOKENIZER_FILE) else { return Ok(()) };
     let beside =
         [format!("assets/{TOKENIZER_FILE}"), TOKENIZER_FILE.to_owned()].map(|name| weights.with_file_name(name));
     let Some(path) = beside.into_iter().find(|path| path.is_file()) else { return Ok(()) };
+    let Some(own) = K::assets(task).remove(TOKENIZER_FILE) else { return Ok(()) };
     let (own, Ok(theirs)) = (Tokenizer::from_json(&own)?, Tokenizer::open(&path)) else { return Ok(()) };
     let size = own.size();
     let mut ids = 0..u32::try_from(size).unwrap_or(u32::MAX);
