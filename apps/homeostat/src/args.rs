@@ -43,6 +43,26 @@ pub(crate) fn source(word: &str, roots: &DataRoot) -> anyhow::Result<SourceConfi
     pictures(word, roots)?.ok_or_else(|| unknown(word, "folder", &KINDS))
 }
 
+/// Data to measure a run of this experiment on: of pictures what [`source`] takes; of texts what [`any_source`] takes, where a file or
+/// a folder is read as the run's own data were.
+pub(crate) fn source_like(experiment: &Experiment, word: &str, roots: &DataRoot) -> anyhow::Result<AnySource> {
+    let Some(text) = &experiment.data.text else { return Ok(AnySource::Pictures(source(word, roots)?)) };
+    if roots.find(word).is_ok() {
+        return Ok(AnySource::Texts(text.source.elsewhere(word, vec![])));
+    }
+    if roots.find_file(word).is_ok() {
+        let (folder, file) = word.rsplit_once('/').unwrap_or((".", word));
+        return Ok(AnySource::Texts(text.source.elsewhere(folder, vec![file.to_owned()])));
+    }
+    if TEXTS.iter().any(|kind| word.strip_prefix(kind).is_some_and(|rest| rest.starts_with(':'))) {
+        return any_source(word, roots);
+    }
+    bail!(
+        "there is no file or folder `{word}`: give one like those that the run has learnt from, or table:FOLDER or text-folder:FOLDER, perhaps \
+         with options, as in table:FOLDER,text=question"
+    );
+}
+
 /// What [`source`] takes; nothing for a word that is none of it.
 fn pictures(word: &str, roots: &DataRoot) -> anyhow::Result<Option<SourceConfig>> {
     let kind = word.split_once(':').map(|(kind, _)| kind);

@@ -203,8 +203,9 @@ pub(crate) struct Eval {
     /// The run's directory, or runs/latest; several are measured alone and together, as the mean of their probabilities.
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
-    /// Another source to measure on: a folder, digits, packed:FILE, or KIND:FOLDER,KEY=VALUE,... with the kind idx, cifar10, cifar100, numpy,
-    /// image-folder, image-table or web-dataset. What the run has learnt from is left out.
+    /// Another source to measure on. Of pictures: a folder, digits, packed:FILE, or KIND:FOLDER,KEY=VALUE,... with the kind idx, cifar10,
+    /// cifar100, numpy, image-folder, image-table or web-dataset. Of texts: a file or a folder like that of the run's own, or
+    /// table:FOLDER,KEY=VALUE,... or text-folder:FOLDER,... What the run has learnt from is left out.
     #[arg(long, value_name = "SOURCE")]
     pub(crate) data: Option<String>,
     /// Averages the answers over several views of each picture (test-time augmentation).

@@ -117,12 +117,15 @@ impl<'a> Gathered<'a> {
         Ok(Checked { labels, several, group: None })
     }
 
-    /// The class that a label means where classes are prescribed: by its name, else by its place.
+    /// The class that a label means where classes are prescribed: by its name, else by its place; only by its name where the names are
+    /// numbers themselves.
     fn prescribed(&self, label: &str) -> Result<Option<String>, String> {
         if self.classes.is_empty() || self.places.contains_key(label) {
             return Ok(None);
         }
-        match label.parse::<usize>().ok().and_then(|at| self.classes.get(at)) {
+        let have_names = || self.classes.iter().any(|class| class.parse::<i64>().is_err());
+        let place = label.parse::<usize>().ok().filter(|_| have_names());
+        match place.and_then(|at| self.classes.get(at)) {
             Some(name) => Ok(Some(name.clone())),
             None => {
                 let meant =

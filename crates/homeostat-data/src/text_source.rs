@@ -46,6 +46,16 @@ impl TextSourceConfig {
         }
     }
 
+    /// The same columns, or units, in another folder; without `files`, in all that a source of this kind finds there.
+    #[must_use]
+    pub fn elsewhere(&self, folder: &str, files: Vec<String>) -> Self {
+        let folder = folder.to_owned();
+        match self {
+            Self::Table(config) => Self::Table(TextTableConfig { folder, files, ..config.clone() }),
+            Self::TextFolder(config) => Self::TextFolder(TextFolderConfig { folder, files, ..config.clone() }),
+        }
+    }
+
     /// The folder as the configuration names it.
     #[must_use]
     pub fn folder(&self) -> &str {

@@ -149,7 +149,7 @@ fn begin<K: Kind>(
     plan.check(setting)?;
     let initial = initial(&plan, setting, observe)?;
     let train = &plan.experiment().train;
-    train.unfreeze.iter().filter_map(|thaw| thaw.never_in(train.epochs)).for_each(|line| tracing::warn!("{line}"));
+    train.idle().iter().for_each(|line| tracing::warn!("{line}"));
     check_targets(&plan, initial.as_ref().is_none_or(|initial| initial.own_names), setting.device)?;
     let record = plan.splits.record(&plan.source)?;
     let run = Run::create(out, &plan.experiment().name, when, &text)?;

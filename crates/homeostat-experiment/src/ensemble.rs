@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use homeostat_artifact::{Figures, Run};
-use homeostat_data::{SourceConfig, SplitRecord, TestViews};
+use homeostat_data::{AnySource, SplitRecord, Splits, TestViews};
 use homeostat_metrics::{Predictions, Truth};
 use homeostat_tasks::TaskConfig;
 use homeostat_train::Meter;
@@ -35,7 +35,7 @@ pub struct Ensemble {
 /// As of [`evaluate_run`](crate::evaluate_run); or the runs differ in their classes, or in their test parts.
 pub fn evaluate_ensemble(
     runs: &[Run],
-    source: Option<&SourceConfig>,
+    source: Option<&AnySource>,
     tta: Option<TestViews>,
     setting: &Setting<'_>,
 ) -> Result<Ensemble, ExperimentError> {
@@ -57,25 +57,37 @@ pub fn evaluate_ensemble(
     if let Some((at, _)) = texts.iter().enumerate().find(|(_, (_, other))| *other != about_texts) {
         return Err(ExperimentError::run(runs[at].path(), "is not about what the first run is about"));
     }
-    let pairs = || runs.iter().zip(&texts);
+    let texts: Vec<String> = texts.into_iter().map(|(text, _)| text).collect();
     if about_texts {
-        if source.is_some() || tta.is_some() {
-            return Err(ExperimentError::setting("--data, --tta", "are for pictures, but the runs are about texts"));
+        if tta.is_some() {
+            return Err(ExperimentError::setting("--tta", "makes views of pictures, but the runs are about texts"));
         }
-        let plans =
-            pairs().map(|(run, (text, _))| reopen::<Texts>(run, text, setting)).collect::<Result<Vec<_>, _>>()?;
-        return together(runs, &plans, None, tta, setting);
+        return evaluate_all::<Texts>(runs, &texts, source, None, setting);
     }
-    let plan = |(run, (text, _)): (&Run, &(String, bool))| match source {
-        Some(source) => plan_of_source(text, source.clone(), setting),
-        None => reopen::<Images>(run, text, setting),
+    evaluate_all::<Images>(runs, &texts, source, tta, setting)
+}
+
+/// `texts` are the experiments of the runs.
+fn evaluate_all<S: Sorting>(
+    runs: &[Run],
+    texts: &[String],
+    source: Option<&AnySource>,
+    tta: Option<TestViews>,
+    setting: &Setting<'_>,
+) -> Result<Ensemble, ExperimentError> {
+    let pairs = || runs.iter().zip(texts);
+    let Some(source) = source else {
+        let plans = pairs().map(|(run, text)| reopen::<S>(run, text, setting)).collect::<Result<Vec<_>, _>>()?;
+        return together(runs, &plans, None, tta, setting);
     };
-    let plans = pairs().map(plan).collect::<Result<Vec<Plan<Images>>, _>>()?;
-    let strangers = match source {
-        Some(_) => Some(unknown_to_all(runs, &plans)?),
-        None => None,
-    };
-    together(runs, &plans, strangers, tta, setting)
+    let plan = |(run, text): (&Run, &String)| plan_of_source::<S>(run, text, source.clone(), setting);
+    let plans = pairs().map(plan).collect::<Result<Vec<_>, _>>()?;
+    let parts = Splits { test: unknown_to_all(runs, &plans)?, ..Splits::default() };
+    S::warn_of_cut(&plans[0].task, &plans[0].source, &parts, setting.workers)?;
+    let mut ensemble = together(runs, &plans, Some(parts.test), tta, setting)?;
+    let evaluations = ensemble.members.iter_mut().chain([&mut ensemble.together]);
+    evaluations.for_each(|evaluation| evaluation.skipped.extend_from_slice(plans[0].source.left_out()));
+    Ok(ensemble)
 }
 
 /// Figures with cross-entropy by its name: the runs may have learnt by another loss, or with smoothed labels.
@@ -84,7 +96,7 @@ fn of_means(figures: &Figures) -> Figures {
 }
 
 /// The samples that none of the runs knows.
-fn unknown_to_all(runs: &[Run], plans: &[Plan<Images>]) -> Result<Vec<usize>, ExperimentError> {
+fn unknown_to_all<K: Kind>(runs: &[Run], plans: &[Plan<K>]) -> Result<Vec<usize>, ExperimentError> {
     let mut shared: Option<Vec<usize>> = None;
     for (run, plan) in runs.iter().zip(plans) {
         let (own, _) = unknown(run, plan)?;
@@ -118,12 +130,9 @@ fn together<S: Sorting>(
         let other: Option<SplitRecord> = run.split()?;
         let same = record.as_ref().zip(other.as_ref()).is_some_and(|(first, other)| first.test == other.test);
         if strangers.is_none() && !same {
-            let mend = if <S as Kind>::TAKES_OTHER_DATA {
-                ": data for all of them are named with --data, and a split at random is that of the seed"
-            } else {
-                ""
-            };
-            return Err(ExperimentError::run(run.path(), format!("has another test part than the first run{mend}")));
+            let problem = "has another test part than the first run: data for all of them are named with --data, and a split at \
+                           random is that of the seed";
+            return Err(ExperimentError::run(run.path(), problem));
         }
     }
     let indices = strangers.unwrap_or_else(|| first.splits.test.clone());

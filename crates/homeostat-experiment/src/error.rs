@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use homeostat_artifact::ArtifactError;
-use homeostat_config::ConfigError;
+use homeostat_config::{ConfigError, Origin};
 use homeostat_data::DataError;
 use homeostat_deploy::DeployError;
 use homeostat_metrics::MetricError;
+use homeostat_models::KnownNetwork;
 use homeostat_report::ReportError;
 use homeostat_task::{InputError, TaskError};
 use homeostat_train::TrainError;
@@ -72,9 +73,22 @@ pub enum ExperimentError {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// The name of a known network where the experiment wants its family with settings.
+    #[error(
+        "{place}: `{key}` is a family of networks with its settings, and `{name}` is one network of a family: the line for it is the last \
+         that `homeostat models show {name}` prints"
+    )]
+    KnownNetwork {
+        /// Where the name stands.
+        place: Origin,
+        /// The key whose value it is.
+        key: String,
+        /// The name.
+        name: String,
+    },
     /// A configuration error.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Config(ConfigError),
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -108,6 +122,19 @@ impl ExperimentError {
 
     pub(crate) fn run(path: &Path, problem: impl Into<String>) -> Self {
         Self::Run { run: path.display().to_string(), problem: problem.into() }
+    }
+}
+
+impl From<ConfigError> for ExperimentError {
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::UnknownName { place, key, given, .. }
+                if key.ends_with(".model") && KnownNetwork::find(&given).is_some() =>
+            {
+                Self::KnownNetwork { place, key, name: given }
+            }
+            error => Self::Config(error),
+        }
     }
 }
 

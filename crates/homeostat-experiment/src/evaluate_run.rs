@@ -8,7 +8,7 @@ use std::{
 };
 
 use homeostat_artifact::{Artifact, Figures, Run};
-use homeostat_data::{Skipped, SourceConfig, SplitRecord, TestViews};
+use homeostat_data::{AnySource, LabelKind, OnCorrupt, Skipped, SplitRecord, Splits, TestViews};
 use homeostat_deploy::published;
 use homeostat_task::{Outcome, Task};
 use homeostat_tasks::TaskConfig;
@@ -24,7 +24,7 @@ use crate::{
     language::Language,
     plan::Plan,
     recommendations::Recommendations,
-    sorting::{Answers, Sorting, measure},
+    sorting::{Answers, ClassSettings, Sorting, is_of_several, measure},
     texts::Texts,
 };
 
@@ -108,27 +108,25 @@ type Record<K> = <<<K as Kind>::Task as Task>::Outcome as Outcome>::Record;
 /// The run, its artifact or the data are broken, or nothing is left to measure with.
 pub fn evaluate_run(
     run: &Run,
-    source: Option<SourceConfig>,
+    source: Option<AnySource>,
     tta: Option<TestViews>,
     setting: &Setting<'_>,
 ) -> Result<Evaluation, ExperimentError> {
     let text = run.experiment()?;
     match (Experiment::of_run(run)?.load()?.value.task, source) {
-        (TaskConfig::ImageClassification(_), Some(source)) => {
-            let plan = plan_of_source(&text, source, setting)?;
-            let (unknown, known) = unknown(run, &plan)?;
-            measure_sorted(run, &plan, (&unknown, known), (tta, None), setting)
-        }
-        (TaskConfig::ImageGeneration(_), Some(_)) => {
-            Err(ExperimentError::setting("--data", "is sorted into classes, but the run makes pictures"))
-        }
         (TaskConfig::ImageGeneration(_), None) if tta.is_some() => {
             Err(ExperimentError::setting("--tta", "averages answers about classes, but the run makes pictures"))
         }
-        (_, Some(_)) => Err(ExperimentError::setting("--data", "takes pictures, but the run is about texts")),
-        (task, None) if tta.is_some() && !matches!(task, TaskConfig::ImageClassification(_)) => {
+        (task, _) if tta.is_some() && !matches!(task, TaskConfig::ImageClassification(_)) => {
             Err(ExperimentError::setting("--tta", "makes views of pictures, but the run is about texts"))
         }
+        (TaskConfig::ImageClassification(_), Some(source)) => {
+            evaluate_elsewhere::<Images>(run, &text, source, tta, setting)
+        }
+        (TaskConfig::TextClassification(_), Some(source)) => {
+            evaluate_elsewhere::<Texts>(run, &text, source, None, setting)
+        }
+        (_, Some(_)) => Err(ExperimentError::setting("--data", "has samples with a class, but the run has no classes")),
         (TaskConfig::ImageClassification(_), None) => {
             let plan = reopen::<Images>(run, &text, setting)?;
             measure_sorted(run, &plan, (&plan.splits.test, 0), (tta, None), setting)
@@ -139,6 +137,22 @@ pub fn evaluate_run(
         (TaskConfig::SentenceEmbedding(_), None) => evaluate_test::<Embeddings>(run, &text, setting),
         (TaskConfig::Recommendation(_), None) => evaluate_test::<Recommendations>(run, &text, setting),
     }
+}
+
+fn evaluate_elsewhere<S: Sorting>(
+    run: &Run,
+    text: &str,
+    source: AnySource,
+    tta: Option<TestViews>,
+    setting: &Setting<'_>,
+) -> Result<Evaluation, ExperimentError> {
+    let plan = plan_of_source::<S>(run, text, source, setting)?;
+    let (unknown, known) = unknown(run, &plan)?;
+    let parts = Splits { test: unknown, ..Splits::default() };
+    S::warn_of_cut(&plan.task, &plan.source, &parts, setting.workers)?;
+    let mut evaluation = measure_sorted(run, &plan, (&parts.test, known), (tta, None), setting)?;
+    evaluation.skipped.extend_from_slice(plan.source.left_out());
+    Ok(evaluation)
 }
 
 fn evaluate_test<K: Kind>(run: &Run, text: &str, setting: &Setting<'_>) -> Result<Evaluation, ExperimentError> {
@@ -189,23 +203,30 @@ pub(crate) fn measure_published<K: Kind>(
     Ok(Evaluation { figures: measured.figures, samples: measured.samples, known, skipped: measured.skipped })
 }
 
-/// The experiment of a run with its data replaced; labels and sizes stay those of the network.
-pub(crate) fn plan_of_source(
+/// The experiment of a run with its data replaced; labels and sizes stay those of the network. Samples that cannot be read, or are of no
+/// class that the run knows, are left out and counted: there is no setting here to say so.
+pub(crate) fn plan_of_source<S: Sorting>(
+    run: &Run,
     text: &str,
-    source: SourceConfig,
+    source: AnySource,
     setting: &Setting<'_>,
-) -> Result<Plan<Images>, ExperimentError> {
+) -> Result<Plan<S>, ExperimentError> {
     let mut resolved = Experiment::text("experiment.toml", text).load()?;
-    let TaskConfig::ImageClassification(config) = &resolved.value.task else { panic!("the task was looked at") };
-    let task = config.init()?;
-    resolved.value.data.source = source;
-    let source = Arc::new(<Images as Kind>::open(&resolved.value.data, &setting.roots)?);
-    if source.classes() != task.labels() {
+    let task = S::published(&resolved.value.task, &Artifact::open(run.path())?)?;
+    let data = &mut resolved.value.data;
+    data.on_corrupt = OnCorrupt::Skip;
+    let ClassSettings { labels, loss, .. } = S::settings(&resolved.value.task);
+    S::put_source(data, source, labels)?;
+    let source = Arc::new(<S as Sorting>::open(data, &setting.roots)?);
+    if source.classes() != labels {
         let problem =
-            format!("has the classes {}, but the run knows {}", source.classes().join(", "), task.labels().join(", "));
+            format!("has the classes {}, but the run knows {}", source.classes().join(", "), labels.join(", "));
         return Err(ExperimentError::setting("--data", problem));
     }
-    Ok(Plan { resolved, task, source, splits: homeostat_data::Splits::default() })
+    if !is_of_several(loss) && source.label_kind() == LabelKind::Several {
+        return Err(ExperimentError::setting("--data", "has several classes a sample, but the run answers with one"));
+    }
+    Ok(Plan { resolved, task, source, splits: Splits::default() })
 }
 
 /// The samples that the run has neither learnt from nor been chosen by, and the number of the others.

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use homeostat_artifact::Artifact;
 use homeostat_config::Resolved;
 use homeostat_data::{
-    ChannelStats, DataError, DataRoot, Image, ImagePrepare, OnCorrupt, Pictures, PrepareStep, Progressive, Rows,
-    Source, Splits, TestViews,
+    AnySource, ChannelStats, DataError, DataRoot, Image, ImagePrepare, OnCorrupt, Pictures, PrepareStep, Progressive,
+    Rows, Source, Splits, TestViews,
 };
 use homeostat_models::NameTable;
 use homeostat_report::{Picture, Shown};
@@ -30,7 +31,6 @@ impl Sorting for Images {
     type Store = Pictures;
 
     const KEY: &'static str = KEY;
-    const TAKES_OTHER_DATA: bool = true;
 
     fn settings(task: &TaskConfig) -> ClassSettings<'_> {
         let ImageClassificationConfig { labels, loss, temperature, .. } = config(task);
@@ -65,6 +65,18 @@ impl Sorting for Images {
             check_progressive(progressive, &task)?;
         }
         Ok(task)
+    }
+
+    fn put_source(data: &mut DataConfig, other: AnySource, _: &[String]) -> Result<(), ExperimentError> {
+        let AnySource::Pictures(source) = other else {
+            return Err(ExperimentError::setting("--data", "is about texts, but the run is about pictures"));
+        };
+        data.source = source;
+        Ok(())
+    }
+
+    fn published(task: &TaskConfig, _: &Artifact) -> Result<ImageClassification, ExperimentError> {
+        Ok(config(task).init()?)
     }
 
     fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<ImageClassification>> {

@@ -98,6 +98,7 @@ pub(crate) fn initial<K: Kind>(
         Some(PeftFolder::Prefix(prefix)) => with_prefix(&theirs, &names, prefix).map_err(in_folder)?,
         Some(PeftFolder::LowRank(_)) | None => theirs,
     };
+    check_allow(from, &names, &[Some(&theirs), adapter.as_ref().and_then(PeftFolder::others)])?;
     let allow = [from.allow.as_slice(), &ignored].concat();
     let weights = names
         .adopt(&theirs, &allow)
@@ -108,6 +109,25 @@ pub(crate) fn initial<K: Kind>(
     let applied = weights.weights.tensors().len();
     observe(Stage::Adopted { from: &from.from, applied, kept: &weights.kept, unused: &unused });
     Ok(Initial { weights, sha256, adapter_sha256, own_names })
+}
+
+/// Refuses to allow what is neither the network's nor in these files: a slip that would hide until it is needed.
+fn check_allow(
+    from: &PretrainedConfig,
+    names: &ForeignNames,
+    files: &[Option<&Weights>],
+) -> Result<(), ExperimentError> {
+    let all = || {
+        let own = names.pairs().flat_map(|(ours, theirs)| [ours, theirs]);
+        own.chain(files.iter().flatten().flat_map(|file| file.tensors().keys().map(String::as_str)))
+    };
+    match from.allow.iter().find(|pattern| !all().any(|name| name_fits(pattern, name))) {
+        Some(pattern) => {
+            let problem = format!("allow: `{pattern}` matches no tensor of the network, nor of {}", from.from);
+            Err(ExperimentError::setting(KEY, problem))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses a tokenizer that numbers the tokens otherwise than the one beside the weights; where the numbers of tokens differ, the shapes tell.

@@ -6,9 +6,9 @@ mod page;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use homeostat_artifact::{Checkpoint, RunWriter};
+use homeostat_artifact::{Artifact, Checkpoint, RunWriter};
 use homeostat_config::Resolved;
-use homeostat_data::{DataError, DataRoot, LabelKind, Skipped, Source, Splits, Store, TestViews};
+use homeostat_data::{AnySource, DataError, DataRoot, LabelKind, Skipped, Source, Splits, Store, TestViews};
 use homeostat_metrics::{Classes, MetricSet};
 use homeostat_models::NameTable;
 use homeostat_report::{Picture, Report, Shown};
@@ -41,8 +41,6 @@ pub(crate) trait Sorting: Sized + 'static {
 
     /// The dotted key of the task's table.
     const KEY: &'static str;
-    /// As [`Kind::TAKES_OTHER_DATA`].
-    const TAKES_OTHER_DATA: bool;
 
     /// What the task's table says of classes.
     ///
@@ -69,6 +67,22 @@ pub(crate) trait Sorting: Sized + 'static {
         splits: &Splits,
         setting: (&DataRoot, Workers),
     ) -> Result<Self::Task, ExperimentError>;
+
+    /// Other data in the place of a run's, which knows these classes.
+    fn put_source(data: &mut DataConfig, other: AnySource, labels: &[String]) -> Result<(), ExperimentError>;
+
+    /// The task of a run, which needs no data: its blanks are filled in, and its files are in the artifact.
+    fn published(task: &TaskConfig, artifact: &Artifact) -> Result<Self::Task, ExperimentError>;
+
+    /// Says once how many samples of each part lose something of what they are.
+    fn warn_of_cut(
+        _task: &Self::Task,
+        _source: &Arc<Source<Self::Store>>,
+        _splits: &Splits,
+        _workers: Workers,
+    ) -> Result<(), ExperimentError> {
+        Ok(())
+    }
 
     /// A part of the data as the loop sees it.
     fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<Self::Task>>;
@@ -121,7 +135,7 @@ impl<S: Sorting> Kind for S {
     type Meter = MetricSet;
     type Findings = Sorted;
 
-    const TAKES_OTHER_DATA: bool = <S as Sorting>::TAKES_OTHER_DATA;
+    const TAKES_OTHER_DATA: bool = true;
 
     fn open(data: &DataConfig, roots: &DataRoot) -> Result<Source<Self::Store>, ExperimentError> {
         <S as Sorting>::open(data, roots)
@@ -141,8 +155,8 @@ impl<S: Sorting> Kind for S {
         splits: &Splits,
         setting: (&DataRoot, Workers),
     ) -> Result<Self::Task, ExperimentError> {
-        let loss = S::settings(&resolved.value.task).loss;
-        if source.label_kind() == LabelKind::Several && loss.probabilities() != Probabilities::AnyOf {
+        let ClassSettings { loss, .. } = S::settings(&resolved.value.task);
+        if !is_of_several(loss) && source.label_kind() == LabelKind::Several {
             let problem = "is of one class a sample, but the data name several: choose binary-cross-entropy";
             return Err(ExperimentError::setting(&format!("{}.loss", S::KEY), problem));
         }
@@ -153,7 +167,7 @@ impl<S: Sorting> Kind for S {
 
     fn check(plan: &Plan<S>, _: &Setting<'_>) -> Result<(), ExperimentError> {
         let Experiment { train, task, .. } = plan.experiment();
-        if train.calibrate && S::settings(task).loss.probabilities() == Probabilities::AnyOf {
+        if train.calibrate && is_of_several(S::settings(task).loss) {
             let problem =
                 "is of classes of which one is right, but binary-cross-entropy makes each a question of its own";
             return Err(ExperimentError::setting("train.calibrate", problem));
@@ -288,6 +302,11 @@ impl<S: Sorting> Plan<S> {
     }
 }
 
+/// Whether each class is a question of its own, of which several can be answered with yes.
+pub(crate) fn is_of_several(loss: &LossConfig) -> bool {
+    loss.probabilities() == Probabilities::AnyOf
+}
+
 /// Refuses data that name no class for a sample, or several where the loss is of one, and says what was left out.
 pub(crate) fn check_source<S: Store>(source: &Source<S>, key: &str, what: &str) -> Result<(), ExperimentError> {
     let problem = match source.label_kind() {
@@ -303,7 +322,7 @@ pub(crate) fn check_source<S: Store>(source: &Source<S>, key: &str, what: &str) 
     }
     if let Some(first) = source.left_out().first() {
         let (count, Skipped { name, reason }) = (source.left_out().len(), first);
-        tracing::warn!(count, first = name, reason, "samples are left out, for they cannot be read");
+        tracing::warn!(count, first = name, reason, "samples are left out, for they cannot be used");
     }
     Ok(())
 }

@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use homeostat_artifact::Artifact;
 use homeostat_config::Resolved;
 use homeostat_data::{
-    DataError, DataRoot, Splits, TOKENIZER_FILE, TextSource, TextSourceConfig, Texts as Store, Tokens,
+    AnySource, DataError, DataRoot, Splits, TOKENIZER_FILE, TextSource, TextSourceConfig, Texts as Store, Tokenizer,
+    Tokens,
 };
 use homeostat_models::{NameTable, bert_weights};
 use homeostat_report::{Picture, Shown};
@@ -31,7 +33,6 @@ impl Sorting for Texts {
     type Store = Store;
 
     const KEY: &'static str = KEY;
-    const TAKES_OTHER_DATA: bool = false;
 
     fn settings(task: &TaskConfig) -> ClassSettings<'_> {
         let TextClassificationConfig { labels, loss, temperature, .. } = config(task);
@@ -64,9 +65,35 @@ impl Sorting for Texts {
         let known = (KEY, config(&resolved.value.task).vocabulary);
         let tokenizer = from.choose(resolved, known, roots, all_texts(source, &splits.train))?;
         let task = config(&resolved.value.task).init(tokenizer)?;
-        let most = task.config().prepare.max_length;
-        warn_of_cut_texts(&task, (most, |tokens: &Tokens| vec![tokens.is_cut]), source, splits, workers)?;
+        Self::warn_of_cut(&task, source, splits, workers)?;
         Ok(task)
+    }
+
+    fn warn_of_cut(
+        task: &TextClassification,
+        source: &Arc<TextSource>,
+        splits: &Splits,
+        workers: Workers,
+    ) -> Result<(), ExperimentError> {
+        let most = task.config().prepare.max_length;
+        warn_of_cut_texts(task, (most, |tokens: &Tokens| vec![tokens.is_cut]), source, splits, workers)
+    }
+
+    fn put_source(data: &mut DataConfig, other: AnySource, labels: &[String]) -> Result<(), ExperimentError> {
+        let AnySource::Texts(mut source) = other else {
+            return Err(ExperimentError::setting("--data", "is about pictures, but the run is about texts"));
+        };
+        match &mut source {
+            TextSourceConfig::Table(table) => table.classes = labels.to_vec(),
+            TextSourceConfig::TextFolder(folder) => folder.labelled = true,
+        }
+        let text = table(data).clone();
+        data.text = Some(TextDataConfig { source, ..text });
+        Ok(())
+    }
+
+    fn published(task: &TaskConfig, artifact: &Artifact) -> Result<TextClassification, ExperimentError> {
+        Ok(config(task).init(Tokenizer::from_json(&artifact.asset(TOKENIZER_FILE)?)?)?)
     }
 
     fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<TextClassification>> {

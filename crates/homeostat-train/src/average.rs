@@ -23,6 +23,14 @@ impl AverageConfig {
         }
     }
 
+    /// What to say where a training has fewer epochs.
+    pub(crate) fn short_in(self, epochs: usize) -> Option<String> {
+        let count = self.count();
+        let problem =
+            || format!("train.average: {count} epochs are to be averaged, but there are only {epochs}: all are");
+        (1..count).contains(&epochs).then(problem)
+    }
+
     /// The steps of the checkpoints that stand first: the evaluations are step and value, in order.
     pub(crate) fn first(
         self,

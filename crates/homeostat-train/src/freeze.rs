@@ -24,9 +24,8 @@ pub struct UnfreezeConfig {
 }
 
 impl UnfreezeConfig {
-    /// What to say where it never happens in so many epochs; no error, for a short training may be a trial of a long one.
-    #[must_use]
-    pub fn never_in(&self, epochs: usize) -> Option<String> {
+    /// What to say where it never happens in so many epochs.
+    pub(crate) fn never_in(&self, epochs: usize) -> Option<String> {
         let Self { after_epochs, parameters } = self;
         let never = epochs > 0 && *after_epochs >= epochs;
         never.then(|| {
@@ -139,7 +138,7 @@ impl Freezing {
     /// What a network offers of which nothing is frozen yet.
     ///
     /// # Errors
-    /// A pattern fits nothing, or nothing is left to learn.
+    /// A pattern fits nothing, nothing is left to learn, or a setting is of layers that the network has not.
     pub(crate) fn of<M: Module>(module: &M, config: &TrainConfig) -> Result<Self, TrainError> {
         let mut reader = Reader::default();
         module.visit(&mut reader);
@@ -154,6 +153,11 @@ impl Freezing {
         if parameters().all(|leaf| leaf.is_frozen(config, 0)) {
             let all = config.freeze.join("`, `");
             return Err(TrainError::setting("train.freeze", format!("`{all}` leaves nothing to learn")));
+        }
+        let has_statistics = freezing.leaves.iter().any(|leaf| leaf.kind == LeafKind::Statistics);
+        if config.batch_norm != StatisticsConfig::default() && !has_statistics {
+            let problem = "is set, but the network has no batch normalisation: leave it out";
+            return Err(TrainError::setting("train.batch-norm", problem));
         }
         for UnfreezeConfig { parameters: pattern, .. } in &config.unfreeze {
             known("train.unfreeze", pattern)?;

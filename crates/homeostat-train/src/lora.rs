@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     TrainError,
     bound::{DECAY, POSITIVE},
-    freeze::divided,
+    freeze::{divided, fits},
 };
 
 /// Low-rank changes of dense layers, which learn where everything else keeps its value. They are merged into the weights when they are
@@ -125,7 +125,7 @@ impl LoraConfig {
     /// The names of the weights that a change is put at, in the order of the network.
     ///
     /// # Errors
-    /// A pattern fits no dense layer, or a layer is narrower than the rank.
+    /// A pattern fits no dense layer, a layer is narrower than the rank, or is to learn beside its change.
     pub fn target_names<M: Module>(&self, module: &M) -> Result<Vec<String>, TrainError> {
         Ok(self.target_layers(module)?.into_iter().map(|layer| layer.name).collect())
     }
@@ -134,7 +134,7 @@ impl LoraConfig {
     /// draws it.
     ///
     /// # Errors
-    /// A pattern fits no dense layer, or a layer is narrower than the rank.
+    /// A pattern fits no dense layer, a layer is narrower than the rank, or is to learn beside its change.
     pub(crate) fn attach<M: Module>(&self, module: M) -> Result<M, TrainError> {
         let ids = self.target_layers(&module)?.iter().map(|layer| layer.id).collect();
         Ok(module.apply_reparameterization(Attach { config: self, ids }))
@@ -157,6 +157,14 @@ impl LoraConfig {
         {
             let problem = format!("is {}, but `{name}` is only {inputs} x {outputs}", self.rank);
             return Err(TrainError::setting("train.lora.rank", problem));
+        }
+        let beside = self.beside();
+        let learns = |layer: &&DenseLayer| beside.iter().any(|pattern| fits(pattern, &layer.name));
+        if let Some(DenseLayer { name, .. }) = targets.iter().find(learns) {
+            let problem = format!(
+                "names `{name}`, which train.lora.beside lets learn whole (unset: the head): name it in one of them"
+            );
+            return Err(TrainError::setting("train.lora.targets", problem));
         }
         Ok(targets)
     }

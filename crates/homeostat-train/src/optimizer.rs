@@ -440,13 +440,20 @@ impl OptimizerConfig {
     /// Parameters of rank 1 (biases and the scales of norms) have no weight decay, unless a group names them.
     ///
     /// # Errors
-    /// A group matches no parameter, or a setting is out of range.
+    /// A group matches no parameter, or none that no later group matches, or a setting is out of range.
     pub fn init<M: Module>(&self, module: &M, groups: &[GroupConfig]) -> Result<Optimizer, TrainError> {
         self.check(groups)?;
         let mut parameters = Parameters::default();
         module.visit(&mut parameters);
-        for group in groups {
-            check_pattern("train.groups", &group.parameters, module, parameters.shapes.keys().map(String::as_str))?;
+        let names = || parameters.shapes.keys().map(String::as_str);
+        for (at, GroupConfig { parameters: pattern, .. }) in groups.iter().enumerate() {
+            check_pattern("train.groups", pattern, module, names())?;
+            let later = |name: &str| groups[at + 1..].iter().any(|group| fits(&group.parameters, name));
+            if names().filter(|name| fits(pattern, name)).all(later) {
+                let problem =
+                    format!("later groups take all that `{pattern}` matches: put it behind them, or leave it out");
+                return Err(TrainError::setting("train.groups", problem));
+            }
         }
         let slots = parameters.shapes.into_iter().map(|(path, shape)| {
             let rank = shape.len();

@@ -237,11 +237,19 @@ impl TrainConfig {
     /// Refuses names that the network has not.
     ///
     /// # Errors
-    /// A pattern of `groups`, `freeze` or `unfreeze` fits no parameter, or nothing is left to learn.
+    /// A pattern of `groups`, `freeze` or `unfreeze` fits no parameter, nothing is left to learn, or a setting would do nothing.
     pub fn check_network<M: Module>(&self, network: &M) -> Result<(), TrainError> {
         let network = self.adapted(network.clone())?;
         self.optimizer.init(&network, &self.groups)?;
         Freezing::of(&network, self).map(drop)
+    }
+
+    /// What to say of settings that so few epochs leave without effect; no errors, for a short training may be a trial of a long one.
+    #[must_use]
+    pub fn idle(&self) -> Vec<String> {
+        let thaws = self.unfreeze.iter().filter_map(|thaw| thaw.never_in(self.epochs));
+        let average = self.average.and_then(|average| average.short_in(self.epochs));
+        thaws.chain(average).collect()
     }
 
     /// The network with what is to learn in it.

@@ -8,7 +8,7 @@ use std::{
 
 use homeostat_artifact::Run;
 use homeostat_data::TestViews;
-use homeostat_experiment::{Ensemble, Evaluation, evaluate_ensemble, evaluate_run};
+use homeostat_experiment::{Ensemble, Evaluation, Experiment, evaluate_ensemble, evaluate_run};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,7 +23,9 @@ use crate::{
 pub(crate) fn run(arguments: &Eval) -> anyhow::Result<Done> {
     let runs = arguments.runs.iter().map(|run| Run::open(run)).collect::<Result<Vec<_>, _>>()?;
     let roots = arguments.place.roots.find()?;
-    let source = arguments.data.as_deref().map(|word| args::source(word, &roots)).transpose()?;
+    let experiment = Experiment::of_run(&runs[0])?.load()?.value;
+    let source = |word| args::source_like(&experiment, word, &roots);
+    let source = arguments.data.as_deref().map(source).transpose()?;
     let tta = arguments.tta.map(|views| match views {
         Tta::Mirror => TestViews::Mirror,
         Tta::FiveCrop => TestViews::FiveCrop,
@@ -80,7 +82,7 @@ fn print_evaluation(out: &mut dyn Write, part: &str, evaluation: &Evaluation) ->
     print_samples(out, &evaluation.figures, evaluation.samples as u64)?;
     for (count, why) in [
         (evaluation.known, "the run has learnt from them, or was chosen by them"),
-        (evaluation.skipped.len(), "they cannot be read"),
+        (evaluation.skipped.len(), "they cannot be used"),
     ] {
         if count > 0 {
             writeln!(out, "without {count} samples: {why}")?;

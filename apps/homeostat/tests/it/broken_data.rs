@@ -117,7 +117,7 @@ fn broken_pictures_that_are_left_out_are_counted_and_listed() {
     assert_eq!((&result["state"], &result["samples"]["test"]), (&"finished".into(), &8.into()), "3 of 11 are left out");
     says(&report, &["8 samples, measured once; 95 % interval "]);
     let measured = place.well(&["eval", "runs/latest"]);
-    says(&measured, &["on      8 samples; accuracy with 95 % confidence ", "without 3 samples: they cannot be read"]);
+    says(&measured, &["on      8 samples; accuracy with 95 % confidence ", "without 3 samples: they cannot be used"]);
 }
 
 /// A part in the format of MNIST: a header that claims `count`, and what follows it.

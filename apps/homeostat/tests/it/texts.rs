@@ -24,12 +24,16 @@ fn texts_are_classified_as_the_page_says() {
         table += &format!("where is my card number {number},card\nwhat is the rate of day {number},rate\n");
     }
     place.write("mails/train.csv", table);
+    place.write("new.csv", "text,label\nwhere is my card number 5,card\nwhere is my old card,card\nwho are you,chat\n");
     let page = include_str!("../../../../docs/texts.md");
     assert!(commands(page).len() > 2, "{page}");
     for command in commands(page) {
         let out = place.well(&command);
         if command[0] == "predict" {
             says(&out, &["is my card lost", "card"]);
+        }
+        if command.iter().any(|word| word == "new.csv") {
+            says(&out, &["accuracy", "without 1 samples: they cannot be used"]);
         }
     }
     place.write("by-hand.toml", blocks(page, "toml")[0]);

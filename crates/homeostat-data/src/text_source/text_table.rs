@@ -25,7 +25,7 @@ pub struct TextTableConfig {
     pub label: String,
     /// What stands between labels where a cell names several. Empty: a cell names one, if it is no list.
     pub label_separator: String,
-    /// The classes in the order of their labels; a number in the table is a place in this list. Without them, the labels of the
+    /// The classes in the order of their labels; a number in the table is a place in this list, if they have names. Without them, the labels of the
     /// training part by number, or by name.
     pub classes: Vec<String>,
     /// The column that tells which samples belong together, such as the writer. Empty: there is none.

@@ -135,6 +135,10 @@ fn labels_are_numbers_or_names_in_a_fixed_order() {
     assert_eq!(classes("a,10\nb,9\nc,-1\n", &[]).unwrap(), (words(&["-1", "9", "10"]), vec![2, 1, 0]));
     assert_eq!(classes("a,b10\nb,b9\nc, b9 \n", &[]).unwrap(), (words(&["b10", "b9"]), vec![0, 1, 1]));
     assert_eq!(classes("a,1\nb,down\nc,0\n", &["up", "down", "flat"]).unwrap().1, [1, 1, 0]);
+    // Where the names are numbers, a number is a name.
+    assert_eq!(classes("a,2\nb,1\n", &["1", "2"]).unwrap().1, [1, 0]);
+    let error = classes("a,1\nb,0\n", &["1", "2"]).unwrap_err().to_string();
+    assert!(error.starts_with("a.csv, line 3: the label `0`") && error.contains("is none of the 2"), "{error}");
     let error = classes("a,up\nb,dwn\n", &["up", "down"]).unwrap_err().to_string();
     assert!(error.starts_with("a.csv, line 3: the label `dwn` (near `down`) is none of the 2 in `classes`"), "{error}");
 }

@@ -8,7 +8,7 @@ use std::{
 use burn::tensor::TensorData;
 use homeostat_artifact::{Artifact, Run};
 use homeostat_config::Resolved;
-use homeostat_data::{SourceConfig, Tokenizer};
+use homeostat_data::{AnySource, SourceConfig, Tokenizer};
 use homeostat_experiment::Experiment;
 use homeostat_task::{PEFT_FILES, PeftAdapter, PeftPrefix, Weights, read_foreign};
 use homeostat_tasks::TaskConfig;
@@ -80,8 +80,8 @@ fn a_language_model_is_learnt_published_verified_and_measured_again() {
     for words in ["What it writes", "temperature 0.8, seed 1", "homeostat generate", "perplexity", "learnt from"] {
         assert!(page.contains(words), "{words}");
     }
-    let error = place.evaluate(&run, Some(SourceConfig::default())).unwrap_err().to_string();
-    assert!(error.contains("the run is about texts"), "{error}");
+    let error = place.evaluate(&run, Some(AnySource::Pictures(SourceConfig::default()))).unwrap_err().to_string();
+    assert!(error.contains("the run has no classes"), "{error}");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn changes_of_a_gpt2_are_merged_into_it_again() {
         model,
         "task.language-model.tied=false",
         "train.pretrained={ from = \"gpt2.safetensors\", allow = ['head.*'] }",
-        "train.lora={ rank = 2, targets = ['*.qkv.weight', 'head.weight'] }",
+        "train.lora={ rank = 2, targets = ['*.qkv.weight', 'head.weight'], beside = [] }",
     ];
     let error = place.try_train(plays(&words)).map(drop).unwrap_err().to_string();
     let told = "`train.lora.targets`: has `head.weight`, which the base keeps as [out, in], and `decoder.blocks.0.qkv";

@@ -332,7 +332,11 @@ fn what_begins_with_our_own_weights_has_our_own_names() {
         assert!(apart("network.blocks.0.out.weight", [&published(&first), &published(&base)]) > 1e-3, "{model}");
     }
     // The head is ours, the rest as Hugging Face keeps it.
-    let error = place.try_train(pets(&["train.lora.rank=2", "train.lora.targets=['*.qkv.weight', 'head.weight']"]));
+    let error = place.try_train(pets(&[
+        "train.lora.rank=2",
+        "train.lora.targets=['*.qkv.weight', 'head.weight']",
+        "train.lora.beside=[]",
+    ]));
     let error = error.map(drop).unwrap_err().to_string();
     let told = "has `network.blocks.0.qkv.weight`, which the base keeps as [out, in], and `head.weight` as [in, out]";
     assert!(error.contains("`train.lora.targets`: ") && error.contains(told), "{error}");

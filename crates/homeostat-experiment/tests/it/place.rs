@@ -123,7 +123,7 @@ impl Place {
     pub(crate) fn evaluate(
         &self,
         run: &Run,
-        source: Option<homeostat_data::SourceConfig>,
+        source: Option<homeostat_data::AnySource>,
     ) -> Result<Evaluation, ExperimentError> {
         homeostat_experiment::evaluate_run(run, source, None, &self.setting(&AtomicBool::new(false)))
     }

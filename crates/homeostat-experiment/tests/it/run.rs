@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use homeostat_artifact::{Artifact, Run, RunState};
 use homeostat_control::{ControlEvent, replay};
-use homeostat_data::{OnCorrupt, SourceConfig, SplitRecord, TestViews};
+use homeostat_data::{AnySource, OnCorrupt, SourceConfig, SplitRecord, TestViews};
 use homeostat_experiment::{ExperimentError, Outcome, Stage};
 use homeostat_metrics::{Classes, MetricSet};
 use homeostat_train::Meter;
@@ -110,13 +110,13 @@ fn a_run_is_never_measured_with_what_it_has_learnt_from_or_was_chosen_by() {
     let place = Place::new();
     let (run, result) = place.train(digits(&[]));
     let record: SplitRecord = run.split().unwrap().unwrap();
-    let all = place.evaluate(&run, Some(SourceConfig::Digits)).unwrap();
+    let all = place.evaluate(&run, Some(AnySource::Pictures(SourceConfig::Digits))).unwrap();
     assert_eq!(all.known, record.train.len() + record.valid.len());
     assert_eq!((all.samples, all.figures), (record.test.len(), result.test), "what is left is the test part");
     // What the run does not know the classes of cannot be measured at all.
     place.pictures();
     let pets = SourceConfig::ImageFolder(homeostat_data::ImageFolderConfig { folder: "pets".to_owned() });
-    let error = place.evaluate(&run, Some(pets)).unwrap_err();
+    let error = place.evaluate(&run, Some(AnySource::Pictures(pets))).unwrap_err();
     assert!(matches!(&error, ExperimentError::Setting { key, .. } if key == "--data"), "{error}");
 }
 

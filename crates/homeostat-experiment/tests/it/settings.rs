@@ -107,3 +107,10 @@ fn an_experiment_says_what_and_never_where() {
         refused(&text, &["/data/", "--data-root"]);
     }
 }
+
+#[test]
+fn the_name_of_a_network_leads_to_its_settings() {
+    let key = "`task.image-classification.model` is a family of networks";
+    refused(&words(&["model=resnet18"]), &["command line: ", key, "homeostat models show resnet18"]);
+    refused(&words(&["model=resnet17"]), &["`resnet17` is no choice for", "did you mean `resnet`?"]);
+}

@@ -4,8 +4,10 @@ use std::{fs, sync::atomic::AtomicBool};
 
 use homeostat_artifact::{Artifact, Run};
 use homeostat_config::Resolved;
-use homeostat_data::{TestViews, Tokenizer};
-use homeostat_experiment::{Experiment, ExperimentError, evaluate_ensemble, evaluate_run};
+use homeostat_data::{
+    AnySource, Skipped, SourceConfig, TestViews, TextFolderConfig, TextSourceConfig, TextTableConfig, Tokenizer,
+};
+use homeostat_experiment::{Experiment, evaluate_ensemble, evaluate_run};
 use homeostat_tasks::TaskConfig;
 
 use crate::place::{Place, recorded};
@@ -119,16 +121,59 @@ fn texts_of_several_classes_are_learnt_as_questions_of_their_own() {
     assert!(error.contains("the data name several: choose binary-cross-entropy"), "{error}");
 }
 
-/// Other texts cannot be named in its place.
 #[test]
-fn a_run_without_a_test_part_says_so_and_offers_no_remedy_that_is_refused() {
+fn a_run_is_measured_on_other_texts_without_those_that_it_knows() {
     let place = Place::new();
     sentences(&place);
-    let (run, _) = place.train(pets(&["split.stratified={ valid = 0.2, test = 0.0 }", "epochs=1"]));
+    let (run, result) = place.train(pets(&["split.stratified={ valid = 0.2, test = 0.0 }"]));
     let error = place.evaluate(&run, None).unwrap_err().to_string();
-    assert!(error.contains("the run has no test part; give data.split one") && !error.contains("--data"), "{error}");
-    let page = fs::read_to_string(run.report_file()).unwrap();
-    assert!(page.contains("homeostat verify") && !page.contains("homeostat eval"));
+    assert!(error.contains("name other data with --data"), "{error}");
+    assert!(fs::read_to_string(run.report_file()).unwrap().contains("homeostat eval"), "the page says so, too");
+    let own = recorded(&run).value.data.text.unwrap().source;
+    let elsewhere = |file: &str| AnySource::Texts(own.elsewhere(".", vec![file.into()]));
+    let written = |name: &str, rows: &str| fs::write(place.data().join(name), format!("text,label\n{rows}")).unwrap();
+
+    // The classes are those of the run, whatever the table has of them.
+    written(
+        "new.csv",
+        "a dog barks at noon,dog\nthe dog number 3 barks in the kitchen,dog\nthe dog of old barks,dog\n",
+    );
+    // What the run has been made with is of no account.
+    fs::rename(place.data().join("pets"), place.data().join("gone")).unwrap();
+    let found = place.evaluate(&run, Some(elsewhere("new.csv"))).unwrap();
+    assert_eq!((found.samples, found.known, found.skipped.len()), (2, 1, 0));
+    assert_eq!(found.figures.get("accuracy"), Some(1.0), "{:?}", result.valid);
+    written("strange.csv", "a bird sings,bird\nthe dog of old barks,dog\n");
+    let found = place.evaluate(&run, Some(elsewhere("strange.csv"))).unwrap();
+    assert_eq!((found.samples, found.figures.get("accuracy")), (1, Some(1.0)));
+    let [Skipped { name, reason }] = found.skipped.as_slice() else { panic!("{:?}", found.skipped) };
+    assert_eq!(name, "strange.csv, line 2");
+    assert!(reason.starts_with("the label `bird` is none of the 2"), "{reason}");
+    let twice = [&run, &run].map(|run| Run::open(run.path()).unwrap());
+    let (stop, source) = (AtomicBool::new(false), elsewhere("strange.csv"));
+    let together = evaluate_ensemble(&twice, Some(&source), None, &place.setting(&stop)).unwrap().together;
+    assert_eq!((together.samples, together.skipped), (1, found.skipped));
+
+    let several = TextTableConfig {
+        folder: ".".into(),
+        files: vec!["new.csv".into()],
+        label_separator: ";".into(),
+        ..TextTableConfig::default()
+    };
+    fs::create_dir_all(place.data().join("more/dog")).unwrap();
+    fs::write(place.data().join("more/dog/1.txt"), "a dog barks").unwrap();
+    let folder = TextFolderConfig { folder: "more".into(), ..TextFolderConfig::default() };
+    for (source, words) in [
+        (AnySource::Pictures(SourceConfig::Digits), "`--data`: is about pictures, but the run is about texts"),
+        (
+            AnySource::Texts(TextSourceConfig::TextFolder(folder)),
+            "`--data`: has the classes dog, but the run knows cat, dog",
+        ),
+        (AnySource::Texts(TextSourceConfig::Table(several)), "`--data`: has several classes a sample"),
+    ] {
+        let error = place.evaluate(&run, Some(source)).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 #[test]
@@ -177,6 +222,4 @@ fn what_does_not_fit_a_task_about_texts_is_refused_in_one_line() {
     assert!(fails(&["task.text-classification.vocabulary=9"]).contains("is 9, but the tokenizer knows"));
     fs::write(place.data().join("weights.safetensors"), b"none").unwrap();
     assert!(fails(&["train.pretrained={ from = \"weights.safetensors\" }"]).contains("not a file of weights"));
-    let error: ExperimentError = place.evaluate(&place.train(pets(&[])).0, Some(Default::default())).unwrap_err();
-    assert!(error.to_string().contains("the run is about texts"), "{error}");
 }

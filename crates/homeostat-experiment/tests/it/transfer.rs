@@ -57,6 +57,8 @@ fn a_run_begins_with_the_weights_of_another_and_what_is_frozen_stays() {
     );
     let deeper = refused(&[&from(""), "model.mlp.hidden=[16, 12]"]);
     assert!(deeper.contains("model.safetensors: the weights are of another network"), "{deeper}");
+    let slip = refused(&[&from("'heed.*'")]);
+    assert!(slip.contains("allow: `heed.*` matches no tensor of the network, nor of "), "{slip}");
     let (third, _) = place.train(digits(&[&from("'*'"), "model.mlp.hidden=[16, 12]"]));
     assert_eq!(published(&third).tensors()["hidden.1.weight"].shape().to_vec(), [16, 12]);
     let runs = || fs::read_dir(place.out().join("digits")).unwrap().count();
@@ -358,7 +360,12 @@ fn runs_answer_together() {
     let twice = [&runs[0], &runs[0]].map(|run| Run::open(run.path()).unwrap());
     let alone = evaluate_ensemble(&twice, None, None, &place.setting(&stop)).unwrap().together;
     assert_eq!(alone.figures.get("brier"), results[0].get("brier"), "one run twice is that run");
-    let all = evaluate_ensemble(&runs, Some(&homeostat_data::SourceConfig::Digits), None, &place.setting(&stop));
+    let all = evaluate_ensemble(
+        &runs,
+        Some(&homeostat_data::AnySource::Pictures(homeostat_data::SourceConfig::Digits)),
+        None,
+        &place.setting(&stop),
+    );
     assert_eq!(all.unwrap().together.figures, ensemble.together.figures, "what none of them knows is the test part");
 
     let other = place.train(digits(&["split.k-fold={ folds = 3, fold = 0, test = 0.3 }", "seed=2"])).0;

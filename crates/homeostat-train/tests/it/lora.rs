@@ -143,6 +143,10 @@ fn what_makes_no_change_is_refused() {
         ),
         (refused(&|_, lora| lora.targets = names(&[])), "`train.lora.targets`: is empty"),
         (refused(&|_, lora| lora.beside = Some(names(&["no.*"]))), "`train.lora.beside`: `no.*` matches no parameter"),
+        (
+            refused(&|_, lora| lora.beside = Some(names(&["head.*", "*.weight"]))),
+            "`train.lora.targets`: names `hidden.weight`, which train.lora.beside lets learn whole",
+        ),
         (refused(&|_, lora| lora.dropout = 1.0), "`train.lora.dropout`: is 1"),
         (refused(&|_, lora| lora.alpha = 0.0), "`train.lora.alpha`: is 0"),
         (refused(&|config, _| config.learn = names(&["*"])), "`train.lora`: cannot stand beside train.learn"),

@@ -5,7 +5,7 @@ use homeostat_control::{ControlEvent, Observation};
 use homeostat_task::{Task, Weights};
 use homeostat_train::{
     AverageConfig, CheckpointConfig, EmaConfig, End, Event, GroupConfig, OptimizerConfig, PretrainedConfig,
-    TrainConfig, UnfreezeConfig,
+    StatisticsConfig, TrainConfig, UnfreezeConfig,
 };
 
 use crate::toy::{Directions, Trial, device, latest, new_run, scratch, turn};
@@ -127,10 +127,13 @@ fn patterns_that_fit_nothing_are_refused() {
     assert!(line.contains("leaves nothing to learn"), "{line}");
     let line = refused(&|config| config.unfreeze[0].parameters = "head.*".to_owned());
     assert!(line.contains("matches no parameter that train.freeze has frozen"), "{line}");
-    let thaw = UnfreezeConfig { after_epochs: 4, parameters: "hidden.bias".to_owned() };
-    assert_eq!([0, 5].map(|epochs| thaw.never_in(epochs)), [None, None]);
-    let line = thaw.never_in(4).unwrap();
-    assert!(line.contains("`hidden.bias` never learns: after-epochs is 4 of 4"), "{line}");
+    let [head, all] = ["head.*", "*"].map(|name| GroupConfig { parameters: name.to_owned(), ..GroupConfig::default() });
+    let line = refused(&|config| config.groups = vec![head.clone(), all.clone()]);
+    assert!(line.contains("`train.groups`: later groups take all that `head.*` matches"), "{line}");
+    let root = scratch();
+    let mut trial = thawing();
+    trial.config.groups = vec![all, head];
+    trial.run(&new_run(root.path()), None, Some(1), |_| {}).unwrap();
     let excepted = PretrainedConfig {
         from: "a.safetensors".to_owned(),
         allow: vec!["!head.*".to_owned()],
@@ -142,6 +145,22 @@ fn patterns_that_fit_nothing_are_refused() {
     assert!(line.contains("`train.layer-decay`: is 1.5"), "{line}");
     let line = refused(&|config| config.average = Some(AverageConfig::Best(0)));
     assert!(line.contains("`train.average`: is 0"), "{line}");
+    // Without batch normalisation there is nothing for its setting to do.
+    trial.config.batch_norm = StatisticsConfig::Frozen;
+    let line = trial.run(&new_run(scratch().path()), None, None, |_| {}).unwrap_err().to_string();
+    assert!(line.contains("`train.batch-norm`: is set, but the network has no batch normalisation"), "{line}");
+}
+
+#[test]
+fn what_so_few_epochs_leave_idle_is_said() {
+    let idle = |epochs: usize| {
+        let thaw = UnfreezeConfig { after_epochs: 4, parameters: "hidden.bias".to_owned() };
+        let average = Some(AverageConfig::Last(3));
+        TrainConfig { epochs, unfreeze: vec![thaw], average, ..TrainConfig::default() }.idle()
+    };
+    assert!(idle(0).is_empty() && idle(5).is_empty());
+    assert_eq!(idle(4), ["train.unfreeze: `hidden.bias` never learns: after-epochs is 4 of 4 epochs"]);
+    assert_eq!(idle(2)[1], "train.average: 3 epochs are to be averaged, but there are only 2: all are");
 }
 
 #[test]
