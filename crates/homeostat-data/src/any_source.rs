@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use walkdir::WalkDir;
+
 use crate::source::title_of;
 use crate::tabled::given_by;
 use crate::{
-    Cell, DataError, Given, ImageTableConfig, SourceConfig, Table, TableFormat, TableKind, TextSourceConfig,
-    TextTableConfig,
+    Cell, DataError, Given, ImageTableConfig, SourceConfig, Table, TableFormat, TableKind, TextFolderConfig,
+    TextSourceConfig, TextTableConfig,
 };
 
 /// A source of pictures or of texts.
@@ -113,16 +115,18 @@ impl AnySource {
                 Err(error) => first = first.or(Some(error)),
             }
         }
+        let texts = if first.is_none() { plain_texts(path)? } else { None };
+        if let Some(labelled) = texts {
+            let folder = TextFolderConfig { folder: name.to_owned(), labelled, ..TextFolderConfig::default() };
+            return Ok(Self::Texts(TextSourceConfig::TextFolder(folder)));
+        }
         match first {
             // Tables may lie beside the folders of the classes, too.
             _ if has_folders(path)? => Ok(Self::Pictures(pictures)),
             Some(error) => Err(error),
             None => {
                 let why = match count_pictures(path)? {
-                    0 => format!(
-                        "holds neither folders of pictures nor a table ({TABLES}); where you know what it is, say so, as \
-                         in text-folder:FOLDER"
-                    ),
+                    0 => format!("holds neither folders of pictures, nor a table ({TABLES}), nor plain texts (.txt)"),
                     count => format!("holds pictures directly ({count}): put them into one folder a class"),
                 };
                 Err(DataError::format(path, why))
@@ -161,6 +165,24 @@ fn tables(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 fn has_folders(folder: &Path) -> Result<bool, DataError> {
     let fault = |error| DataError::read(folder, error);
     Ok(std::fs::read_dir(folder).map_err(fault)?.filter_map(Result::ok).any(|entry| entry.path().is_dir()))
+}
+
+/// Whether plain texts lie in a folder, and whether most of them in folders of their own, which are classes then; nothing where there are
+/// pictures, too.
+fn plain_texts(folder: &Path) -> Result<Option<bool>, DataError> {
+    let is_text = |name: &str| name.strip_suffix(".gz").unwrap_or(name).ends_with(".txt");
+    let [mut outer, mut inner] = [0_usize; 2];
+    for entry in WalkDir::new(folder).max_depth(3).follow_links(true).sort_by_file_name() {
+        let entry = entry.map_err(|error| DataError::read(folder, error.into()))?;
+        let name = entry.file_name().to_string_lossy().to_lowercase();
+        if is_picture(&name) {
+            return Ok(None);
+        }
+        if entry.file_type().is_file() && !name.starts_with('.') && is_text(&name) {
+            *if entry.depth() > 1 { &mut inner } else { &mut outer } += 1;
+        }
+    }
+    Ok((outer + inner > 0).then_some(inner > outer))
 }
 
 fn count_pictures(folder: &Path) -> Result<usize, DataError> {

@@ -105,9 +105,13 @@ impl TextPrepare {
         let first = tokenizer.encoding(text)?;
         let second = pair.map(|pair| tokenizer.encoding(pair)).transpose()?;
         let around = self.around(tokenizer, second.is_some());
-        let found = first.len() + second.as_ref().map_or(0, |second| second.len());
-        if found == 0 {
+        let of_second = second.as_ref().map(|second| second.len());
+        let found = first.len() + of_second.unwrap_or(0);
+        if first.is_empty() {
             return Err(corrupt("the text is empty".into()));
+        }
+        if of_second == Some(0) {
+            return Err(corrupt("the second text is empty".into()));
         }
         let is_cut = found + around > self.max_length;
         if is_cut && self.too_long == TooLong::Refuse {

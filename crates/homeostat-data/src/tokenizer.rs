@@ -143,6 +143,12 @@ impl Tokenizer {
         ["[MASK]", "<mask>", "[UNK]", "<unk>"].into_iter().find_map(|token| self.id(token))
     }
 
+    /// What stands for a part of a text that the tokenizer has no token for: `[UNK]` or `<unk>`.
+    #[must_use]
+    pub fn unknown(&self) -> Option<u32> {
+        ["[UNK]", "<unk>"].into_iter().find_map(|token| self.id(token))
+    }
+
     /// The tokens of a text, without special ones at its ends.
     ///
     /// # Errors

@@ -1,12 +1,13 @@
-//! The folder `adapter` of a run: its changes of low rank alone, or its prefixes, in the files of the library PEFT, beside what tells the
-//! network that they belong to. It does not know the loop.
+//! The folder `adapter` of a run: its changes of low rank alone, or its prefixes, in the files of the library PEFT, or what else alone has
+//! learnt, beside what tells the network that they belong to. It does not know the loop.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use burn::tensor::{Device, TensorData};
 use homeostat_artifact::{ArtifactError, RunWriter, atomic, sha256};
 use homeostat_task::{
-    ForeignNames, PEFT_FILES, PeftAdapter, PeftConfig, PeftLayer, PeftPrefix, PeftTask, Task, Weights, transpose,
+    ForeignNames, PEFT_FILES, PeftAdapter, PeftConfig, PeftFolder, PeftLayer, PeftPrefix, PeftTask, Task, Weights,
+    WeightsError, read_foreign, transpose,
 };
 use homeostat_tasks::TaskConfig;
 use homeostat_train::{Factors, LoraConfig, divided};
@@ -57,13 +58,57 @@ pub(crate) fn check_base(folder: &Path, sha256: &str) -> Result<(), String> {
     Err(format!("belongs to {weights}: {mend} (without {BASE} it is taken on trust)"))
 }
 
-/// Of the two files of PEFT, one behind the other.
+/// Of the two files of PEFT, one behind the other, or of the parts alone.
 pub(crate) fn adapter_sha256(folder: &Path) -> Result<String, ArtifactError> {
-    let read = |name| {
+    let read = |name: &str| {
         let path = folder.join(name);
         fs::read(&path).map_err(ArtifactError::read(&path))
     };
-    Ok(sha256(&PEFT_FILES.map(read).into_iter().collect::<Result<Vec<_>, _>>()?.concat()))
+    let names = if has_parts_alone(folder) { &[BESIDE][..] } else { &PEFT_FILES };
+    Ok(sha256(&names.iter().map(|name| read(name)).collect::<Result<Vec<_>, _>>()?.concat()))
+}
+
+fn has_parts_alone(folder: &Path) -> bool {
+    folder.join(BESIDE).is_file() && !folder.join(PEFT_FILES[0]).exists()
+}
+
+/// What a folder with an adapter holds.
+pub(crate) enum Adapter {
+    /// Files of PEFT.
+    Peft(PeftFolder),
+    /// Parameters of ours that have learnt alone.
+    Parts(Weights),
+}
+
+impl Adapter {
+    /// # Errors
+    /// A file is missing or broken, or it is of another kind.
+    pub(crate) fn read(folder: &Path) -> Result<Self, WeightsError> {
+        if has_parts_alone(folder) {
+            read_foreign(&folder.join(BESIDE)).map(Self::Parts)
+        } else {
+            PeftFolder::read(folder).map(Self::Peft)
+        }
+    }
+
+    /// Its tensors that `train.pretrained.allow` may name.
+    pub(crate) fn others(&self) -> Option<&Weights> {
+        match self {
+            Self::Peft(PeftFolder::LowRank(adapter)) => Some(&adapter.others),
+            Self::Peft(PeftFolder::Prefix(_)) => None,
+            Self::Parts(parts) => Some(parts),
+        }
+    }
+}
+
+/// The parts that have learnt alone as parameters of this network, whose names are `own`; what is allowed may have another shape, or no use.
+///
+/// # Errors
+/// Lists what does not fit.
+pub(crate) fn fitting_parts(parts: &Weights, own: &ForeignNames, allow: &[String]) -> Result<Weights, WeightsError> {
+    let others = own.pairs().map(|(name, _)| name).filter(|name| !parts.tensors().contains_key(*name));
+    let allow: Vec<String> = others.map(str::to_owned).chain(allow.iter().cloned()).collect();
+    Ok(own.adopt(parts, &allow)?.weights)
 }
 
 /// Refuses changes that cannot stand in one folder, before anything is learnt; `as_own` as in [`layers_of_base`].
@@ -103,22 +148,31 @@ pub(crate) fn write_adapter<K: Kind>(
     };
     let layers = modules.into_iter().zip(factors.values()).flat_map(|(modules, factors)| layers(modules, factors));
     let files = PeftAdapter::new(layers.collect(), config).to_files();
-    let before = pretrained.and_then(|pretrained| pretrained.adapter.clone());
-    write(plan, run, files, lora.beside_and_base(unmerged), before)
+    write(plan, run, Some(files), lora.beside_and_base(unmerged), adapter_before(plan))
 }
 
-/// Writes the folder of a network with prefixes, whole or not at all; nothing of one without.
-pub(crate) fn write_prefix<K: Kind>(
+fn adapter_before<K: Kind>(plan: &Plan<K>) -> Option<String> {
+    plan.experiment().train.pretrained.as_ref().and_then(|pretrained| pretrained.adapter.clone())
+}
+
+/// Writes the folder of a network with prefixes, or of one of which some parameters alone have learnt, whole or not at all; nothing of another.
+pub(crate) fn write_alone<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
     network: &<K::Task as Task>::Model,
 ) -> Result<(), ExperimentError> {
     let weights = Weights::of(network);
     let layers = prefixes(&weights);
-    if layers.is_empty() {
-        return Ok(());
-    }
     let Experiment { train, task, .. } = plan.experiment();
+    if layers.is_empty() {
+        if train.learn.is_empty() {
+            return Ok(());
+        }
+        // Running statistics may have moved with them.
+        let moved = ["*.running_mean", "*.running_var"].map(str::to_owned);
+        let learners = [&train.learn[..], &moved].concat();
+        return write(plan, run, None, divided(&weights, &learners), adapter_before(plan));
+    }
     let asked = match task {
         TaskConfig::LanguageModel(_) => PeftTask::CausalLm,
         _ => PeftTask::FeatureExtraction,
@@ -130,7 +184,7 @@ pub(crate) fn write_prefix<K: Kind>(
     let all = ["*".to_owned()];
     let learners = if train.learn.is_empty() { &all[..] } else { &train.learn };
     // An adapter before it was a prefix that has learnt on.
-    write(plan, run, prefix.to_files(asked), divided(&rest, learners), None)
+    write(plan, run, Some(prefix.to_files(asked)), divided(&rest, learners), None)
 }
 
 /// What PEFT is told to load the base by.
@@ -179,7 +233,7 @@ pub(crate) fn with_prefix(theirs: &Weights, names: &ForeignNames, prefix: &PeftP
 fn write<K: Kind>(
     plan: &Plan<K>,
     run: &RunWriter,
-    [config, tensors]: [Vec<u8>; 2],
+    peft: Option<[Vec<u8>; 2]>,
     [beside, base]: [Weights; 2],
     adapter: Option<String>,
 ) -> Result<(), ExperimentError> {
@@ -189,9 +243,10 @@ fn write<K: Kind>(
     let sha256_of_file = run.provenance()?.and_then(|provenance| provenance.hashes.weights);
     let base = Base { from, sha256: sha256_of_file, adapter, tensors: sha256(&base), seed: *seed };
     let base = serde_json::to_vec_pretty(&base).unwrap_or_else(|error| panic!("plain data as JSON: {error}"));
-    let [config_name, tensors_name] = PEFT_FILES;
+    let peft = PEFT_FILES.into_iter().zip(peft.into_iter().flatten());
+    let files: Vec<(&str, Vec<u8>)> = peft.chain([(BESIDE, beside), (BASE, base)]).collect();
     atomic::write_dir(&run.path().join(FOLDER), |folder| {
-        for (name, bytes) in [(config_name, &config), (tensors_name, &tensors), (BESIDE, &beside), (BASE, &base)] {
+        for (name, bytes) in &files {
             let path = folder.join(name);
             fs::write(&path, bytes).map_err(ArtifactError::write(&path))?;
         }

@@ -23,7 +23,7 @@ use homeostat_train::{End, Event, Finished, Job, Reached, Workers};
 
 use crate::{
     Experiment, ExperimentError, ExperimentText,
-    adapter::{check_targets, write_adapter, write_prefix},
+    adapter::{check_targets, write_adapter, write_alone},
     embeddings::Embeddings,
     evaluate_run::Measured,
     generation::Generation,
@@ -520,7 +520,7 @@ fn publish<K: Kind>(
         verify_merged(&Predictor::new(plan.task.clone(), unmerged.clone(), setting.device.clone()), &golden)?;
         write_adapter(plan, run, lora, &unmerged)?;
     } else {
-        write_prefix(plan, run, &model)?;
+        write_alone(plan, run, &model)?;
     }
     let parts = Parts {
         kind: experiment.task.kind().to_owned(),

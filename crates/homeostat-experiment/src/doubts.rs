@@ -31,6 +31,17 @@ pub(crate) fn doubts(description: &Description) -> Vec<String> {
             stand(contradictions)
         ),
     );
+    let several =
+        description.classes.iter().find_map(|class| Some((&class.name, separator(&class.name, description)?)));
+    if let Some((name, separator)) = several {
+        doubt(
+            true,
+            format!(
+                "`{name}` looks like several classes of one sample, and an empty label may be none of them: if so, say what stands between them, \
+                 as in init table:FOLDER,label-separator=\"{separator}\"."
+            ),
+        );
+    }
     let broken = description.corrupt.len() + description.missing.len();
     doubt(
         broken > 0,
@@ -70,6 +81,12 @@ pub(crate) fn doubts(description: &Description) -> Vec<String> {
         );
     }
     doubts
+}
+
+/// What stands between names of other classes in this one.
+fn separator(name: &str, description: &Description) -> Option<char> {
+    let is_class = |part: &str| description.classes.iter().any(|class| class.name == part.trim());
+    [';', '|', ','].into_iter().find(|&separator| name.contains(separator) && name.split(separator).all(is_class))
 }
 
 fn stand(groups: usize) -> String {

@@ -1,6 +1,7 @@
 //! From a description of data to the file of an experiment that can be trained at once: each choice with its reason, each doubt
 //! as a warning. It reads no data and writes no file.
 
+mod language;
 mod pictures;
 mod texts;
 
@@ -20,6 +21,8 @@ pub struct Draft {
 }
 
 /// Drafts an experiment for a source that was described.
+///
+/// Texts without classes are for a language model.
 ///
 /// Which flips suit pictures is told by the names of the classes and by the colours. Nothing is mirrored where the classes are
 /// characters (`0`, `b`, ...), or have a side or a direction in their names, or where all pictures are grey: letters, digits and scans
@@ -42,6 +45,7 @@ pub fn draft(source: &AnySource, description: &Description) -> Draft {
     file.line("seed = 1");
     match source {
         AnySource::Pictures(source) => pictures::draft(&mut file, source, &data),
+        AnySource::Texts(source) if description.classes.is_empty() => language::draft(&mut file, source, &data),
         AnySource::Texts(source) => texts::draft(&mut file, source, &data),
     }
     Draft { name, text: file.text, doubts }
@@ -122,13 +126,15 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// What is measured, and by what the best epoch is known.
-    fn metrics(&self, file: &mut Lines) {
+    /// What is measured, and by what the best epoch is known; of samples with `several` classes less can be measured.
+    fn metrics(&self, file: &mut Lines, several: bool) {
         let mut metrics = vec!["\"accuracy\"", "\"macro-f1\""];
-        if self.description.classes.len() >= 10 {
+        if self.description.classes.len() >= 10 && !several {
             metrics.push("{ top-k = { k = 3 } }");
         }
-        metrics.push("\"calibration-error\"");
+        if !several {
+            metrics.push("\"calibration-error\"");
+        }
         if self.unequal {
             file.line("# The classes are unequal: accuracy alone would forget the small ones.");
             file.line("monitor = \"macro-f1\"");

@@ -15,7 +15,8 @@ use homeostat_models::NameTable;
 use homeostat_report::{Headline, Picture, Report, Value};
 use homeostat_task::Task;
 use homeostat_tasks::{
-    GenerativeConfig, GenerativeModel, ImageGeneration, ImageGenerationConfig, InputShape, PictureRequest, TaskConfig,
+    AutoencoderConfig, GenerativeConfig, GenerativeModel, ImageGeneration, ImageGenerationConfig, InputShape,
+    PictureRequest, TaskConfig,
 };
 use homeostat_train::{AverageConfig, Examples, Meter, Meters, TrainConfig, Workers};
 
@@ -39,6 +40,8 @@ const TASK: &str = "a network that makes pictures";
 /// Rows and columns of made pictures on a page.
 const ROWS: u64 = 8;
 const COLUMNS: u8 = 8;
+/// Nats a picture that are next to nothing: the autoencoder tells no picture from another.
+const COLLAPSED: f64 = 0.5;
 /// Steps of the way from one picture to another.
 const STEPS: u64 = 8;
 
@@ -111,8 +114,17 @@ impl Kind for Generation {
     }
 
     fn check(plan: &Plan<Self>, setting: &Setting<'_>) -> Result<(), ExperimentError> {
-        let frechet = plan.experiment().train.frechet.as_ref();
-        frechet.map_or(Ok(()), |frechet| distance::check(plan, frechet, setting))
+        let Experiment { train, task, .. } = plan.experiment();
+        let epochs = train.epochs;
+        if let GenerativeConfig::Vae(AutoencoderConfig { warmup_epochs, .. }) = config(task).model
+            && epochs > 0
+            && warmup_epochs > epochs as f64
+        {
+            tracing::warn!(
+                "{KEY}.model.vae.warmup-epochs is {warmup_epochs} of {epochs} epochs: beta is never reached"
+            );
+        }
+        train.frechet.as_ref().map_or(Ok(()), |frechet| distance::check(plan, frechet, setting))
     }
 
     fn examples(plan: &Plan<Self>, indices: &[usize]) -> Arc<dyn Examples<ImageGeneration>> {
@@ -144,6 +156,11 @@ impl Kind for Generation {
             }
             _ => None,
         };
+        if let Some(divergence) = figures.get("divergence").filter(|nats| *nats < COLLAPSED) {
+            tracing::warn!(
+                "the divergence is {divergence:.3} nats a picture: pictures hardly depend on the seed; lower {KEY}.model.vae.beta, or train longer"
+            );
+        }
         let given_back = given_back(plan, model, indices, setting)?;
         let findings =
             Made { drawn: drawn(plan, model, setting)?, ways: ways(plan, model, setting)?, given_back, distance };

@@ -7,6 +7,7 @@ use homeostat_config::Resolved;
 use homeostat_control::Goal;
 use homeostat_data::{
     Corpus, DataError, DataRoot, Given, GivenSplit, SequentialSplit, Source, SplitConfig, Splits, TOKENIZER_FILE,
+    Tokenizer,
 };
 use homeostat_metrics::LanguageFigures;
 use homeostat_models::{LanguageNetworkConfig, NameTable};
@@ -134,9 +135,25 @@ impl Kind for Language {
     }
 
     fn check(plan: &Plan<Self>, _: &Setting<'_>) -> Result<(), ExperimentError> {
-        let Splits { train, valid, test } = &plan.splits;
+        let (Splits { train, valid, test }, tokenizer) = (&plan.splits, plan.task.tokenizer());
+        let mut told = Vec::new();
         for (name, part) in [("training", train), ("validation", valid), ("test", test)] {
-            windows(plan, part, false).map_err(|error| in_part(name, error))?;
+            let windows = windows(plan, part, false).map_err(|error| in_part(name, error))?;
+            let [count, all] = tokenizer.unknown().map_or([0, 0], |unknown| windows.count(unknown));
+            if count > 0 {
+                told.push(format!("{count} of {all} {name} tokens"));
+            }
+        }
+        if !told.is_empty() {
+            tracing::warn!(
+                "{} stand for what the tokenizer does not know: figures by character flatter, for its characters are not foretold",
+                told.join(", ")
+            );
+        } else if !gives_back(tokenizer, &plan.source.text(valid))? {
+            tracing::warn!(
+                "the tokenizer does not give a text back as it was (capitals, spaces): figures by character flatter, and texts are written \
+                 so; `characters`, and `bpe` with lowercase = false, lose nothing"
+            );
         }
         Ok(())
     }
@@ -212,6 +229,15 @@ fn table(data: &DataConfig) -> &CorpusDataConfig {
     data.corpus
         .as_ref()
         .unwrap_or_else(|| panic!("an experiment with a language model was checked to have [data.corpus]"))
+}
+
+/// Characters of a text by which a tokenizer is tried.
+const TRIED: usize = 10_000;
+
+/// Whether the beginning of a text can be had back from its tokens.
+fn gives_back(tokenizer: &Tokenizer, text: &str) -> Result<bool, DataError> {
+    let text: String = text.chars().take(TRIED).collect();
+    Ok(tokenizer.decode(&tokenizer.encode(&text)?)? == text)
 }
 
 /// Windows over a part, those of training as far apart as the experiment says, those to measure with as they overlap.

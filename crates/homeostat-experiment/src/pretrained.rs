@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Experiment, ExperimentError, Setting, Stage,
-    adapter::{adapter_sha256, check_base, with_prefix},
+    adapter::{Adapter, adapter_sha256, check_base, fitting_parts, with_prefix},
     kind::Kind,
 };
 
@@ -70,18 +70,23 @@ pub(crate) fn initial<K: Kind>(
     let in_folder = |problem: String| {
         wrong(format!("{}: {problem}", folder.as_ref().map_or_else(String::new, |path| path.display().to_string())))
     };
-    let adapter = folder.as_ref().map(|folder| PeftFolder::read(folder)).transpose();
+    let adapter = folder.as_ref().map(|folder| Adapter::read(folder)).transpose();
     let adapter = adapter.map_err(|error| wrong(error.to_string()))?;
     let adapter_sha256 = folder.as_ref().map(|folder| adapter_sha256(folder)).transpose()?;
     folder.as_ref().map_or(Ok(()), |folder| check_base(folder, &sha256)).map_err(in_folder)?;
     let theirs = match &adapter {
-        Some(PeftFolder::LowRank(adapter)) => {
+        Some(Adapter::Peft(PeftFolder::LowRank(adapter))) => {
             adapter.merged_into(&theirs, &from.allow).map_err(|error| in_folder(error.to_string()))?
         }
-        Some(PeftFolder::Prefix(_)) | None => theirs,
+        _ => theirs,
     };
     let network = task.init(setting.device).map_err(|error| wrong(error.to_string()))?;
     let own = ForeignNames::own(&network);
+    let parts = match &adapter {
+        Some(Adapter::Parts(parts)) => fitting_parts(parts, &own, &from.allow),
+        _ => Ok(Weights::default()),
+    };
+    let parts = parts.map_err(|error| in_folder(error.to_string()))?;
     let hits = own.hits(&theirs);
     let theirs = K::translated(task, theirs).map_err(|problem| wrong(format!("{}: {problem}", path.display())))?;
     let own_names = hits > 0 && own.hits(&theirs) == hits;
@@ -95,14 +100,18 @@ pub(crate) fn initial<K: Kind>(
     let best = names.into_iter().max_by_key(|(names, ..)| names.hits(&theirs));
     let (names, ignored, own_names) = best.ok_or_else(|| wrong("has no names".to_owned()))?;
     let theirs = match &adapter {
-        Some(PeftFolder::Prefix(prefix)) => with_prefix(&theirs, &names, prefix).map_err(in_folder)?,
-        Some(PeftFolder::LowRank(_)) | None => theirs,
+        Some(Adapter::Peft(PeftFolder::Prefix(prefix))) => with_prefix(&theirs, &names, prefix).map_err(in_folder)?,
+        _ => theirs,
     };
-    check_allow(from, &names, &[Some(&theirs), adapter.as_ref().and_then(PeftFolder::others)])?;
-    let allow = [from.allow.as_slice(), &ignored].concat();
-    let weights = names
+    check_allow(from, &names, &[Some(&theirs), adapter.as_ref().and_then(Adapter::others)])?;
+    let given: Vec<String> = parts.tensors().keys().cloned().collect();
+    let allow = [from.allow.as_slice(), &ignored, &given].concat();
+    let mut weights = names
         .adopt(&theirs, &allow)
         .map_err(|error| wrong(format!("{}: {}", path.display(), misfit(&error, &names, &theirs, &allow))))?;
+    weights.kept.retain(|name| !parts.tensors().contains_key(name));
+    let tensors = [weights.weights, parts].into_iter().flat_map(|weights| weights.tensors().clone());
+    weights.weights = Weights::from_tensors(tensors.collect());
     let is_ignored = |name: &str| ignored.iter().any(|pattern| name_fits(pattern, name));
     let unused = weights.unused.iter().filter(|name| !is_ignored(name)).cloned();
     let unused: Vec<String> = unused.chain(beside).collect();

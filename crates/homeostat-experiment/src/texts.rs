@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use homeostat_artifact::Artifact;
 use homeostat_config::Resolved;
 use homeostat_data::{
-    AnySource, DataError, DataRoot, Splits, TOKENIZER_FILE, TextSource, TextSourceConfig, Texts as Store, Tokenizer,
-    Tokens,
+    AnySource, DataError, DataRoot, Source, SplitConfig, Splits, Store, TOKENIZER_FILE, TextSource, TextSourceConfig,
+    Texts as TextStore, Tokenizer, Tokens,
 };
 use homeostat_models::{NameTable, bert_weights};
 use homeostat_report::{Picture, Shown};
@@ -16,6 +16,8 @@ use homeostat_train::{Examples, Workers};
 
 use crate::{
     DataConfig, Experiment, ExperimentError, Setting, Stage, TextDataConfig,
+    kind::Kind,
+    language::Language,
     plan::Plan,
     pretrained::adopt_bert,
     sorting::{ClassSettings, Sorting, check_source},
@@ -30,7 +32,7 @@ const KEY: &str = "task.text-classification";
 
 impl Sorting for Texts {
     type Task = TextClassification;
-    type Store = Store;
+    type Store = TextStore;
 
     const KEY: &'static str = KEY;
 
@@ -155,20 +157,33 @@ pub(crate) fn table(data: &DataConfig) -> &TextDataConfig {
     data.text.as_ref().unwrap_or_else(|| panic!("an experiment with texts was checked to have [data.text]"))
 }
 
-/// The texts of the training part of an experiment, those of pairs one by one.
+/// The texts of the training part of an experiment, those of pairs one by one; of a language model it is one text.
 ///
 /// # Errors
 /// The experiment is not about texts, or its data cannot be read or divided.
 pub fn training_texts(experiment: &Experiment, roots: &DataRoot) -> Result<Vec<String>, ExperimentError> {
-    if experiment.data.text.is_none() {
+    let Experiment { data, .. } = experiment;
+    if data.corpus.is_some() {
+        let source = <Language as Kind>::open(data, roots)?;
+        let splits = divided(experiment, &source, <Language as Kind>::division(&data.split, &source)?)?;
+        return Ok(vec![source.text(&splits.train)]);
+    }
+    if data.text.is_none() {
         return Err(ExperimentError::setting("data.text", "is missing: the experiment is not about texts"));
     }
-    let source = table(&experiment.data).source.open_with(roots, experiment.data.on_corrupt)?;
-    let split =
-        experiment.data.split.resolve(&source).map_or_else(|| experiment.data.split.clone(), |(split, _)| split);
-    let splits = split.split(&source, experiment.seed)?;
-    let splits = splits.with_fraction(experiment.data.fraction, &source, experiment.seed);
+    let source = table(data).source.open_with(roots, data.on_corrupt)?;
+    let splits = divided(experiment, &source, data.split.resolve(&source))?;
     Ok(all_texts(&source, &splits.train).collect())
+}
+
+/// The parts of an experiment's data, which may leave the division to the data.
+fn divided<S: Store>(
+    Experiment { data, seed, .. }: &Experiment,
+    source: &Source<S>,
+    chosen: Option<(SplitConfig, String)>,
+) -> Result<Splits, ExperimentError> {
+    let split = chosen.map_or_else(|| data.split.clone(), |(split, _)| split);
+    Ok(split.split(source, *seed)?.with_fraction(data.fraction, source, *seed))
 }
 
 pub(crate) fn all_texts(source: &TextSource, indices: &[usize]) -> impl Iterator<Item = String> {

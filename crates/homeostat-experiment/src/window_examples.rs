@@ -27,6 +27,11 @@ impl WindowExamples {
         Ok(Self { ids, characters, length, stride, windows })
     }
 
+    /// How many of the tokens are this one, and how many there are.
+    pub(crate) fn count(&self, token: u32) -> [usize; 2] {
+        [self.ids.iter().filter(|id| **id == token).count(), self.ids.len()]
+    }
+
     /// The first token of a window.
     fn start(&self, windows: &Windows, window: usize, draw: Option<Draw>) -> usize {
         let start = windows.get(window).start;

@@ -16,7 +16,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use sha2::{Digest, Sha256};
 
 use crate::{Classification, Command, DataSummary, Headline, Report, Skipped, State, Written};
-use html::Html;
+use html::{Html, Name};
 
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
@@ -108,7 +108,7 @@ fn class_counts(data: &DataSummary) -> Html {
     html.put("<th scope=\"col\" class=\"n\">all</th></tr></thead><tbody>", &[]);
     for (name, counts) in &data.classes {
         let all = counts.iter().sum::<u64>();
-        html.put("<tr><td>{}</td>", &[name]);
+        html.put("<tr><td>{}</td>", &[&Name(name)]);
         for part in 0..data.parts.len() {
             html.put("<td class=\"n\">{}</td>", &[&figures::count(count(counts, part))]);
         }
@@ -195,14 +195,20 @@ fn fold(table: Html, rows: usize, summary: &'static str) -> Html {
     Html::of("<details><summary>{} ({} rows)</summary>{}</details>", &[&summary, &rows, &table])
 }
 
-/// The text with its trailing comments dimmed, but for those of settings that somebody chose.
+/// The text with its trailing comments dimmed, but for those of settings that somebody chose; what is not set is dimmed as a whole. Each
+/// line is an element, so that one that is too long goes on below its own beginning.
 fn settings(config: &str) -> Html {
-    let mut html = Html::of("<pre tabindex=\"0\" aria-label=\"settings\">", &[]);
+    let mut html = Html::of("<pre class=\"settings\" tabindex=\"0\" aria-label=\"settings\">", &[]);
     for line in config.lines() {
         match line.rsplit_once(" # ") {
-            Some((setting, "default")) => html.put("{}<span class=\"default\"> # default</span>\n", &[&setting]),
-            Some((setting, origin)) => html.put("<b>{}</b><span class=\"origin\"> # {}</span>\n", &[&setting, &origin]),
-            None => html.put("{}\n", &[&line]),
+            Some((_, "not set")) => html.put("<span class=\"default\">{}\n</span>", &[&line]),
+            Some((setting, "default")) => {
+                html.put("<span>{}<span class=\"default\"> # default</span>\n</span>", &[&setting]);
+            }
+            Some((setting, origin)) => {
+                html.put("<span><b>{}</b><span class=\"origin\"> # {}</span>\n</span>", &[&setting, &origin]);
+            }
+            None => html.put("<span>{}\n</span>", &[&line]),
         }
     }
     html.put("</pre>", &[]);

@@ -100,15 +100,6 @@ impl PeftFolder {
             _ => PeftAdapter::read(folder).map(|adapter| Self::LowRank(Box::new(adapter))),
         }
     }
-
-    /// What learnt beside changes of low rank.
-    #[must_use]
-    pub fn others(&self) -> Option<&Weights> {
-        match self {
-            Self::LowRank(adapter) => Some(&adapter.others),
-            Self::Prefix(_) => None,
-        }
-    }
 }
 
 impl PeftPrefix {

@@ -181,7 +181,12 @@ impl Task for LanguageModel {
                     Ok(Prompt { text, how: self.config.generation.with(settings).map_err(InputError::new)? })
                 }
                 Some(_) => Err(InputError::new("`prompt` is no string")),
-                None => Ok(plain()),
+                None => match settings.keys().find(|key| key.eq_ignore_ascii_case("prompt")) {
+                    Some(key) => {
+                        Err(InputError::new(format!("`{key}` is unknown: the text to go on with is `prompt`")))
+                    }
+                    None => Ok(plain()),
+                },
             },
             _ => Ok(plain()),
         }

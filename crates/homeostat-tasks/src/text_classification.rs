@@ -1,5 +1,7 @@
 //! Which class a text belongs to, or a pair of texts. It does not know the loop, the server, or where texts come from.
 
+use std::borrow::Cow;
+
 use burn::{
     nn::Linear,
     tensor::{Bool, Device, Int, Tensor, TensorData},
@@ -186,25 +188,32 @@ fn wrong(error: &ModelError) -> TaskError {
     TaskError::new(error.to_string())
 }
 
-/// Two texts, as a request has them.
+/// One text or two, as a request has them.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Pair<'a> {
-    text: std::borrow::Cow<'a, str>,
-    pair: std::borrow::Cow<'a, str>,
+struct TextRequest<'a> {
+    text: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pair: Option<Cow<'a, str>>,
 }
 
-/// The request that [`TextClassification`] reads this sample from: the text itself, or of a pair the JSON object
-/// `{"text": .., "pair": ..}`.
+impl TextRequest<'_> {
+    /// Whether these characters are meant as such a request: an object with one of its keys.
+    fn is_meant(text: &str) -> bool {
+        let object: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_str(text);
+        object.is_ok_and(|object| object.contains_key("text") || object.contains_key("pair"))
+    }
+}
+
+/// The request that [`TextClassification`] reads this sample from: the text itself, or the JSON object
+/// `{"text": .., "pair": ..}` of a pair, and `{"text": ..}` of a text that looks like one of these.
 #[must_use]
 pub fn text_request(sample: &TextSample) -> Vec<u8> {
-    match &sample.pair {
-        None => sample.text.clone().into_bytes(),
-        Some(pair) => {
-            let pair = Pair { text: sample.text.as_str().into(), pair: pair.as_str().into() };
-            serde_json::to_vec(&pair).unwrap_or_else(|error| panic!("two strings as JSON: {error}"))
-        }
+    if sample.pair.is_none() && !TextRequest::is_meant(&sample.text) {
+        return sample.text.clone().into_bytes();
     }
+    let request = TextRequest { text: sample.text.as_str().into(), pair: sample.pair.as_deref().map(Cow::from) };
+    serde_json::to_vec(&request).unwrap_or_else(|error| panic!("strings as JSON: {error}"))
 }
 
 impl Task for TextClassification {
@@ -225,10 +234,14 @@ impl Task for TextClassification {
     fn read(&self, bytes: &[u8]) -> Result<TextSample, InputError> {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| InputError::new(format!("the text is no UTF-8: byte {} is wrong", error.valid_up_to())))?;
-        Ok(match serde_json::from_str(text) {
-            Ok(Pair { text, pair }) => TextSample { text: text.into_owned(), pair: Some(pair.into_owned()) },
-            Err(_) => TextSample { text: text.to_owned(), pair: None },
-        })
+        if !TextRequest::is_meant(text) {
+            return Ok(TextSample { text: text.to_owned(), pair: None });
+        }
+        let TextRequest { text, pair } = serde_json::from_str(text).map_err(|error| {
+            let form = r#"a request of JSON is {"text": TEXT}, perhaps with "pair": TEXT"#;
+            InputError::new(format!("{form}; here: {error}"))
+        })?;
+        Ok(TextSample { text: text.into_owned(), pair: pair.map(Cow::into_owned) })
     }
 
     fn prepare(&self, sample: TextSample) -> Result<Tokens, InputError> {

@@ -451,7 +451,8 @@ where
         }
         let figures = valid.iter().map(|(name, value)| (name.to_owned(), value)).collect();
         self.decide(Observation::Evaluation { figures }, observe)?;
-        let best = self.state.memory.best.as_ref();
+        let best = self.state.memory.best.as_ref().filter(|_| self.job.config.takes_best());
+        let improved = improved && best.is_some();
         observe(Event::Epoch { epoch, step, rate, train: &train, valid, best, improved });
         self.checkpoint(observe)
     }
@@ -534,7 +535,7 @@ where
         Ok(Finished {
             model,
             unmerged,
-            best: memory.best,
+            best: memory.best.filter(|_| self.job.config.takes_best()),
             epochs: memory.place.epoch,
             steps: memory.place.step,
             seconds,

@@ -120,7 +120,8 @@ pub struct PretrainedConfig {
     /// What may be missing, of another shape or without use, by name, where a `*` stands for anything: `["head.*"]` where the
     /// classes are others.
     pub allow: Vec<String>,
-    /// A folder with an adapter in the format of the library PEFT, found as the folders of data are, that is merged into the weights.
+    /// A folder with an adapter, found as the folders of data are, that is put into the weights: one in the format of the library PEFT, or
+    /// what alone has learnt in a run.
     pub adapter: Option<String>,
 }
 
@@ -242,6 +243,11 @@ impl TrainConfig {
         let network = self.adapted(network.clone())?;
         self.optimizer.init(&network, &self.groups)?;
         Freezing::of(&network, self).map(drop)
+    }
+
+    /// Whether the validation part chooses the weights: not where those of the last epochs count.
+    pub(crate) fn takes_best(&self) -> bool {
+        !matches!(self.average, Some(AverageConfig::Last(_)))
     }
 
     /// What to say of settings that so few epochs leave without effect; no errors, for a short training may be a trial of a long one.

@@ -140,7 +140,8 @@ const OF_A_GROUP: usize = 4;
 
 fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
     let Description { title, samples, classes, images, texts, .. } = description;
-    writeln!(out, "{title}: {samples} samples, {} classes", classes.len())?;
+    let of_classes = if classes.is_empty() { String::new() } else { format!(", {} classes", classes.len()) };
+    writeln!(out, "{title}: {samples} samples{of_classes}")?;
     images.as_ref().map_or(Ok(()), |images| print_images(out, images))?;
     texts.as_ref().map_or(Ok(()), |texts| print_texts(out, texts))?;
     let counts: [Part; 4] =
@@ -150,15 +151,14 @@ fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
     let row = |class: &ClassCount| {
         std::iter::once(class.name.clone()).chain(counts.iter().map(|(_, count)| count(class).to_string())).collect()
     };
-    print_table(out, &header, &classes.iter().map(row).collect::<Vec<_>>())?;
+    if !classes.is_empty() {
+        print_table(out, &header, &classes.iter().map(row).collect::<Vec<_>>())?;
+    }
     writeln!(out, "duplicates: {} with the content of another sample", description.repeated())?;
     print_alike(out, "look-alikes", "that look the same", &description.near_duplicates.iter().collect::<Vec<_>>())?;
-    print_alike(
-        out,
-        "leaks",
-        "in several parts, so what is learnt from is measured with",
-        &description.leaks().collect::<Vec<_>>(),
-    )?;
+    let leaks: Vec<&Alike> = description.leaks().collect();
+    let so = if leaks.is_empty() { "" } else { ", so what is learnt from is measured with" };
+    print_alike(out, "leaks", &format!("in several parts{so}"), &leaks)?;
     print_alike(out, "contradictions", "under several classes", &description.contradictions().collect::<Vec<_>>())?;
     if let Some(groups) = &description.groups {
         let (count, largest, size) = (groups.count, &groups.largest, groups.size);
@@ -230,9 +230,11 @@ fn print_rest(out: &mut dyn Write, count: usize) -> io::Result<()> {
 fn find(word: &str, roots: &DataRoot) -> anyhow::Result<AnySource> {
     if Experiment::builtin(word).is_ok() || word.ends_with(".toml") {
         let data = args::find(word)?.load()?.value.data;
-        return Ok(match data.text {
-            Some(text) => AnySource::Texts(text.source),
-            None => AnySource::Pictures(data.source),
+        return Ok(match (data.text, data.corpus, data.interactions) {
+            (Some(text), ..) => AnySource::Texts(text.source),
+            (_, Some(corpus), _) => AnySource::Texts(corpus.source),
+            (.., Some(_)) => bail!("{word} is about who bought what, but samples are described: pictures and texts"),
+            (None, None, None) => AnySource::Pictures(data.source),
         });
     }
     args::any_source(word, roots)

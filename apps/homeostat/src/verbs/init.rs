@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use homeostat_data::{AnySource, DataRoot, Description, Source, Store};
+use homeostat_data::{AnySource, DataRoot, Description, Source, Store, TextSourceConfig};
 use homeostat_experiment::{Draft, Experiment, draft};
 
 use super::{
@@ -80,6 +80,11 @@ fn drafted<S: Store>(
     (opened, description): (&Source<S>, &Description),
     overrides: &[String],
 ) -> anyhow::Result<Draft> {
+    if matches!(source, AnySource::Texts(TextSourceConfig::TextFolder(_))) && description.classes.is_empty() {
+        let draft = draft(source, description);
+        Experiment::text("the draft", &draft.text).overrides(overrides).load()?;
+        return Ok(draft);
+    }
     if description.classes.is_empty() {
         bail!("{} has no labels to learn: name their column, as in table:FOLDER,label=COLUMN", description.title);
     }

@@ -9,7 +9,7 @@ use homeostat_experiment::Experiment;
 
 use super::{
     Done, compare,
-    table::{print_choosing_samples, print_figures, print_samples, print_table},
+    table::{print_figures, print_samples, print_table, print_valid_samples},
 };
 use crate::cli::{Runs, RunsPlace};
 
@@ -139,7 +139,7 @@ fn show_result(out: &mut dyn Write, summary: &RunSummary) -> anyhow::Result<()> 
     }
     if !result.valid.is_empty() {
         print_figures(out, "valid", &result.valid)?;
-        print_choosing_samples(out, result.samples.valid)?;
+        print_valid_samples(out, result)?;
     }
     if let Some(best) = &result.best {
         writeln!(

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use homeostat_artifact::Figures;
+use homeostat_artifact::{Figures, RunResult};
 use homeostat_train::metrics::wilson;
 
 /// Columns that every terminal has.
@@ -68,7 +68,11 @@ pub(super) fn print_samples(out: &mut dyn Write, figures: &Figures, samples: u64
     writeln!(out)
 }
 
-/// The same for figures that chose the weights: of these no interval would be true.
-pub(super) fn print_choosing_samples(out: &mut dyn Write, samples: u64) -> io::Result<()> {
+/// The same for figures of the validation part: of those that chose the weights no interval would be true.
+pub(super) fn print_valid_samples(out: &mut dyn Write, result: &RunResult) -> io::Result<()> {
+    let samples = result.samples.valid;
+    if result.best.is_none() {
+        return print_samples(out, &result.valid, samples);
+    }
     writeln!(out, "{:<INDENT$}{samples} samples, by which the weights were chosen", "on")
 }

@@ -10,7 +10,7 @@ use homeostat_experiment::{Outcome, train};
 
 use super::{
     Done,
-    table::{print_choosing_samples, print_figures, print_samples},
+    table::{print_figures, print_samples, print_valid_samples},
 };
 use crate::{
     args::{self, Known},
@@ -67,7 +67,7 @@ fn print_result(out: &mut dyn Write, run: &Path, result: &RunResult) -> io::Resu
     let path = run.display();
     if result.test.is_empty() {
         print_figures(out, "valid", &result.valid)?;
-        print_choosing_samples(out, result.samples.valid)?;
+        print_valid_samples(out, result)?;
     } else {
         print_figures(out, "test", &result.test)?;
         print_samples(out, &result.test, result.samples.test)?;
@@ -82,6 +82,8 @@ fn print_result(out: &mut dyn Write, run: &Path, result: &RunResult) -> io::Resu
     let ask = match kind.as_str() {
         "language-model" => "generate RUN --prompt TEXT",
         "image-generation" => "sample RUN --png FILE",
+        "sentence-embedding" => "search index RUN TABLE INDEX",
+        "recommendation" => "predict RUN --text CODE,CODE,...",
         _ => "predict RUN FILE...",
     };
     writeln!(out, "next    homeostat {}", ask.replace("RUN", &path.to_string()))?;

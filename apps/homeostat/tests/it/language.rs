@@ -2,7 +2,7 @@
 
 use crate::{
     page::{blocks, commands},
-    place::{Place, says},
+    place::{Place, says, text},
 };
 
 /// A play that a small network learns a little of.
@@ -82,4 +82,36 @@ fn the_page_runs_as_it_is_written() {
 fn what_does_not_write_says_so() {
     let place = Place::with_run();
     says(&place.refused(&["generate", "runs/latest", "--prompt", "a"]), &["only a language model writes"]);
+}
+
+#[test]
+fn a_corpus_is_described_and_what_a_tokenizer_loses_of_it_is_told() {
+    let place = Place::new();
+    plays(&place);
+    place.write("plays.toml", blocks(include_str!("../../../../docs/language-model.md"), "toml")[0]);
+    says(&place.well(&["init", "plays", "--out", "drafted.toml", "--train", "epochs=1"]), &["nats-per-character"]);
+    let described = place.well(&["data", "describe", "plays.toml"]);
+    says(&described, &["plays: 2 samples\n", "vocabulary: ", "leaks: 0 groups in several parts\n"]);
+    says(&place.refused(&["data", "describe", "online-retail"]), &["online-retail is about who bought what"]);
+    says(&place.well(&["data", "tokenizer", "plays.toml", "--out", "plays.json"]), &["tokens from 1 texts"]);
+
+    let warned = |words: &[&str]| {
+        let always = ["train", "plays.toml", "epochs=1", "train.max-steps=1", "data.split=given"];
+        let output = place.run(&[&always[..], words].concat());
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        said
+    };
+    std::fs::rename(place.path("plays/one.txt"), place.path("plays/train.txt")).unwrap();
+    std::fs::rename(place.path("plays/two.txt"), place.path("plays/valid.txt")).unwrap();
+    let lossless = warned(&[]);
+    assert!(!lossless.contains("flatter"), "{lossless}");
+    let small = warned(&["data.corpus.tokenizer.train={ kind = 'bpe', size = 300 }"]);
+    says(
+        &small,
+        &["the tokenizer does not give a text back as it was (capitals, spaces): figures by character flatter"],
+    );
+    let valid = std::fs::read_to_string(place.path("plays/valid.txt")).unwrap();
+    place.write("plays/valid.txt", valid + "\u{65e5}\u{672c}\n");
+    says(&warned(&[]), &["2 of ", " validation tokens stand for what the tokenizer does not know"]);
 }

@@ -51,6 +51,18 @@ fn a_table_beside_others_is_found_and_pictures_in_folders_are_pictures() {
 }
 
 #[test]
+fn plain_texts_have_classes_where_they_lie_in_folders() {
+    let of = |files: &[(&str, &str)]| match guess(files).unwrap() {
+        AnySource::Texts(TextSourceConfig::TextFolder(folder)) => Some((folder.folder, folder.labelled)),
+        _ => None,
+    };
+    assert_eq!(of(&[("a.txt", "x"), ("b.txt.gz", ""), ("more/c.txt", "y")]), Some(("set".to_owned(), false)));
+    let classes = [("README.txt", "x"), ("train/pos/1.txt", "x"), ("train/neg/1.txt", "x")];
+    assert_eq!(of(&classes), Some(("set".to_owned(), true)));
+    assert_eq!(of(&[("README.txt", "x"), ("cat/1.png", ""), ("dog/1.png", "")]), None, "pictures with a note");
+}
+
+#[test]
 fn what_looks_like_nothing_is_said_in_one_line() {
     for (file, text, words) in [
         (
@@ -59,7 +71,7 @@ fn what_looks_like_nothing_is_said_in_one_line() {
             "no column looks like a text: name one, as in table:FOLDER,text=COLUMN; there are `a`, `b`",
         ),
         ("one.csv", "text,n\nit is so good,1\nit is so bad,1\n", "no column looks like a label"),
-        ("note.txt", "hello", "neither folders of pictures nor a table"),
+        ("note.md", "hello", "neither folders of pictures, nor a table"),
         ("1.png", "", "holds pictures directly (1): put them into one folder a class"),
     ] {
         let error = guess(&[(file, text)]).unwrap_err().to_string();

@@ -176,5 +176,5 @@ fn train(file: &mut Lines, data: &Data<'_>) {
     let decay = if steps < 2_000 { 0.99 } else { 0.999 };
     file.line("# The mean of the last weights is measured and published: smoother than any of them.");
     file.line(&format!("ema = {{ decay = {decay} }}"));
-    data.metrics(file);
+    data.metrics(file, false);
 }

@@ -26,7 +26,11 @@ pub(super) fn draft(file: &mut Lines, source: &TextSourceConfig, data: &Data<'_>
     file.line("model.text-cnn = { width = 256, filters = 256, sizes = [1, 2, 3], dropout = 0.3 }");
     file.line("pooling = \"max\"");
     file.line("dropout = 0.5");
-    if data.unequal {
+    let several = matches!(source, TextSourceConfig::Table(table) if !table.label_separator.is_empty());
+    if several {
+        file.line("# A text may have several classes: each is a question of its own.");
+        file.line("loss.binary-cross-entropy = {}");
+    } else if data.unequal {
         file.line("# The classes are unequal: each counts as if they were not.");
         file.line("loss.cross-entropy = { label-smoothing = 0.1, class-weights = \"balanced\" }");
     } else {
@@ -61,5 +65,5 @@ pub(super) fn draft(file: &mut Lines, source: &TextSourceConfig, data: &Data<'_>
     file.line(&format!("epochs = {epochs}"));
     file.line(&format!("batch-size = {batch}"));
     file.line("optimizer.adamw = { learning-rate = 1e-3 }");
-    data.metrics(file);
+    data.metrics(file, several);
 }

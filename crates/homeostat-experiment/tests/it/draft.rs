@@ -6,7 +6,8 @@ use std::{fs, path::Path, sync::Arc};
 
 use homeostat_artifact::RunState;
 use homeostat_data::{
-    AnySource, DataRoot, Description, Image, LoaderOptions, Shape, SourceConfig, describe, describe_texts,
+    AnySource, DataRoot, Description, Image, LoaderOptions, Shape, SourceConfig, TextSourceConfig, TextTableConfig,
+    describe, describe_texts,
 };
 use homeostat_experiment::{Draft, Experiment, draft, report_of_data};
 
@@ -199,4 +200,27 @@ fn photographs_are_brought_to_a_size_and_mirrored() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert_eq!(doubts, Vec::<String>::new());
+}
+
+#[test]
+fn several_labels_in_a_cell_are_doubted_and_drafted_as_questions_of_their_own() {
+    let place = Place::new();
+    fs::create_dir_all(place.data().join("mails")).unwrap();
+    let row = |n: usize| format!("the dog {n} barks,dog\nthe cat {n} purrs,cat\nboth {n} bark and purr,dog;cat\n");
+    let rows: String = (0..20).map(row).collect();
+    fs::write(place.data().join("mails/all.csv"), format!("text,label\n{rows}")).unwrap();
+    let drafted = |separator: &str| {
+        let table =
+            TextTableConfig { folder: "mails".into(), label_separator: separator.into(), ..TextTableConfig::default() };
+        let config = TextSourceConfig::Table(table);
+        let source = Arc::new(config.open(&DataRoot::new([place.data()])).unwrap());
+        let description = describe_texts(&source, LoaderOptions::default(), &mut |_| ()).unwrap();
+        draft(&AnySource::Texts(config), &description)
+    };
+    let doubts = drafted("").doubts;
+    assert!(doubts.iter().any(|doubt| doubt.contains("label-separator=\";\"")), "{doubts:?}");
+    let Draft { text, doubts, .. } = drafted(";");
+    assert!(!doubts.iter().any(|doubt| doubt.contains("label-separator")), "{doubts:?}");
+    let (_, result) = place.train(Experiment::text("mails.toml", &text).overrides(&["epochs=1"]).load().unwrap());
+    assert_eq!(result.state, RunState::Finished, "{text}");
 }

@@ -1,6 +1,10 @@
 //! Runs that learn changes of low rank: what they publish, what they leave for others, and how they are resumed.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use burn::tensor::TensorData;
 use homeostat_artifact::{Run, sha256};
@@ -160,22 +164,46 @@ fn biases_alone_or_narrow_layers_alone_can_learn() {
     let place = Place::new();
     let base = below_network(&prepared(&place));
     let text = TEXT.lines().filter(|line| !line.starts_with("lora")).collect::<Vec<_>>().join("\n");
+    let load = |words: &[&str]| Experiment::text("pets.toml", &text).overrides(words).load().unwrap();
     let train = |words: &[&str]| {
-        let (run, result) = place.train(Experiment::text("pets.toml", &text).overrides(words).load().unwrap());
-        assert!(!run.path().join("adapter").exists());
+        let (run, result) = place.train(load(words));
         assert!(result.test.get("accuracy").unwrap() > 0.8, "{words:?} {:?}", result.test);
-        published(&run)
+        let names: BTreeSet<_> =
+            fs::read_dir(run.path().join("adapter")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(names, ["base.json", "beside.safetensors"].map(Into::into).into(), "what learnt stands alone");
+        run
     };
-    let bit_fit = train(&["train.learn=['*.bias', '*.beta', 'head.*']"]);
+    let learn = "train.learn=['*.bias', '*.beta', 'head.*']";
+    let run = train(&[learn]);
+    let bit_fit = published(&run);
     assert!(apart("network.blocks.0.qkv.weight", [&base, &bit_fit]) < 1e-6);
     assert!(apart("network.blocks.0.qkv.bias", [&base, &bit_fit]) > 1e-3);
-    let adapters = train(&[
-        "model.transformer.adapter=4",
-        "train.pretrained.allow=['head.*', '*adapter*']",
-        "train.learn=['*adapter*', 'head.*']",
-    ]);
+    let alone = read_foreign(&run.path().join("adapter/beside.safetensors")).unwrap();
+    assert!(
+        alone
+            .tensors()
+            .keys()
+            .all(|name| ["bias", "beta"].iter().any(|end| name.ends_with(end)) || name.starts_with("head"))
+    );
+    let adapter = "model.transformer.adapter=4";
+    let run =
+        train(&[adapter, "train.pretrained.allow=['head.*', '*adapter*']", "train.learn=['*adapter*', 'head.*']"]);
+    let adapters = published(&run);
     assert!(apart("network.", [&base, &adapters]) < 1e-6, "the rest stays");
     assert_eq!(adapters.tensors()["network.blocks.1.dense_adapter.up.weight"].shape().to_vec(), [4, 16]);
+
+    // Another run begins with the base and what has learnt: nothing has to be allowed to be missing.
+    let begun = merging(&run);
+    let (same, _) = place.train(load(&[adapter, &begun, "train.pretrained.allow=[]", "epochs=0"]));
+    assert_eq!(apart("", [&adapters, &published(&same)]), 0.0);
+    let refused = |words: &[&str]| place.try_train(load(words)).map(drop).unwrap_err().to_string();
+    let error = refused(&["model.transformer.adapter=3", &begun, "epochs=0"]);
+    assert!(
+        error.contains("adapter: the weights are of another network") && error.contains("_adapter.down"),
+        "{error}"
+    );
+    let error = refused(&[&begun, "train.pretrained.allow=[]", "epochs=0"]);
+    assert!(error.contains("is not used"), "{error}");
 }
 
 /// Prefixes learn alone; PEFT's files hold them, and another run begins with them.

@@ -14,7 +14,7 @@ use homeostat_kernels::{Curve, Kernels, Sight, attention, dropout, layer_norm, s
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_DEPTH, MAX_WIDTH, SequenceInput, in_range, look_up, prefix::Prefix, table, through};
+use super::{MAX_DEPTH, MAX_WIDTH, SequenceInput, adapter::Adapter, in_range, look_up, prefix::Prefix, table, through};
 use crate::{ModelError, image::check_dropout};
 
 /// Blocks of attention and dense layers in which no token sees a later one, as in GPT-2.
@@ -49,6 +49,9 @@ pub struct DecoderConfig {
     /// Keys and values of no token that each block's attention sees before those of the tokens (prefix tuning: Li & Liang 2021); 0 for none.
     /// They take the first places, as in PEFT: a text has so many less. With `train.learn = ["*prefix*"]` they learn alone.
     pub prefix: usize,
+    /// Features of the narrow layers that are put behind each part of a block to learn in the place of the rest (adapters: Houlsby et al.
+    /// 2019); 0 for none. With `train.learn = ["*adapter*"]` they learn alone.
+    pub adapter: usize,
 }
 
 /// How a token knows its place.
@@ -103,6 +106,7 @@ impl Default for DecoderConfig {
             epsilon: 1e-5,
             dropout: 0.1,
             prefix: 0,
+            adapter: 0,
         }
     }
 }
@@ -126,6 +130,7 @@ impl DecoderConfig {
             in_range(network, setting, value, MAX_WIDTH)?;
         }
         in_range(network, "depth", self.depth, MAX_DEPTH)?;
+        in_range(network, "adapter", self.adapter + 1, MAX_WIDTH)?;
         let setting = |setting, problem| Err(ModelError::Setting { network, setting, problem });
         if !self.width.is_multiple_of(self.heads) {
             return setting("width", format!("is {}, but must be a multiple of heads = {}", self.width, self.heads));
@@ -193,6 +198,7 @@ impl DecoderConfig {
             let bias = || Param::from_tensor(Tensor::zeros([outputs], device));
             Linear { bias: self.bias.then(bias), ..config.init(device) }
         };
+        let adapter = || Adapter::init(self.adapter, self.width, device);
         // What is added to the stream is drawn the smaller the more is added (Radford et al. 2019).
         let added = DEVIATION / (2.0 * self.depth as f64).sqrt();
         let up = if self.feed == FeedKind::SwiGlu { 2 * self.hidden } else { self.hidden };
@@ -201,9 +207,11 @@ impl DecoderConfig {
             qkv: linear(self.width, self.width + 2 * self.key_value_heads() * self.head_width(), DEVIATION),
             prefix: Prefix::init(self.prefix, self.key_value_heads() * self.head_width(), device),
             out: linear(self.width, self.width, added),
+            attention_adapter: adapter(),
             dense_norm: self.norm(device),
             up: linear(self.width, up, DEVIATION),
             down: linear(self.hidden, self.width, added),
+            dense_adapter: adapter(),
         }
     }
 }
@@ -234,9 +242,11 @@ struct Block {
     qkv: Linear,
     prefix: Option<Prefix>,
     out: Linear,
+    attention_adapter: Option<Adapter>,
     dense_norm: Norm,
     up: Linear,
     down: Linear,
+    dense_adapter: Option<Adapter>,
 }
 
 #[derive(Module, Debug)]
@@ -338,9 +348,9 @@ impl Decoder {
         for (layer, block) in self.blocks.iter().enumerate() {
             let seen =
                 self.attend(block, self.normed(&block.attention_norm, x.clone()), &sight, &angles, (layer, &mut known));
-            x = x + self.drop(seen);
+            x = x + Adapter::behind(block.attention_adapter.as_ref(), self.drop(seen));
             let fed = self.feed(block, self.normed(&block.dense_norm, x.clone()));
-            x = x + self.drop(fed);
+            x = x + Adapter::behind(block.dense_adapter.as_ref(), self.drop(fed));
         }
         if let Some(cache) = known {
             cache.length += length;

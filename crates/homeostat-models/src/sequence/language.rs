@@ -144,6 +144,7 @@ impl DecoderConfig {
         vec![
             small.clone(),
             Self { prefix: 3, positions: 19, ..small.clone() },
+            Self { adapter: 3, place: PlaceKind::Rotary, ..small.clone() },
             Self {
                 prefix: 2,
                 positions: 18,
@@ -216,12 +217,14 @@ fn gpt2(origin: &'static str, start: &str, tied: bool) -> NameTable {
         ("decoder.places".to_owned(), format!("{start}wpe")),
         block("attention_norm", "ln_1"),
         block("qkv", "attn.c_attn"),
-        // Of PEFT's making: what is saved has no prefixes.
+        // Of our making: what is saved has neither prefixes nor adapters.
         block("prefix", "attn.prefix"),
+        block("attention_adapter", "attn.adapter"),
         block("out", "attn.c_proj"),
         block("dense_norm", "ln_2"),
         block("up", "mlp.c_fc"),
         block("down", "mlp.c_proj"),
+        block("dense_adapter", "mlp.adapter"),
         ("decoder.norm".to_owned(), format!("{start}ln_f")),
         ("head".to_owned(), "lm_head".to_owned()),
     ];

@@ -1,6 +1,7 @@
 //! Networks that read tokens, grouped by signature: `[batch, length]` ids and padding give `[batch, length, features]`.
 //! Adding one is a file beside this one, and the lines here that the compiler names.
 
+mod adapter;
 pub(crate) mod bert;
 pub(crate) mod classifier;
 pub(crate) mod decoder;

@@ -10,7 +10,7 @@ use homeostat_kernels::{Curve, Kernels, Sight, attention, layer_norm, self_atten
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_DEPTH, MAX_WIDTH, SequenceInput, in_range, look_up, prefix::Prefix, table, through};
+use super::{MAX_DEPTH, MAX_WIDTH, SequenceInput, adapter::Adapter, in_range, look_up, prefix::Prefix, table, through};
 use crate::{ModelError, image::check_dropout};
 
 /// Blocks of attention and dense layers, as BERT's encoder.
@@ -74,8 +74,6 @@ impl Default for TransformerConfig {
 
 /// The standard deviation of BERT's first weights.
 const DEVIATION: f64 = 0.02;
-/// That of what an adapter adds.
-const NEXT_TO_NOTHING: f64 = 1e-3;
 
 impl TransformerConfig {
     pub(super) fn check(&self) -> Result<(), ModelError> {
@@ -123,19 +121,12 @@ impl TransformerConfig {
     }
 
     fn block(&self, device: &Device) -> Block {
-        let linear = |inputs, outputs, std| {
-            let initializer = Initializer::Normal { mean: 0.0, std };
+        let linear = |inputs, outputs| {
+            let initializer = Initializer::Normal { mean: 0.0, std: DEVIATION };
             let layer: Linear = LinearConfig::new(inputs, outputs).with_initializer(initializer).init(device);
             Linear { bias: Some(Param::from_tensor(Tensor::zeros([outputs], device))), ..layer }
         };
-        // Next to nothing at first, so that a network that is trained already stays what it is.
-        let adapter = || {
-            (self.adapter > 0).then(|| Adapter {
-                down: linear(self.width, self.adapter, DEVIATION),
-                up: linear(self.adapter, self.width, NEXT_TO_NOTHING),
-            })
-        };
-        let linear = |inputs, outputs| linear(inputs, outputs, DEVIATION);
+        let adapter = || Adapter::init(self.adapter, self.width, device);
         Block {
             attention_norm: self.norm(device),
             qkv: linear(self.width, 3 * self.width),
@@ -177,21 +168,6 @@ struct Block {
     up: Linear,
     down: Linear,
     dense_adapter: Option<Adapter>,
-}
-
-/// `x + up(gelu(down(x)))`, narrow between the two.
-#[derive(Module, Debug)]
-struct Adapter {
-    down: Linear,
-    up: Linear,
-}
-
-impl Adapter {
-    /// To the same shape, if there is one.
-    fn behind(adapter: Option<&Self>, x: Tensor<3>) -> Tensor<3> {
-        let Some(Self { down, up }) = adapter else { return x };
-        x.clone() + through(up, through(down, x, Curve::Gelu), Curve::Straight)
-    }
 }
 
 impl Transformer {

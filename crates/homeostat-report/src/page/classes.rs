@@ -1,6 +1,9 @@
 //! The figures of each class.
 
-use super::{LONG, figures, fold, html::Html};
+use super::{
+    LONG, figures, fold,
+    html::{Html, Name},
+};
 use crate::ClassRow;
 
 /// A table; of many classes, the worst ones first.
@@ -27,7 +30,7 @@ fn table(rows: &[&ClassRow], caption: &'static str) -> Html {
     html.put("</tr></thead><tbody>", &[]);
     for row in rows {
         let width = if row.f1.is_finite() { 100.0 * row.f1.clamp(0.0, 1.0) } else { 0.0 };
-        html.put("<tr><td>{}</td><td class=\"n\">{}</td>", &[&row.name, &figures::share(row.precision)]);
+        html.put("<tr><td>{}</td><td class=\"n\">{}</td>", &[&Name(&row.name), &figures::share(row.precision)]);
         html.put("<td class=\"n\">{}</td><td class=\"n bar\" ", &[&figures::share(row.recall)]);
         html.put("style=\"--share:{}\">{}</td>", &[&width, &figures::share(row.f1)]);
         html.put("<td class=\"n\">{}</td></tr>", &[&figures::count(row.support)]);

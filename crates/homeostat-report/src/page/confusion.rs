@@ -1,6 +1,9 @@
 //! Which class is taken for which: a matrix as far as one can be read, and the most frequent confusions for any number of classes.
 
-use super::{figures, html::Html};
+use super::{
+    figures,
+    html::{Html, Name},
+};
 use crate::Classification;
 
 /// Up to so many classes the counts are legible.
@@ -116,14 +119,15 @@ fn frequent(classification: &Classification, confusions: &[Confusion]) -> Html {
     }
     let total: u64 = confusions.iter().map(|confusion| confusion.count).sum();
     let mut html = Html::of(
-        "<div class=\"scroll\"><table><caption>Most frequent confusions ({} errors)</caption>",
-        &[&figures::count(total)],
+        "<div class=\"scroll\"><table><caption>Most frequent confusions ({} {})</caption>",
+        &[&figures::count(total), &if total == 1 { "error" } else { "errors" }],
     );
     html.put("<thead><tr><th scope=\"col\">truth</th><th scope=\"col\">taken for</th><th scope=\"col\" class=\"n\">count</th>", &[]);
     html.put("<th scope=\"col\" class=\"n\">of the class</th></tr></thead><tbody>", &[]);
     for Confusion { truth, predicted, count } in confusions.iter().take(FREQUENT) {
         let share = *count as f64 / support(classification, *truth) as f64;
-        html.put("<tr><td>{}</td><td>{}</td>", &[&class(classification, *truth), &class(classification, *predicted)]);
+        let names = [*truth, *predicted].map(|index| class(classification, index));
+        html.put("<tr><td>{}</td><td>{}</td>", &[&Name(&names[0]), &Name(&names[1])]);
         html.put(
             "<td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
             &[&figures::count(*count), &figures::percent(share)],

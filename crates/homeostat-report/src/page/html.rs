@@ -73,6 +73,20 @@ impl Show for String {
     }
 }
 
+/// A name that may break into lines behind each `_`: names of classes are often one long word.
+pub(super) struct Name<'a>(pub(super) &'a str);
+
+impl Show for Name<'_> {
+    fn show(&self, out: &mut String) {
+        for piece in self.0.split_inclusive('_') {
+            piece.show(out);
+            if piece.ends_with('_') {
+                out.push_str("<wbr>");
+            }
+        }
+    }
+}
+
 /// A coordinate or a length, to a tenth. Figures for people are formatted by [`super::figures`].
 impl Show for f64 {
     fn show(&self, out: &mut String) {

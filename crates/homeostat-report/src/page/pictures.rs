@@ -2,7 +2,10 @@
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-use super::{figures, html::Html};
+use super::{
+    figures,
+    html::{Html, Name},
+};
 use crate::{Mistake, Picture, Shown, png::PngHead};
 
 /// More mistakes than this teach nothing new.
@@ -25,7 +28,7 @@ pub(super) fn grid(pictures: &[Picture]) -> Html {
         }
         html.put(
             "<figure title=\"{}\">{}<figcaption>{}</figcaption></figure>",
-            &[&item.caption, &picture(&item.png, &item.caption), &item.caption],
+            &[&item.caption, &picture(&item.png, &item.caption), &Name(&item.caption)],
         );
     }
     html.put("</div>", &[]);
@@ -56,17 +59,20 @@ pub(super) fn strip(pictures: &[Picture]) -> Html {
 
 /// The first few mistakes, each with what was said and what it is.
 pub(super) fn mistakes(mistakes: &[Mistake]) -> Html {
-    let mut html =
-        Html::of("<p>The errors of which the network was surest, the surest first.</p><div class=\"pictures\">", &[]);
+    let is_text = mistakes.iter().any(|mistake| matches!(mistake.shown, Shown::Text(_)));
+    let mut html = Html::of(
+        "<p>The errors of which the network was surest, the surest first.</p><div class=\"pictures{}\">",
+        &[&if is_text { " texts" } else { "" }],
+    );
     for mistake in mistakes.iter().take(MISTAKES) {
         let text = format!("{}: {} taken for {}", mistake.name, mistake.truth, mistake.predicted);
         html.put(
             "<figure>{}<figcaption><span>said <b>{}</b></span>",
-            &[&shown(&mistake.shown, &text), &mistake.predicted],
+            &[&shown(&mistake.shown, &text), &Name(&mistake.predicted)],
         );
         html.put(
             "<span>is <b>{}</b></span><span>{} sure</span>",
-            &[&mistake.truth, &figures::percent(mistake.confidence)],
+            &[&Name(&mistake.truth), &figures::percent(mistake.confidence)],
         );
         html.put("<span class=\"label\" title=\"{}\">{}</span></figcaption></figure>", &[&mistake.name, &mistake.name]);
     }

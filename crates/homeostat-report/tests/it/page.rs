@@ -12,7 +12,7 @@ use crate::sample;
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
 /// Elements without an end.
-const VOID: [&str; 4] = ["meta", "br", "img", "!doctype"];
+const VOID: [&str; 5] = ["meta", "br", "wbr", "img", "!doctype"];
 
 /// The page between its tags `<main>`, that is, without style and script.
 fn body(page: &str) -> &str {
@@ -334,6 +334,25 @@ fn the_worst_mistakes_are_few() {
         classification.mistakes = vec![mistake; 100];
     }
     assert_eq!(report.render().matches("<img").count(), 32);
+}
+
+#[test]
+fn texts_have_room_and_long_names_break_at_their_underscores() {
+    let page = sample::texts().render();
+    check_nesting(&page);
+    let said = "<span>said <b>card_<wbr>payment_<wbr>fee_<wbr>charged</b></span>";
+    assert!(page.contains("<div class=\"pictures texts\">") && page.contains(said));
+    assert!(page.contains("title=\"balance_not_updated_after_bank_transfer\""), "a cut name can be read");
+    assert!(page.contains("<td>balance_<wbr>not_<wbr>updated_<wbr>after_<wbr>bank_<wbr>transfer</td>"));
+    assert!(page.contains("Most frequent confusions (1 error)"));
+    assert!(!sample::report(&DIGITS).render().contains("pictures texts"), "pictures stand close together");
+}
+
+#[test]
+fn settings_that_are_not_set_do_not_look_chosen() {
+    let page = sample::texts().render();
+    assert!(page.contains("<span class=\"default\"># max-steps =             # not set\n</span>"));
+    assert!(page.contains("<b>epochs = 15              </b><span class=\"origin\"> # command line</span>"));
 }
 
 #[test]

@@ -148,6 +148,24 @@ pub(crate) fn report(classes: &[&str]) -> Report {
     }
 }
 
+/// The same of texts, with names of classes as data sets of intents have them, and settings that are not set.
+pub(crate) fn texts() -> Report {
+    let names = ["balance_not_updated_after_bank_transfer", "card_payment_fee_charged", "lost_or_stolen_phone"];
+    let mut report = report(&names);
+    if let Some(classification) = &mut report.classification {
+        classification.confusion = vec![vec![9, 1, 0], vec![0, 9, 0], vec![0, 0, 9]];
+        for mistake in &mut classification.mistakes {
+            let text = "Why was I charged an extra fee when I paid with my card at the restaurant last night?";
+            mistake.shown = Shown::Text(text.into());
+        }
+    }
+    report.config.push_str("# max-steps =             # not set\n");
+    let origin =
+        "chosen: a sentence embedding has figures of its own, which are measured on the pairs that are held out";
+    report.config.push_str(&format!("metrics = [\"retrieval\"]   # {origin}\n"));
+    report
+}
+
 /// `cargo test -p homeostat-report -- --ignored sample` writes pages to look at in a browser.
 #[test]
 #[ignore = "for eyes: writes pages into the folder for temporary files"]
@@ -161,6 +179,7 @@ fn sample_pages() {
         ("digits", report(&digits)),
         ("clothes", report(&clothes)),
         ("intents", report(&intents)),
+        ("texts", texts()),
         ("empty", Report { title: "nothing yet".into(), ..Report::default() }),
     ] {
         let path = std::env::temp_dir().join(format!("homeostat-report-{name}.html"));

@@ -4,7 +4,7 @@ use homeostat_serve::HttpOptions;
 use hyper::Method;
 use serde_json::json;
 
-use crate::place::{LABELS, Place, opening, picture, words};
+use crate::place::{LABELS, Place, opening, picture, pictures, texts, words};
 
 #[tokio::test]
 async fn a_picture_gets_its_label_however_it_is_sent() {
@@ -83,6 +83,28 @@ async fn a_model_with_requests_of_its_own_takes_them_as_json() {
     assert_eq!(told, plain);
     for broken in [r#"{"prompt": "the cat",}"#, r#"{"texts": []}"#, r#"{"pair": "x"}"#, "7"] {
         place.ask(Method::POST, "/predict/words", &json_type, broken.to_owned()).await.error(400);
+    }
+}
+
+#[tokio::test]
+async fn the_page_knows_what_each_kind_of_model_takes() {
+    let models = [("pictures", pictures(1)), ("texts", texts(1)), ("words", words(1))];
+    let place = Place::of(&models, opening(), HttpOptions::default()).await;
+    let page = String::from_utf8(place.get("/").await.body.to_vec()).unwrap();
+    // By this the page chooses what it shows.
+    let kinds = [("pictures", "image-classification"), ("texts", "text-classification"), ("words", "language-model")];
+    for (model, kind) in kinds {
+        let config = place.get(&format!("/v2/models/{model}/config")).await.json(200);
+        assert_eq!(config["parameters"]["task"]["string_value"], kind);
+    }
+    for shown in ["parameters.task.string_value", "image-classification", "image-generation", "language-model"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    for shown in ["Type how a text begins", "type=\"number\"", "data:image/png;base64,", "white-space: pre-wrap"] {
+        assert!(page.contains(shown), "{shown}");
+    }
+    for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write"] {
+        assert!(!page.contains(markup), "what a model answers stays text: {markup}");
     }
 }
 

@@ -353,6 +353,7 @@ fn a_prompt_that_cannot_be_gone_on_with_is_refused_in_one_line() {
         (&b"good \xff"[..], "no UTF-8: byte 5"),
         (b"", "the prompt is empty"),
         (b"{\"prompt\": 3}", "`prompt` is no string"),
+        (b"{\"Prompt\": \"a\"}", "`Prompt` is unknown: the text to go on with is `prompt`"),
         (b"{\"prompt\": \"a\", \"temprature\": 1}", "unknown field `temprature`"),
         (b"{\"prompt\": \"a\", \"temperature\": -1}", "`temperature` is -1"),
         (b"{\"prompt\": \"a\", \"top-k\": 0}", "`top-k` is 0"),

@@ -85,6 +85,22 @@ fn a_sample_is_read_from_its_request() {
         let sample = TextSample { text: text.to_owned(), pair: pair.map(str::to_owned) };
         assert_eq!(task.read(&text_request(&sample)).unwrap(), sample);
     }
+    let read = |text: &str| task.read(text.as_bytes()).map_err(|error| error.to_string());
+    assert_eq!(read("{\"text\": \"is it so?\"}").unwrap(), read("is it so?").unwrap(), "as JSON or as it is");
+    assert_eq!(read("{\"a\": 1}").unwrap().text, "{\"a\": 1}", "JSON that is no request is a text");
+    for (text, why) in [
+        (r#"{"text": 5}"#, "here: invalid type: integer"),
+        (r#"{"pair": "a"}"#, "here: missing field `text`"),
+        (r#"{"text": "a", "pairs": "b"}"#, "here: unknown field `pairs`"),
+    ] {
+        let error = read(text).unwrap_err();
+        assert!(error.starts_with("a request of JSON is {\"text\": TEXT}") && error.contains(why), "{error}");
+    }
+    let half = |text: &str, pair: &str| {
+        let sample = TextSample { text: text.to_owned(), pair: Some(pair.to_owned()) };
+        task.prepare(sample).unwrap_err().to_string()
+    };
+    assert_eq!([half(" ", "so"), half("so", "")], ["the text is empty", "the second text is empty"]);
     assert_eq!(task.read(b"good \xff").unwrap_err().to_string(), "the text is no UTF-8: byte 5 is wrong");
     let empty = task.read(b"").unwrap();
     assert_eq!(task.prepare(empty).unwrap_err().to_string(), "the text is empty");
