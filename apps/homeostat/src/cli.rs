@@ -230,8 +230,9 @@ pub(crate) enum Tta {
 pub(crate) struct Predict {
     /// A run, or an artifact.
     pub(crate) artifact: PathBuf,
-    /// Pictures or folders of pictures; for a network of texts, files with a text in each line; for one that recommends, with the codes
-    /// of what a user has in each line, commas between them.
+    /// Pictures or folders of pictures; for a network of texts, files with a text in each line, or with a request of JSON, such as
+    /// {"text": "...", "pair": "..."} or {"prompt": "...", "max-tokens": 20}; for one that recommends, with the codes of what a user has in each
+    /// line, commas between them.
     #[arg(required_unless_present = "text", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// A text to be answered, or the codes of what a user has; may be given several times.

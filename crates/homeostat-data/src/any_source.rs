@@ -99,7 +99,7 @@ impl AnySource {
             return of_table(path, folder, vec![file.to_owned()]);
         }
         if path.is_file() {
-            let why = format!("is a file, but neither a table ({TABLES}) nor a folder");
+            let why = format!("is a file, but neither a table ({TABLES}), nor packed:FILE, nor a folder");
             return Err(DataError::format(path, why));
         }
         let pictures = SourceConfig::of_folder(path, name);

@@ -41,13 +41,15 @@ pub enum ExperimentError {
     },
     /// An experiment that says where instead of what.
     #[error(
-        "`data.source` names the absolute path {path}: an experiment says what, not where; write folder = {:?}, and give --data-root {}",
+        "`data.source` names the absolute path {path}: an experiment says what, not where; write {key} = {:?}, and give --data-root {}",
         last(path),
         above(path)
     )]
     AbsolutePath {
         /// The path.
         path: String,
+        /// The setting in which it stands.
+        key: &'static str,
     },
     /// A setting that does not fit the data or another setting.
     #[error("`{key}`: {problem}")]

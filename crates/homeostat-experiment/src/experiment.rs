@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use homeostat_artifact::Run;
 use homeostat_config::{Layers, Resolved, nearest_names};
 use homeostat_control::{ControlConfig, Goal, Monitor};
+use homeostat_data::SourceConfig;
 use homeostat_metrics::MetricSet;
 use homeostat_tasks::TaskConfig;
 use homeostat_train::{TrainConfig, TrainError};
@@ -163,7 +164,10 @@ impl Experiment {
         Monitor::find(&self.train.monitor, &goals, "train.monitor").map_err(TrainError::from)?;
         self.control.init(&goals).map_err(TrainError::from)?;
         match self.data.folder().filter(|folder| Path::new(folder).is_absolute()) {
-            Some(path) => Err(ExperimentError::AbsolutePath { path: path.to_owned() }),
+            Some(path) => {
+                let key = if matches!(self.data.source, SourceConfig::Packed(_)) { "file" } else { "folder" };
+                Err(ExperimentError::AbsolutePath { path: path.to_owned(), key })
+            }
             None => Ok(()),
         }
     }

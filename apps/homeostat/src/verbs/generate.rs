@@ -35,6 +35,14 @@ pub(crate) fn run(arguments: &Generate) -> anyhow::Result<Done> {
         let most = input.ids.len();
         tracing::warn!("the prompt has more than {most} tokens: its beginning is cut off");
     }
+    let unknown = task.tokenizer().unknown();
+    let count = input.ids.iter().filter(|id| Some(**id) == unknown).count();
+    if count > 0 {
+        tracing::warn!(
+            "{count} of the {} tokens of the prompt stand for what the network does not know",
+            input.ids.len()
+        );
+    }
     let mut out = io::stdout().lock();
     if arguments.json {
         let response = task.go_on(&model, &input, &mut |_| ControlFlow::Continue(()));

@@ -122,6 +122,7 @@ fn millions(count: u64) -> String {
 /// A JSON value as TOML has it in a line.
 fn toml(value: &serde_json::Value) -> String {
     match value {
+        serde_json::Value::Object(entries) if entries.is_empty() => "{}".to_owned(),
         serde_json::Value::Object(entries) => {
             let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key} = {}", toml(value))).collect();
             format!("{{ {} }}", entries.join(", "))

@@ -36,7 +36,8 @@ pub(crate) fn run(arguments: &Sample) -> anyhow::Result<Done> {
         let value = serde_json::json!({ "png": arguments.png, "pictures": pictures.len(), "seed": arguments.seed });
         writeln!(out, "{value}")?;
     } else if !arguments.output.quiet {
-        writeln!(out, "{} has {} pictures", arguments.png.display(), pictures.len())?;
+        let word = if pictures.len() == 1 { "picture" } else { "pictures" };
+        writeln!(out, "{} has {} {word}", arguments.png.display(), pictures.len())?;
     }
     Ok(Done::Well)
 }

@@ -114,4 +114,6 @@ fn a_corpus_is_described_and_what_a_tokenizer_loses_of_it_is_told() {
     let valid = std::fs::read_to_string(place.path("plays/valid.txt")).unwrap();
     place.write("plays/valid.txt", valid + "\u{65e5}\u{672c}\n");
     says(&warned(&[]), &["2 of ", " validation tokens stand for what the tokenizer does not know"]);
+    let asked = place.run(&["generate", "runs/latest", "--prompt", "KING \u{65e5}", "--max-tokens", "2"]);
+    says(&text(&asked.stderr), &["1 of the 6 tokens of the prompt stand for what the network does not know"]);
 }

@@ -40,6 +40,10 @@ impl TextCnnConfig {
         let network = "text-cnn";
         in_range(network, "width", self.width, MAX_WIDTH)?;
         in_range(network, "filters", self.filters, MAX_WIDTH)?;
+        if self.sizes.is_empty() {
+            let problem = "is empty, but has to name a number of tokens, such as [2, 3, 4]".to_owned();
+            return Err(ModelError::Setting { network, setting: "sizes", problem });
+        }
         in_range(network, "sizes", self.sizes.len(), 64)?;
         self.sizes.iter().try_for_each(|&size| in_range(network, "sizes", size, 64))?;
         check_dropout(network, self.dropout)
