@@ -77,8 +77,8 @@ pub enum ExperimentError {
     },
     /// The name of a known network where the experiment wants its family with settings.
     #[error(
-        "{place}: `{key}` is a family of networks with its settings, and `{name}` is one network of a family: the line for it is the last \
-         that `homeostat models show {name}` prints"
+        "{place}: `{key}` is a family of networks with its settings, and `{name}` is one network of a family: \
+         `homeostat models show {name}` prints the line for it"
     )]
     KnownNetwork {
         /// Where the name stands.

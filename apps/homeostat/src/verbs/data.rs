@@ -141,7 +141,8 @@ const OF_A_GROUP: usize = 4;
 fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
     let Description { title, samples, classes, images, texts, .. } = description;
     let of_classes = if classes.is_empty() { String::new() } else { format!(", {} classes", classes.len()) };
-    writeln!(out, "{title}: {samples} samples{of_classes}")?;
+    let word = if *samples == 1 { "sample" } else { "samples" };
+    writeln!(out, "{title}: {samples} {word}{of_classes}")?;
     images.as_ref().map_or(Ok(()), |images| print_images(out, images))?;
     texts.as_ref().map_or(Ok(()), |texts| print_texts(out, texts))?;
     let counts: [Part; 4] =

@@ -110,7 +110,8 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 fn print(file: &Path, draft: &Draft, description: &Description) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let (file, samples) = (file.display(), description.samples);
-    writeln!(out, "{file}: an experiment for {samples} samples, with the reason of each choice")?;
+    let word = if samples == 1 { "sample" } else { "samples" };
+    writeln!(out, "{file}: an experiment for {samples} {word}, with the reason of each choice")?;
     for doubt in &draft.doubts {
         writeln!(out, "doubt: {doubt}")?;
     }
