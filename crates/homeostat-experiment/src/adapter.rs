@@ -164,13 +164,18 @@ pub(crate) fn write_alone<K: Kind>(
     let weights = Weights::of(network);
     let layers = prefixes(&weights);
     let Experiment { train, task, .. } = plan.experiment();
+    let learners = if train.learn.is_empty() {
+        vec!["*".to_owned()]
+    } else {
+        let thawed = train.unfreeze.iter().map(|thaw| thaw.parameters.clone());
+        // Running statistics may have moved with them.
+        let moved = ["*.running_mean", "*.running_var"].map(str::to_owned);
+        train.learn.iter().cloned().chain(thawed).chain(moved).collect()
+    };
     if layers.is_empty() {
         if train.learn.is_empty() {
             return Ok(());
         }
-        // Running statistics may have moved with them.
-        let moved = ["*.running_mean", "*.running_var"].map(str::to_owned);
-        let learners = [&train.learn[..], &moved].concat();
         return write(plan, run, None, divided(&weights, &learners), adapter_before(plan));
     }
     let asked = match task {
@@ -181,10 +186,8 @@ pub(crate) fn write_alone<K: Kind>(
     let is_prefix = |name: &str| name.contains(PREFIX);
     let rest = weights.tensors().clone().into_iter().filter(|(name, _)| !is_prefix(name));
     let rest = Weights::from_tensors(rest.collect());
-    let all = ["*".to_owned()];
-    let learners = if train.learn.is_empty() { &all[..] } else { &train.learn };
     // An adapter before it was a prefix that has learnt on.
-    write(plan, run, Some(prefix.to_files(asked)), divided(&rest, learners), None)
+    write(plan, run, Some(prefix.to_files(asked)), divided(&rest, &learners), None)
 }
 
 /// What PEFT is told to load the base by.

@@ -185,6 +185,13 @@ fn biases_alone_or_narrow_layers_alone_can_learn() {
             .keys()
             .all(|name| ["bias", "beta"].iter().any(|end| name.ends_with(end)) || name.starts_with("head"))
     );
+    // What learns only after some epochs has learnt, too.
+    let thaw = "train.unfreeze=[{ after-epochs = 1, parameters = '*.qkv.bias' }]";
+    let (run, _) = place.train(load(&["train.learn=['head.*']", thaw, "epochs=2"]));
+    let alone = read_foreign(&run.path().join("adapter/beside.safetensors")).unwrap();
+    let blocks = ["network.blocks.0.qkv.bias", "network.blocks.1.qkv.bias"];
+    assert_eq!(alone.tensors().keys().collect::<Vec<_>>(), [&["head.bias", "head.weight"][..], &blocks].concat());
+
     let adapter = "model.transformer.adapter=4";
     let run =
         train(&[adapter, "train.pretrained.allow=['head.*', '*adapter*']", "train.learn=['*adapter*', 'head.*']"]);
