@@ -50,9 +50,12 @@ pub(crate) fn source_like(experiment: &Experiment, word: &str, roots: &DataRoot)
     if roots.find(word).is_ok() {
         return Ok(AnySource::Texts(text.source.elsewhere(word, vec![])));
     }
-    if roots.find_file(word).is_ok() {
-        let (folder, file) = word.rsplit_once('/').unwrap_or((".", word));
-        return Ok(AnySource::Texts(text.source.elsewhere(folder, vec![file.to_owned()])));
+    if let Ok(path) = roots.find_file(word) {
+        // In full: below another root there may be the same folder.
+        let path = path.canonicalize()?;
+        let [folder, file] = [path.parent().map(Path::as_os_str), path.file_name()].map(Option::unwrap_or_default);
+        let file = file.to_string_lossy().into_owned();
+        return Ok(AnySource::Texts(text.source.elsewhere(&folder.to_string_lossy(), vec![file])));
     }
     if TEXTS.iter().any(|kind| word.strip_prefix(kind).is_some_and(|rest| rest.starts_with(':'))) {
         return any_source(word, roots);

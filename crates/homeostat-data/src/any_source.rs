@@ -115,7 +115,7 @@ impl AnySource {
                 Err(error) => first = first.or(Some(error)),
             }
         }
-        let texts = if first.is_none() { plain_texts(path)? } else { None };
+        let texts = if first.is_none() { plain_texts(path) } else { None };
         if let Some(labelled) = texts {
             let folder = TextFolderConfig { folder: name.to_owned(), labelled, ..TextFolderConfig::default() };
             return Ok(Self::Texts(TextSourceConfig::TextFolder(folder)));
@@ -169,20 +169,23 @@ fn has_folders(folder: &Path) -> Result<bool, DataError> {
 
 /// Whether plain texts lie in a folder, and whether most of them in folders of their own, which are classes then; nothing where there are
 /// pictures, too.
-fn plain_texts(folder: &Path) -> Result<Option<bool>, DataError> {
+fn plain_texts(folder: &Path) -> Option<bool> {
     let is_text = |name: &str| name.strip_suffix(".gz").unwrap_or(name).ends_with(".txt");
     let [mut outer, mut inner] = [0_usize; 2];
-    for entry in WalkDir::new(folder).max_depth(3).follow_links(true).sort_by_file_name() {
-        let entry = entry.map_err(|error| DataError::read(folder, error.into()))?;
+    let is_visible =
+        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
+    let entries = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter().filter_entry(is_visible);
+    // What cannot be read is told where it is opened.
+    for entry in entries.filter_map(Result::ok) {
         let name = entry.file_name().to_string_lossy().to_lowercase();
         if is_picture(&name) {
-            return Ok(None);
+            return None;
         }
-        if entry.file_type().is_file() && !name.starts_with('.') && is_text(&name) {
+        if entry.file_type().is_file() && is_text(&name) {
             *if entry.depth() > 1 { &mut inner } else { &mut outer } += 1;
         }
     }
-    Ok((outer + inner > 0).then_some(inner > outer))
+    (outer + inner > 0).then_some(inner > outer)
 }
 
 fn count_pictures(folder: &Path) -> Result<usize, DataError> {

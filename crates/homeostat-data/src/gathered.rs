@@ -20,6 +20,8 @@ pub(crate) struct LabelRule<'a> {
     pub(crate) separator: &'a str,
     /// The classes in their order.
     pub(crate) classes: &'a [String],
+    /// Whether a number is never a place in this order.
+    pub(crate) names_only: bool,
 }
 
 /// The labels and the group of a sample, in order, but without places yet.
@@ -124,7 +126,7 @@ impl<'a> Gathered<'a> {
             return Ok(None);
         }
         let have_names = || self.classes.iter().any(|class| class.parse::<i64>().is_err());
-        let place = label.parse::<usize>().ok().filter(|_| have_names());
+        let place = label.parse::<usize>().ok().filter(|_| !self.rule.names_only && have_names());
         match place.and_then(|at| self.classes.get(at)) {
             Some(name) => Ok(Some(name.clone())),
             None => {

@@ -69,7 +69,7 @@ pub(crate) fn adapter_sha256(folder: &Path) -> Result<String, ArtifactError> {
 }
 
 fn has_parts_alone(folder: &Path) -> bool {
-    folder.join(BESIDE).is_file() && !folder.join(PEFT_FILES[0]).exists()
+    folder.join(BESIDE).is_file() && !PEFT_FILES.iter().any(|name| folder.join(name).exists())
 }
 
 /// What a folder with an adapter holds.
@@ -186,8 +186,7 @@ pub(crate) fn write_alone<K: Kind>(
     let is_prefix = |name: &str| name.contains(PREFIX);
     let rest = weights.tensors().clone().into_iter().filter(|(name, _)| !is_prefix(name));
     let rest = Weights::from_tensors(rest.collect());
-    // An adapter before it was a prefix that has learnt on.
-    write(plan, run, Some(prefix.to_files(asked)), divided(&rest, &learners), None)
+    write(plan, run, Some(prefix.to_files(asked)), divided(&rest, &learners), adapter_before(plan))
 }
 
 /// What PEFT is told to load the base by.

@@ -114,7 +114,7 @@ pub fn evaluate_run(
 ) -> Result<Evaluation, ExperimentError> {
     let text = run.experiment()?;
     match (Experiment::of_run(run)?.load()?.value.task, source) {
-        (TaskConfig::ImageGeneration(_), None) if tta.is_some() => {
+        (TaskConfig::ImageGeneration(_), _) if tta.is_some() => {
             Err(ExperimentError::setting("--tta", "averages answers about classes, but the run makes pictures"))
         }
         (task, _) if tta.is_some() && !matches!(task, TaskConfig::ImageClassification(_)) => {
@@ -152,7 +152,12 @@ fn evaluate_elsewhere<S: Sorting>(
     S::warn_of_cut(&plan.task, &plan.source, &parts, setting.workers)?;
     let mut evaluation = measure_sorted(run, &plan, (&parts.test, known), (tta, None), setting)?;
     evaluation.skipped.extend_from_slice(plan.source.left_out());
-    Ok(evaluation)
+    match evaluation.skipped.first() {
+        Some(Skipped { name, reason }) if evaluation.samples == 0 => {
+            Err(ExperimentError::setting("--data", format!("has nothing that can be measured: {name}: {reason}")))
+        }
+        _ => Ok(evaluation),
+    }
 }
 
 fn evaluate_test<K: Kind>(run: &Run, text: &str, setting: &Setting<'_>) -> Result<Evaluation, ExperimentError> {

@@ -1,6 +1,7 @@
 //! Weights to begin with: where they come from, and what they expect of a picture. It does not know the loop.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -88,6 +89,9 @@ pub(crate) fn initial<K: Kind>(
     };
     let parts = parts.map_err(|error| in_folder(error.to_string()))?;
     let hits = own.hits(&theirs);
+    // What is translated loses what our network has not.
+    let mut known: BTreeSet<String> = theirs.tensors().keys().cloned().collect();
+    known.extend(adapter.iter().filter_map(Adapter::others).flat_map(|others| others.tensors().keys().cloned()));
     let theirs = K::translated(task, theirs).map_err(|problem| wrong(format!("{}: {problem}", path.display())))?;
     let own_names = hits > 0 && own.hits(&theirs) == hits;
     let of_table = |NameTable { rows, as_ours, ignored, .. }: NameTable| {
@@ -103,7 +107,8 @@ pub(crate) fn initial<K: Kind>(
         Some(Adapter::Peft(PeftFolder::Prefix(prefix))) => with_prefix(&theirs, &names, prefix).map_err(in_folder)?,
         _ => theirs,
     };
-    check_allow(from, &names, &[Some(&theirs), adapter.as_ref().and_then(Adapter::others)])?;
+    known.extend(theirs.tensors().keys().cloned());
+    check_allow(from, &names, &known)?;
     let given: Vec<String> = parts.tensors().keys().cloned().collect();
     let allow = [from.allow.as_slice(), &ignored, &given].concat();
     let mut weights = names
@@ -120,16 +125,10 @@ pub(crate) fn initial<K: Kind>(
     Ok(Initial { weights, sha256, adapter_sha256, own_names })
 }
 
-/// Refuses to allow what is neither the network's nor in these files: a slip that would hide until it is needed.
-fn check_allow(
-    from: &PretrainedConfig,
-    names: &ForeignNames,
-    files: &[Option<&Weights>],
-) -> Result<(), ExperimentError> {
-    let all = || {
-        let own = names.pairs().flat_map(|(ours, theirs)| [ours, theirs]);
-        own.chain(files.iter().flatten().flat_map(|file| file.tensors().keys().map(String::as_str)))
-    };
+/// Refuses to allow what is neither the network's nor among these names of the files: a slip that would hide until it is needed.
+fn check_allow(from: &PretrainedConfig, names: &ForeignNames, known: &BTreeSet<String>) -> Result<(), ExperimentError> {
+    let own = || names.pairs().flat_map(|(ours, theirs)| [ours, theirs]);
+    let all = || own().chain(known.iter().map(String::as_str));
     match from.allow.iter().find(|pattern| !all().any(|name| name_fits(pattern, name))) {
         Some(pattern) => {
             let problem = format!("allow: `{pattern}` matches no tensor of the network, nor of {}", from.from);

@@ -86,10 +86,23 @@ impl Sorting for Texts {
             return Err(ExperimentError::setting("--data", "is about pictures, but the run is about texts"));
         };
         match &mut source {
-            TextSourceConfig::Table(table) => table.classes = labels.to_vec(),
+            TextSourceConfig::Table(table) if table.classes.is_empty() => {
+                (table.classes, table.names_only) = (labels.to_vec(), true);
+            }
+            TextSourceConfig::Table(_) => {}
             TextSourceConfig::TextFolder(folder) => folder.labelled = true,
         }
         let text = table(data).clone();
+        let has_pairs =
+            |source: &TextSourceConfig| matches!(source, TextSourceConfig::Table(table) if !table.pair.is_empty());
+        if has_pairs(&source) != has_pairs(&text.source) {
+            let problem = if has_pairs(&source) {
+                "has pairs of texts, but the run knows single ones"
+            } else {
+                "has single texts, but the run knows pairs: name the column of the second, as in table:FILE,pair=COLUMN"
+            };
+            return Err(ExperimentError::setting("--data", problem));
+        }
         data.text = Some(TextDataConfig { source, ..text });
         Ok(())
     }

@@ -198,10 +198,11 @@ struct TextRequest<'a> {
 }
 
 impl TextRequest<'_> {
-    /// Whether these characters are meant as such a request: an object with one of its keys.
+    /// Whether these characters are meant as such a request: an object whose keys are about these. A line of a log is none.
     fn is_meant(text: &str) -> bool {
         let object: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_str(text);
-        object.is_ok_and(|object| object.contains_key("text") || object.contains_key("pair"))
+        let is_near = |key: &String| ["text", "pair"].iter().any(|known| key.to_ascii_lowercase().starts_with(known));
+        object.is_ok_and(|object| !object.is_empty() && object.keys().all(is_near))
     }
 }
 

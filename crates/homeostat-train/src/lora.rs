@@ -151,20 +151,28 @@ impl LoraConfig {
             }
         }
         let is_target = |layer: &DenseLayer| self.targets.iter().any(|pattern| name_fits(pattern, &layer.name));
-        let targets: Vec<DenseLayer> = reader.weights.into_iter().filter(is_target).collect();
+        let mut targets: Vec<DenseLayer> = reader.weights.into_iter().filter(is_target).collect();
+        let beside = self.beside();
+        let is_whole = |layer: &DenseLayer| beside.iter().any(|pattern| fits(pattern, &layer.name));
+        let whole = targets.iter().find(|layer| is_whole(layer)).map(|layer| layer.name.clone());
+        if self.beside.is_none() {
+            // `*` means all but the head, which learns whole where nothing else is said.
+            targets.retain(|layer| !is_whole(layer));
+        }
+        let is_idle = |pattern: &&String| !targets.iter().any(|layer| name_fits(pattern, &layer.name));
+        if let Some(name) =
+            whole.filter(|_| self.beside.is_some() || self.targets.iter().any(|pattern| is_idle(&pattern)))
+        {
+            let problem = format!(
+                "names `{name}`, which train.lora.beside lets learn whole (unset: the head): name it in one of them"
+            );
+            return Err(TrainError::setting("train.lora.targets", problem));
+        }
         if let Some(DenseLayer { name, sides: [inputs, outputs], .. }) =
             targets.iter().find(|layer| self.rank > layer.sides[0].min(layer.sides[1]))
         {
             let problem = format!("is {}, but `{name}` is only {inputs} x {outputs}", self.rank);
             return Err(TrainError::setting("train.lora.rank", problem));
-        }
-        let beside = self.beside();
-        let learns = |layer: &&DenseLayer| beside.iter().any(|pattern| fits(pattern, &layer.name));
-        if let Some(DenseLayer { name, .. }) = targets.iter().find(learns) {
-            let problem = format!(
-                "names `{name}`, which train.lora.beside lets learn whole (unset: the head): name it in one of them"
-            );
-            return Err(TrainError::setting("train.lora.targets", problem));
         }
         Ok(targets)
     }

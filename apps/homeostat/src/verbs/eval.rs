@@ -22,8 +22,9 @@ use crate::{
 
 pub(crate) fn run(arguments: &Eval) -> anyhow::Result<Done> {
     let runs = arguments.runs.iter().map(|run| Run::open(run)).collect::<Result<Vec<_>, _>>()?;
-    let roots = arguments.place.roots.find()?;
     let experiment = Experiment::of_run(&runs[0])?.load()?.value;
+    let known = Known::of(&runs[0])?;
+    let roots = arguments.place.roots.find()?.or(known.data_root.clone());
     let source = |word| args::source_like(&experiment, word, &roots);
     let source = arguments.data.as_deref().map(source).transpose()?;
     let tta = arguments.tta.map(|views| match views {
@@ -31,7 +32,7 @@ pub(crate) fn run(arguments: &Eval) -> anyhow::Result<Done> {
         Tta::FiveCrop => TestViews::FiveCrop,
     });
     // Any device will do to measure with; to go on, only the one that it began on.
-    let known = Known { device: None, ..Known::of(&runs[0])? };
+    let known = Known { device: None, ..known };
     let part = if arguments.data.is_some() { "data" } else { "test" };
     args::with_setting(&arguments.place, known, &AtomicBool::new(false), |setting| {
         let mut out = io::stdout().lock();

@@ -25,6 +25,8 @@ fn texts_are_classified_as_the_page_says() {
     }
     place.write("mails/train.csv", table);
     place.write("new.csv", "text,label\nwhere is my card number 5,card\nwhere is my old card,card\nwho are you,chat\n");
+    // Another root comes first, and has no such file.
+    fs::create_dir(place.path("elsewhere")).unwrap();
     let page = include_str!("../../../../docs/texts.md");
     assert!(commands(page).len() > 2, "{page}");
     for command in commands(page) {
@@ -33,6 +35,8 @@ fn texts_are_classified_as_the_page_says() {
             says(&out, &["is my card lost", "card"]);
         }
         if command.iter().any(|word| word == "new.csv") {
+            let rooted = place.well(&[&command[..], &["--data-root".to_owned(), "elsewhere".to_owned()]].concat());
+            assert_eq!(rooted, out, "wherever other data are looked for");
             says(&out, &["accuracy", "without 1 samples: they cannot be used"]);
         }
     }

@@ -68,7 +68,12 @@ impl ImageTableConfig {
             files: &self.files,
             format: &self.format,
             columns: &[&self.image],
-            label: LabelRule { column: &self.label, separator: &self.label_separator, classes: &self.classes },
+            label: LabelRule {
+                column: &self.label,
+                separator: &self.label_separator,
+                classes: &self.classes,
+                names_only: false,
+            },
             group: &self.group,
             on_corrupt,
         };

@@ -55,7 +55,7 @@ impl WebDatasetConfig {
             return Err(DataError::config("label", "is empty; name the ending of the files with labels"));
         }
         let folder = root.find(&self.folder)?;
-        let rule = LabelRule { column: &self.label, separator: "", classes: &self.classes };
+        let rule = LabelRule { column: &self.label, separator: "", classes: &self.classes, names_only: false };
         let mut gathered = Gathered::new(&rule);
         let (mut names, mut archives) = (Strings::default(), Vec::new());
         for (path, given) in self.paths(&folder)? {

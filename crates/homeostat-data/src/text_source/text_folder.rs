@@ -50,7 +50,12 @@ pub enum TextUnit {
 impl TextFolderConfig {
     pub(super) fn open(&self, root: &DataRoot, on_corrupt: OnCorrupt) -> Result<TextSource, DataError> {
         let folder = root.find(&self.folder)?;
-        let rule = LabelRule { column: if self.labelled { "folder" } else { "" }, separator: "", classes: &[] };
+        let rule = LabelRule {
+            column: if self.labelled { "folder" } else { "" },
+            separator: "",
+            classes: &[],
+            names_only: false,
+        };
         let mut gathered = Gathered::new(&rule);
         let mut texts = Texts::new(folder.clone(), false);
         for (path, name, given) in self.paths(&folder)? {
@@ -87,7 +92,9 @@ impl TextFolderConfig {
 
     /// The files with their names below the folder, those to learn from first.
     fn paths(&self, folder: &Path) -> Result<Vec<(PathBuf, String, Option<Given>)>, DataError> {
-        let paths = if self.files.is_empty() { all(folder)? } else { below(folder, &self.files)? };
+        let mut paths = if self.files.is_empty() { all(folder)? } else { below(folder, &self.files)? };
+        // What lies beside the folders of the classes is of none: a README.
+        paths.retain(|path| !self.labelled || path.parent() != Some(folder));
         if paths.is_empty() {
             return Err(DataError::format(folder, "no text in it: no .txt or .txt.gz file; name others with `files`"));
         }

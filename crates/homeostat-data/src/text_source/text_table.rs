@@ -28,6 +28,9 @@ pub struct TextTableConfig {
     /// The classes in the order of their labels; a number in the table is a place in this list, if they have names. Without them, the labels of the
     /// training part by number, or by name.
     pub classes: Vec<String>,
+    /// Whether a number is never a place in that list, for data that are measured with classes known from elsewhere; no setting.
+    #[serde(skip)]
+    pub names_only: bool,
     /// The column that tells which samples belong together, such as the writer. Empty: there is none.
     pub group: String,
     /// How the files are read.
@@ -44,6 +47,7 @@ impl Default for TextTableConfig {
             label: "label".into(),
             label_separator: String::new(),
             classes: Vec::new(),
+            names_only: false,
             group: String::new(),
             format: TableFormat::default(),
         }
@@ -62,7 +66,12 @@ impl TextTableConfig {
             files: &self.files,
             format: &self.format,
             columns: &columns,
-            label: LabelRule { column: &self.label, separator: &self.label_separator, classes: &self.classes },
+            label: LabelRule {
+                column: &self.label,
+                separator: &self.label_separator,
+                classes: &self.classes,
+                names_only: self.names_only,
+            },
             group: &self.group,
             on_corrupt,
         };

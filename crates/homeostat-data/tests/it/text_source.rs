@@ -300,6 +300,9 @@ fn folders_of_texts_may_be_classes_and_parts() {
     ];
     assert_eq!(all, expected.map(|(name, label, given)| (name.to_owned(), label, given)));
 
+    let (_root, data) = folder(&[&files[..], &[("README.txt", &b"how they were gathered"[..])]].concat());
+    assert_eq!(TextSourceConfig::TextFolder(config.clone()).open(&data).unwrap().len(), 3, "a note is of no class");
+
     for (name, bytes, expected) in [
         ("train/pos/2.txt", &b" \n"[..], "train/pos/2.txt: the file is empty; mend or remove it in "),
         ("train/pos/2.txt", b"a\xFF", "train/pos/2.txt: byte 0xff at 1 is not UTF-8"),

@@ -6,16 +6,16 @@ use homeostat_data::{TextFolderConfig, TextSourceConfig};
 use super::{Data, Lines};
 
 pub(super) fn draft(file: &mut Lines, source: &TextSourceConfig, data: &Data<'_>) {
-    // Of half of the texts this is the most, so it is of the right order for all.
     let facts = data.description.texts.clone().unwrap_or_default();
-    let characters = facts.characters.median * data.description.samples as f64;
+    // At least so many: half of the texts have as many as the median or more.
+    let characters = (facts.characters.median * data.description.samples as f64 / 2.0).max(facts.characters.most);
     let (length, epochs) = match characters {
         0.0..20_000.0 => (48, 40),
         20_000.0..200_000.0 => (64, 20),
         _ => (128, 6),
     };
     file.table("task.language-model");
-    file.line(&format!("# So many characters are read at once; there are about {characters:.0}."));
+    file.line(&format!("# So many characters are read at once; there are {characters:.0} or more."));
     file.line(&format!("length = {length}"));
     file.line("# As later networks than GPT-2 are: turned places, and norms without a mean.");
     file.line(&format!(

@@ -143,17 +143,20 @@ fn a_run_is_measured_on_other_texts_without_those_that_it_knows() {
     let found = place.evaluate(&run, Some(elsewhere("new.csv"))).unwrap();
     assert_eq!((found.samples, found.known, found.skipped.len()), (2, 1, 0));
     assert_eq!(found.figures.get("accuracy"), Some(1.0), "{:?}", result.valid);
-    written("strange.csv", "a bird sings,bird\nthe dog of old barks,dog\n");
+    // A number is no place among classes that were learnt by name.
+    written("strange.csv", "a bird sings,1\nthe dog of old barks,dog\n");
     let found = place.evaluate(&run, Some(elsewhere("strange.csv"))).unwrap();
     assert_eq!((found.samples, found.figures.get("accuracy")), (1, Some(1.0)));
     let [Skipped { name, reason }] = found.skipped.as_slice() else { panic!("{:?}", found.skipped) };
     assert_eq!(name, "strange.csv, line 2");
-    assert!(reason.starts_with("the label `bird` is none of the 2"), "{reason}");
+    assert!(reason.starts_with("the label `1` is none of the 2"), "{reason}");
     let twice = [&run, &run].map(|run| Run::open(run.path()).unwrap());
     let (stop, source) = (AtomicBool::new(false), elsewhere("strange.csv"));
     let together = evaluate_ensemble(&twice, Some(&source), None, &place.setting(&stop)).unwrap().together;
     assert_eq!((together.samples, together.skipped), (1, found.skipped));
 
+    written("none.csv", "a bird sings,bird\n");
+    let pairs = TextTableConfig { folder: ".".into(), pair: "label".into(), ..TextTableConfig::default() };
     let several = TextTableConfig {
         folder: ".".into(),
         files: vec!["new.csv".into()],
@@ -170,6 +173,8 @@ fn a_run_is_measured_on_other_texts_without_those_that_it_knows() {
             "`--data`: has the classes dog, but the run knows cat, dog",
         ),
         (AnySource::Texts(TextSourceConfig::Table(several)), "`--data`: has several classes a sample"),
+        (AnySource::Texts(TextSourceConfig::Table(pairs)), "has pairs of texts, but the run knows single ones"),
+        (elsewhere("none.csv"), "none.csv"),
     ] {
         let error = place.evaluate(&run, Some(source)).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");

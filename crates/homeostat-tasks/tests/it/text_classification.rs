@@ -87,7 +87,9 @@ fn a_sample_is_read_from_its_request() {
     }
     let read = |text: &str| task.read(text.as_bytes()).map_err(|error| error.to_string());
     assert_eq!(read("{\"text\": \"is it so?\"}").unwrap(), read("is it so?").unwrap(), "as JSON or as it is");
-    assert_eq!(read("{\"a\": 1}").unwrap().text, "{\"a\": 1}", "JSON that is no request is a text");
+    for text in ["{\"a\": 1}", "{\"text\": \"disk full\", \"level\": 3}", "{}"] {
+        assert_eq!(read(text).unwrap().text, text, "JSON that is no request is a text");
+    }
     for (text, why) in [
         (r#"{"text": 5}"#, "here: invalid type: integer"),
         (r#"{"pair": "a"}"#, "here: missing field `text`"),

@@ -3,10 +3,10 @@
 use std::fs;
 
 use homeostat_artifact::RunWriter;
-use homeostat_task::Weights;
+use homeostat_task::{Task, Weights};
 use homeostat_train::{CheckpointConfig, EmaConfig, End, Event, LoraConfig, TrainConfig, UnfreezeConfig};
 
-use crate::toy::{Trial, latest, new_run, scratch, turn};
+use crate::toy::{Trial, device, latest, new_run, scratch, turn};
 
 fn trial(lora: LoraConfig) -> Trial {
     let checkpoint = CheckpointConfig { keep_last: 10, ..CheckpointConfig::default() };
@@ -155,4 +155,22 @@ fn what_makes_no_change_is_refused() {
     ] {
         assert!(line.contains(words), "{line}");
     }
+}
+
+#[test]
+fn all_layers_are_all_but_the_head_where_nothing_is_said_of_it() {
+    let _turn = turn();
+    let trial = trial(small());
+    let network = trial.task.init(&device()).unwrap();
+    let names = |targets: &[&str], beside| {
+        let targets = targets.iter().map(|name| (*name).to_owned()).collect();
+        LoraConfig { targets, beside, ..small() }.target_names(&network).map_err(|error| error.to_string())
+    };
+    assert_eq!(names(&["*"], None).unwrap(), ["hidden.weight"]);
+    assert_eq!(names(&["*"], Some(vec![])).unwrap(), ["hidden.weight", "head.weight"]);
+    let error = names(&["hidden.*", "head.*"], None).unwrap_err();
+    assert!(
+        error.contains("names `head.weight`, which train.lora.beside lets learn whole (unset: the head)"),
+        "{error}"
+    );
 }
