@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use walkdir::WalkDir;
-
 use crate::source::title_of;
 use crate::tabled::given_by;
+use crate::text_source::{is_text, visible};
 use crate::{
     Cell, DataError, Given, ImageTableConfig, SourceConfig, Table, TableFormat, TableKind, TextFolderConfig,
     TextSourceConfig, TextTableConfig,
@@ -170,18 +169,13 @@ fn has_folders(folder: &Path) -> Result<bool, DataError> {
 /// Whether plain texts lie in a folder, and whether most of them in folders of their own, which are classes then; nothing where there are
 /// pictures, too.
 fn plain_texts(folder: &Path) -> Option<bool> {
-    let is_text = |name: &str| name.strip_suffix(".gz").unwrap_or(name).ends_with(".txt");
     let [mut outer, mut inner] = [0_usize; 2];
-    let is_visible =
-        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
-    let entries = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter().filter_entry(is_visible);
     // What cannot be read is told where it is opened.
-    for entry in entries.filter_map(Result::ok) {
-        let name = entry.file_name().to_string_lossy().to_lowercase();
-        if is_picture(&name) {
+    for entry in visible(folder).filter_map(Result::ok) {
+        if is_picture(&entry.file_name().to_string_lossy()) {
             return None;
         }
-        if entry.file_type().is_file() && is_text(&name) {
+        if is_text(&entry) {
             *if entry.depth() > 1 { &mut inner } else { &mut outer } += 1;
         }
     }

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use text_folder::{TextFolderConfig, TextUnit};
+pub(crate) use text_folder::{is_text, visible};
 pub use text_table::TextTableConfig;
 
 use crate::row_names::RowNames;

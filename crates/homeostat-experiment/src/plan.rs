@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use homeostat_config::Resolved;
-use homeostat_data::{DataError, DataRoot, Loader, LoaderOptions, OnCorrupt, Source, Splits, Weigh};
+use homeostat_data::{
+    DataError, DataRoot, Loader, LoaderOptions, OnCorrupt, Source, SplitConfig, Splits, Store, Weigh,
+};
 use homeostat_task::Task;
 use homeostat_train::{Examples, Workers};
 
@@ -30,8 +32,7 @@ impl<K: Kind> Plan<K> {
             resolved.choose("data.split", split, &reason)?;
         }
         resolved.value.data.sampling.check_classes("data.sampling", source.classes())?;
-        let splits = resolved.value.data.split.split(&source, resolved.value.seed)?;
-        let splits = splits.with_fraction(resolved.value.data.fraction, &source, resolved.value.seed);
+        let splits = divided(&resolved.value, &source, None)?;
         let task = K::choose(&mut resolved, &source, &splits, (roots, workers))?;
         Ok(Self { resolved, task, source, splits })
     }
@@ -66,6 +67,15 @@ impl<K: Kind> Plan<K> {
     pub(crate) fn examples(&self, indices: &[usize]) -> Arc<dyn Examples<K::Task>> {
         K::examples(self, indices)
     }
+}
+
+/// The parts of an experiment's data; what the data have chosen of the division stands in its place.
+pub(crate) fn divided<S: Store>(
+    Experiment { data, seed, .. }: &Experiment,
+    source: &Source<S>,
+    chosen: Option<&SplitConfig>,
+) -> Result<Splits, ExperimentError> {
+    Ok(chosen.unwrap_or(&data.split).split(source, *seed)?.with_fraction(data.fraction, source, *seed))
 }
 
 /// What a worker found out about some samples.

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use homeostat_artifact::Artifact;
 use homeostat_config::Resolved;
 use homeostat_data::{
-    AnySource, DataError, DataRoot, Source, SplitConfig, Splits, Store, TOKENIZER_FILE, TextSource, TextSourceConfig,
-    Texts as TextStore, Tokenizer, Tokens,
+    AnySource, DataError, DataRoot, Splits, TOKENIZER_FILE, TextSource, TextSourceConfig, Texts as TextStore,
+    Tokenizer, Tokens,
 };
 use homeostat_models::{NameTable, bert_weights};
 use homeostat_report::{Picture, Shown};
@@ -18,7 +18,7 @@ use crate::{
     DataConfig, Experiment, ExperimentError, Setting, Stage, TextDataConfig,
     kind::Kind,
     language::Language,
-    plan::Plan,
+    plan::{Plan, divided},
     pretrained::adopt_bert,
     sorting::{ClassSettings, Sorting, check_source},
     text_examples::TextExamples,
@@ -178,25 +178,17 @@ pub fn training_texts(experiment: &Experiment, roots: &DataRoot) -> Result<Vec<S
     let Experiment { data, .. } = experiment;
     if data.corpus.is_some() {
         let source = <Language as Kind>::open(data, roots)?;
-        let splits = divided(experiment, &source, <Language as Kind>::division(&data.split, &source)?)?;
+        let chosen = <Language as Kind>::division(&data.split, &source)?.map(|(split, _)| split);
+        let splits = divided(experiment, &source, chosen.as_ref())?;
         return Ok(vec![source.text(&splits.train)]);
     }
     if data.text.is_none() {
         return Err(ExperimentError::setting("data.text", "is missing: the experiment is not about texts"));
     }
     let source = table(data).source.open_with(roots, data.on_corrupt)?;
-    let splits = divided(experiment, &source, data.split.resolve(&source))?;
+    let chosen = data.split.resolve(&source).map(|(split, _)| split);
+    let splits = divided(experiment, &source, chosen.as_ref())?;
     Ok(all_texts(&source, &splits.train).collect())
-}
-
-/// The parts of an experiment's data, which may leave the division to the data.
-fn divided<S: Store>(
-    Experiment { data, seed, .. }: &Experiment,
-    source: &Source<S>,
-    chosen: Option<(SplitConfig, String)>,
-) -> Result<Splits, ExperimentError> {
-    let split = chosen.map_or_else(|| data.split.clone(), |(split, _)| split);
-    Ok(split.split(source, *seed)?.with_fraction(data.fraction, source, *seed))
 }
 
 pub(crate) fn all_texts(source: &TextSource, indices: &[usize]) -> impl Iterator<Item = String> {

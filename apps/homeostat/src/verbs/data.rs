@@ -16,7 +16,10 @@ use homeostat_data::{
 use homeostat_experiment::{Experiment, report_of_data, report_of_texts, training_texts};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Done, fetch, pack, table::print_table};
+use super::{
+    Done, fetch, pack,
+    table::{counted, print_table},
+};
 use crate::{
     args,
     cli::{Data, Describe, Kind, LearnTokenizer},
@@ -141,8 +144,7 @@ const OF_A_GROUP: usize = 4;
 fn print(out: &mut dyn Write, description: &Description) -> io::Result<()> {
     let Description { title, samples, classes, images, texts, .. } = description;
     let of_classes = if classes.is_empty() { String::new() } else { format!(", {} classes", classes.len()) };
-    let word = if *samples == 1 { "sample" } else { "samples" };
-    writeln!(out, "{title}: {samples} {word}{of_classes}")?;
+    writeln!(out, "{title}: {}{of_classes}", counted(*samples, "sample"))?;
     images.as_ref().map_or(Ok(()), |images| print_images(out, images))?;
     texts.as_ref().map_or(Ok(()), |texts| print_texts(out, texts))?;
     let counts: [Part; 4] =
@@ -204,8 +206,7 @@ fn print_spread(out: &mut dyn Write, name: &str, values: &Distribution, decimals
 }
 
 fn print_alike(out: &mut dyn Write, title: &str, what: &str, groups: &[&Alike]) -> io::Result<()> {
-    let word = if groups.len() == 1 { "group" } else { "groups" };
-    writeln!(out, "{title}: {} {word} {what}", groups.len())?;
+    writeln!(out, "{title}: {} {what}", counted(groups.len(), "group"))?;
     for group in groups.iter().take(SHOWN) {
         let names = group.names.iter().take(OF_A_GROUP).map(String::as_str).collect::<Vec<_>>().join(" = ");
         let rest = group.names.len().saturating_sub(OF_A_GROUP);

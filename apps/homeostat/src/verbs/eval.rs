@@ -22,10 +22,9 @@ use crate::{
 
 pub(crate) fn run(arguments: &Eval) -> anyhow::Result<Done> {
     let runs = arguments.runs.iter().map(|run| Run::open(run)).collect::<Result<Vec<_>, _>>()?;
-    let experiment = Experiment::of_run(&runs[0])?.load()?.value;
     let known = Known::of(&runs[0])?;
     let roots = arguments.place.roots.find()?.or(known.data_root.clone());
-    let source = |word| args::source_like(&experiment, word, &roots);
+    let source = |word| args::source_like(&Experiment::of_run(&runs[0])?.load()?.value, word, &roots);
     let source = arguments.data.as_deref().map(source).transpose()?;
     let tta = arguments.tta.map(|views| match views {
         Tta::Mirror => TestViews::Mirror,

@@ -13,6 +13,7 @@ use homeostat_experiment::{Draft, Experiment, draft};
 use super::{
     Done,
     data::{look, look_at_texts},
+    table::counted,
     train,
 };
 use crate::{
@@ -80,17 +81,16 @@ fn drafted<S: Store>(
     (opened, description): (&Source<S>, &Description),
     overrides: &[String],
 ) -> anyhow::Result<Draft> {
-    if matches!(source, AnySource::Texts(TextSourceConfig::TextFolder(_))) && description.classes.is_empty() {
-        let draft = draft(source, description);
-        Experiment::text("the draft", &draft.text).overrides(overrides).load()?;
-        return Ok(draft);
-    }
-    if description.classes.is_empty() {
+    let (is_plain, has_classes) =
+        (matches!(source, AnySource::Texts(TextSourceConfig::TextFolder(_))), !description.classes.is_empty());
+    if !has_classes && !is_plain {
         bail!("{} has no labels to learn: name their column, as in table:FOLDER,label=COLUMN", description.title);
     }
     let draft = draft(source, description);
     let experiment = Experiment::text("the draft", &draft.text).overrides(overrides).load()?.value;
-    experiment.data.split.split(opened, experiment.seed)?;
+    if has_classes {
+        experiment.data.split.split(opened, experiment.seed)?;
+    }
     Ok(draft)
 }
 
@@ -109,9 +109,8 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 
 fn print(file: &Path, draft: &Draft, description: &Description) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let (file, samples) = (file.display(), description.samples);
-    let word = if samples == 1 { "sample" } else { "samples" };
-    writeln!(out, "{file}: an experiment for {samples} {word}, with the reason of each choice")?;
+    let (file, samples) = (file.display(), counted(description.samples, "sample"));
+    writeln!(out, "{file}: an experiment for {samples}, with the reason of each choice")?;
     for doubt in &draft.doubts {
         writeln!(out, "doubt: {doubt}")?;
     }

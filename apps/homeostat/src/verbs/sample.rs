@@ -9,7 +9,7 @@ use homeostat_deploy::Endpoint;
 use homeostat_experiment::sheet;
 use homeostat_tasks::{GeneratedImage, PictureRequest, TaskConfig};
 
-use super::Done;
+use super::{Done, table::counted};
 use crate::{args, cli::Sample};
 
 /// Pictures made in one batch.
@@ -36,8 +36,7 @@ pub(crate) fn run(arguments: &Sample) -> anyhow::Result<Done> {
         let value = serde_json::json!({ "png": arguments.png, "pictures": pictures.len(), "seed": arguments.seed });
         writeln!(out, "{value}")?;
     } else if !arguments.output.quiet {
-        let word = if pictures.len() == 1 { "picture" } else { "pictures" };
-        writeln!(out, "{} has {} {word}", arguments.png.display(), pictures.len())?;
+        writeln!(out, "{} has {}", arguments.png.display(), counted(pictures.len(), "picture"))?;
     }
     Ok(Done::Well)
 }

@@ -58,6 +58,11 @@ pub(super) fn print_figures(out: &mut dyn Write, name: &str, figures: &Figures) 
     writeln!(out, "{}", line.trim_end())
 }
 
+/// `1 sample`, `2 samples`
+pub(super) fn counted(count: usize, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
 /// On how many samples figures were measured that chose nothing, and how far their accuracy can be trusted.
 pub(super) fn print_samples(out: &mut dyn Write, figures: &Figures, samples: u64) -> io::Result<()> {
     write!(out, "{:<INDENT$}{samples} samples", "on")?;

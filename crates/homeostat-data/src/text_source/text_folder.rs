@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::{TextSource, Texts};
 use crate::gathered::{Gathered, LabelRule};
@@ -112,20 +112,29 @@ impl TextFolderConfig {
 
 /// All text files that are not hidden, at any depth.
 fn all(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let visible =
-        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
     let mut paths = Vec::new();
-    for entry in WalkDir::new(folder).follow_links(true).into_iter().filter_entry(visible) {
+    for entry in visible(folder) {
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(folder).to_owned();
             DataError::Read { path, source: error.into() }
         })?;
-        let name = entry.file_name().to_string_lossy().to_lowercase();
-        if entry.file_type().is_file() && name.strip_suffix(".gz").unwrap_or(&name).ends_with(".txt") {
+        if is_text(&entry) {
             paths.push(entry.into_path());
         }
     }
     Ok(paths)
+}
+
+/// What is not hidden in a folder, at any depth.
+pub(crate) fn visible(folder: &Path) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
+    let is_visible = |entry: &DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
+    WalkDir::new(folder).follow_links(true).into_iter().filter_entry(is_visible)
+}
+
+/// Whether this is a plain text by its name.
+pub(crate) fn is_text(entry: &DirEntry) -> bool {
+    let name = entry.file_name().to_string_lossy().to_lowercase();
+    entry.file_type().is_file() && name.strip_suffix(".gz").unwrap_or(&name).ends_with(".txt")
 }
 
 impl TextUnit {

@@ -61,6 +61,7 @@ fn every_network_is_learnt_published_verified_and_measured_again() {
         let names: Vec<&str> = result.test.iter().map(|(name, _)| name).collect();
         assert!(names[0] == "loss" && names.last() == Some(&"frechet"), "{names:?}");
         assert!(result.test.iter().all(|(_, value)| value.is_finite()), "{:?}", result.test);
+        assert_eq!(result.best.is_none(), model.starts_with("model.gan"), "the last weights are no best ones");
         let artifact = Artifact::open(run.path()).unwrap();
         let golden = artifact.golden().unwrap();
         assert_eq!((artifact.kind(), golden.len()), ("image-generation", 16));

@@ -252,6 +252,11 @@ fn prefixes_learn_alone_and_stand_alone_in_the_files_of_peft() {
     let again =
         [&words[..2], &["train.pretrained.allow=['head.*']", "train.learn=['head.*']", "epochs=1", &begun]].concat();
     let (second, _) = place.train(load(&again).unwrap());
+    assert_eq!(
+        json(&second.path().join("adapter/base.json"))["adapter"],
+        Value::from(at.as_str()),
+        "what it stands on"
+    );
     assert_eq!(apart("network.", [&published, &crate::place::published(&second)]), 0.0);
     let fails = |words: &[&str]| place.try_train(load(words).unwrap()).map(drop).unwrap_err().to_string();
     let allow = "train.pretrained.allow=['head.*', '*prefix*']";
@@ -338,6 +343,10 @@ fn an_adapter_is_merged_into_the_weights_that_it_belongs_to_and_into_no_others()
     // One that does not tell its base is taken on trust, as those of PEFT are.
     fs::remove_file(first.path().join("adapter/base.json")).unwrap();
     train(&[&begun_with(&first), &merging(&first), "epochs=0"]);
+    // One that has lost a file is not the rest of it.
+    fs::remove_file(&file).unwrap();
+    let error = refused(&[&begun_with(&first), &merging(&first), "epochs=0"]);
+    assert!(error.contains(PEFT_FILES[0]), "{error}");
 }
 
 #[test]
